@@ -1,0 +1,47 @@
+# Two commands on a fresh machine: `make run` and `make test`. Everything lives in .venv; nothing else is touched.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: run test check fmt bench faults cluster lock clean
+
+run: $(READY)      ## the demo world: parcels move, one stalls, an order completes
+	$(BIN)/milepost demo
+
+test: $(READY)     ## the whole suite
+	$(BIN)/pytest
+
+check: $(READY)    ## style, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+faults: $(READY)   ## kills the daemon and the server under load
+	$(BIN)/pytest -m faults
+
+cluster: $(READY)  ## store and pipeline over three servers as a cluster
+	$(BIN)/pytest -m cluster
+
+bench: $(READY)    ## every figure beside its ceiling, measured in the same run
+	$(BIN)/python -m tests.bench
+
+fmt: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: $(READY)     ## pin every dependency with its hashes
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	    --group dev pyproject.toml -o requirements.lock
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Milepost needs Python 3.11 or newer; set PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache
