@@ -1,0 +1,68 @@
+"""What the store's tests put into it: shipments of invented accounts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tracker.store import Store
+from tracker.store.types import Committed, Indexed, LaneRef, NewChange, Write
+
+REGISTERED_AT = 1_763_000_000_000
+
+
+def indexed(**changes: Any) -> Indexed:
+    """What an open shipment in transit is listed under."""
+    facts = {"status": "in_transit", "stalled": False, "open": True, "order_number": "", "registered_at": REGISTERED_AT}
+    return Indexed(**{**facts, **changes})
+
+
+def creation(store: Store, account: str, waybill: str, **changes: Any) -> Write:
+    """The first commit of a shipment, announced as registered."""
+    facts: dict[str, Any] = {
+        "account": account,
+        "id": store.new_id(account, waybill),
+        "expected": 0,
+        "document": f"document of {waybill}".encode(),
+        "before": None,
+        "after": indexed(),
+        "changes": (NewChange("registered", f"{waybill} was registered".encode()),),
+        "waybills": (waybill,),
+    }
+    return Write(**{**facts, **changes})
+
+
+def next_write(write: Write, committed: Committed, **changes: Any) -> Write:
+    """A further commit of the same shipment."""
+    facts: dict[str, Any] = {
+        "account": write.account,
+        "id": write.id,
+        "expected": committed.version,
+        "document": write.document + b", again",
+        "before": write.after,
+        "after": write.after,
+        "changes": (NewChange("in_transit", f"change {committed.revision + 1}".encode()),),
+    }
+    return Write(**{**facts, **changes})
+
+
+async def register(store: Store, account: str, waybill: str, **changes: Any) -> str:
+    """A committed shipment's id."""
+    write = creation(store, account, waybill, **changes)
+    await store.commit(write)
+    return write.id
+
+
+async def fan_out_all(store: Store, *destinations: str) -> int:
+    """Fan every change of every shard out to the destinations; how many changes there were."""
+    seen = 0
+    for shard in range(store.shards):
+        cursor, entries = await store.unfanned(shard)
+        if entries:
+            refs = [
+                LaneRef(destination, entry.account, entry.id, entry.revision, entry.kind)
+                for entry in entries
+                for destination in destinations
+            ]
+            assert await store.fan_out(shard, cursor, entries[-1].position, refs)
+            seen += len(entries)
+    return seen

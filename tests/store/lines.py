@@ -1,0 +1,60 @@
+"""A line to the server that can be told to lose what goes over it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from tracker.store import Store, StoreSettings, open_store
+
+
+class Line:
+    """Passes bytes between a client and the server; breaks after the next request or before it, when told to."""
+
+    def __init__(self, server: str) -> None:
+        self.server = server
+        self.lose_reply = False
+        self.lose_request = False
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_unix_connection(self.server)
+        back = asyncio.create_task(self._replies(far_reader, writer))
+        with contextlib.suppress(OSError):
+            while (data := await reader.read(1 << 16)) and not self._lost_request():
+                far_writer.write(data)
+                await far_writer.drain()
+                if self.lose_reply:  # the server runs it and nobody hears of it
+                    back.cancel()
+                    await asyncio.sleep(0.01)
+                    self.lose_reply = False
+                    break
+        back.cancel()
+        await asyncio.gather(back, return_exceptions=True)
+        for one in (far_writer, writer):
+            one.close()
+            with contextlib.suppress(OSError):
+                await one.wait_closed()
+
+    def _lost_request(self) -> bool:
+        lost, self.lose_request = self.lose_request, False
+        return lost
+
+    async def _replies(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(1 << 16):
+                writer.write(data)
+                await writer.drain()
+
+
+@contextlib.asynccontextmanager
+async def unreliable(store: Store, directory: Path) -> AsyncIterator[tuple[Line, Store]]:
+    """The same store again, over a line of its own."""
+    path = directory / "line.sock"
+    line = Line(store.url.removeprefix("unix://"))
+    server = await asyncio.start_unix_server(line.serve, path)
+    async with server:
+        async with open_store(StoreSettings(directory=directory, url=f"unix://{path}")) as far:
+            yield line, far
+        await asyncio.sleep(0.02)  # the line's handlers see the end

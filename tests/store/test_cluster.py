@@ -1,0 +1,213 @@
+"""A cluster holds the same store; a primary that is away fails its own shards only."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tracker.store import Store, StoreSettings, open_store
+from tracker.store.connect import ask, open_connection, server_of
+from tracker.store.embedded import server_binary
+from tracker.store.keys import SLOTS, Keys
+from tracker.store.types import StoreDown
+
+from . import test_agenda, test_feed, test_lanes, test_parking, test_shipments
+from .goods import register
+
+pytestmark = pytest.mark.cluster
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports whose cluster bus port (+ 10,000) is a port too."""
+    with contextlib.ExitStack() as stack:
+        ports: list[int] = []
+        while len(ports) < count:
+            one = stack.enter_context(socket.socket())
+            one.bind(("127.0.0.1", 0))
+            if one.getsockname()[1] < 55_000:
+                ports.append(one.getsockname()[1])
+        return ports
+
+
+class Node:
+    """One server of the cluster, in a directory of its own."""
+
+    def __init__(self, directory: Path, port: int) -> None:
+        directory.mkdir()
+        self.directory = directory
+        self.port = port
+        self.url = f"redis://127.0.0.1:{port}"
+        self.start()
+
+    def start(self) -> None:
+        settings = {
+            "port": str(self.port),
+            "bind": "127.0.0.1",
+            "cluster-enabled": "yes",
+            "cluster-node-timeout": "1000",
+            "cluster-require-full-coverage": "no",
+            "appendonly": "yes",
+            "appendfsync": "always",
+            "save": "",
+        }
+        words = [word for name, value in settings.items() for word in (f"--{name}", value)]
+        self.process = subprocess.Popen(
+            [server_binary(), *words], cwd=self.directory, stdout=subprocess.DEVNULL, start_new_session=True
+        )
+
+    def kill(self) -> None:
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    async def ask(self, *words: object) -> object:
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    connection = await open_connection(server_of(self.url))
+                except Exception:  # not listening yet
+                    await asyncio.sleep(0.02)
+                    continue
+                try:
+                    return await ask(connection, *words)
+                finally:
+                    await connection.disconnect(nowait=True)
+
+
+async def join(nodes: list[Node]) -> None:
+    """Three primaries, a third of the slots each."""
+    for at, node in enumerate(nodes):
+        first, last = at * SLOTS // len(nodes), (at + 1) * SLOTS // len(nodes) - 1
+        await node.ask("CLUSTER", "ADDSLOTSRANGE", first, last)
+        await node.ask("CLUSTER", "SET-CONFIG-EPOCH", at + 1)
+        await node.ask("CLUSTER", "MEET", "127.0.0.1", nodes[0].port)
+    async with asyncio.timeout(20):
+        for node in nodes:
+            await whole(node)
+
+
+async def whole(node: Node) -> None:
+    """Return once the node knows its neighbours and all slots."""
+    while True:
+        state = str(await node.ask("CLUSTER", "INFO"))
+        if all(fact in state for fact in ("known_nodes:3", "slots_assigned:16384", "cluster_state:ok")):
+            return
+        await asyncio.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Node]]:
+    """Three servers, joined."""
+    directory = tmp_path_factory.mktemp("cluster")
+    nodes = [Node(directory / str(port), port) for port in free_ports(3)]
+    try:
+        asyncio.run(join(nodes))
+        yield nodes
+    finally:
+        for node in nodes:
+            node.kill()
+
+
+@pytest.fixture
+async def store(nodes: list[Node], tmp_path: Path) -> AsyncIterator[Store]:
+    """The empty store of these tests."""
+    url = "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in nodes)
+    async with open_store(StoreSettings(directory=tmp_path, url=url), patience=1.0) as opened:
+        await opened.clear()
+        yield opened
+
+
+def test_shards_spread_evenly_over_primaries() -> None:
+    """Contiguous thirds of the slots hold 21 or 22 of 64 shards, quarters 16."""
+    for primaries, counts in ((3, {21, 22}), (4, {16})):
+        spread = Counter(slot * primaries // SLOTS for slot in Keys(64).slots)
+        assert set(spread.values()) == counts
+
+
+@pytest.mark.parametrize(
+    "story",
+    [
+        test_shipments.test_a_committed_shipment_is_read_back_and_found_by_all_its_numbers,
+        test_shipments.test_a_commit_of_an_old_version_changes_nothing,
+        test_shipments.test_sixteen_writers_of_one_shipment_lose_nothing,
+        test_shipments.test_indexes_follow_the_shipment,
+        test_shipments.test_pages_are_newest_first_and_miss_nobody,
+        test_shipments.test_a_deleted_shipment_is_gone_from_every_list,
+        test_agenda.test_due_shipments_are_claimed_once_and_not_before_their_hour,
+        test_agenda.test_the_same_claim_gets_the_same_answer,
+        test_agenda.test_a_commit_wakes_those_who_wait,
+        test_feed.test_a_reader_that_follows_its_cursor_misses_nothing,
+        test_feed.test_a_cursor_below_the_trimmed_is_too_old,
+        test_feed.test_more_refs_than_one_call_carries_are_fanned_out_in_steps,
+        test_lanes.test_a_retry_comes_back_at_its_time_with_the_same_bytes,
+        test_lanes.test_a_hanging_destination_takes_no_more_than_its_slots,
+        test_lanes.test_a_dead_letter_keeps_the_body_and_can_be_replayed,
+        test_lanes.test_the_delivery_log_keeps_the_latest_attempts,
+        test_parking.test_a_scan_that_races_its_registration_is_never_lost,
+        test_parking.test_an_unread_body_is_kept_whole_until_it_is_released,
+        test_parking.test_records_are_read_whole_and_as_new_as_the_call,
+    ],
+    ids=lambda story: story.__name__.removeprefix("test_"),
+)
+async def test_in_a_cluster_too(story: object, store: Store) -> None:
+    """What holds on one server holds on three."""
+    await story(store)  # type: ignore[operator]
+
+
+async def test_a_deleted_account_is_swept_from_every_primary(store: Store) -> None:
+    """Nothing of it stays but tombstones and thin feed entries."""
+    for n in range(30):
+        await register(store, "acme", f"W{n}")
+    await store.park("acme", "later", b"scan", now_ms=0, limit=5, ttl_ms=60_000)
+    await store.drop_account("acme")
+    for primary in store.wire.primaries():
+        assert [key for key in await primary.send(b"KEYS", b"*") if b"acme" in key] == []
+
+
+async def test_a_slot_that_moves_is_followed(store: Store, nodes: list[Node]) -> None:
+    """The first call after it fails, and refreshes the map; the next ones go to the new primary."""
+    shard = next(shard for shard, slot in enumerate(store.keys.slots) if slot < SLOTS // 3)
+    slot, new = store.keys.slots[shard], nodes[1]
+    old_id, new_id = [str((await node.ask("CLUSTER", "MYID")).decode()) for node in nodes[:2]]  # type: ignore[attr-defined]
+    key = store.keys.document(shard, b"000000")
+    for target in (new_id, old_id):
+        for node in (new, *nodes):
+            await node.ask("CLUSTER", "SETSLOT", slot, "NODE", target)
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    assert await store._plain(shard, b"GET", key) is None
+                    break
+                except StoreDown:
+                    await asyncio.sleep(0.05)
+    assert new.port
+
+
+async def test_a_primary_that_is_away_fails_its_own_shards_only(store: Store, nodes: list[Node]) -> None:
+    """The others go on; when it is back, so are its shards, with what they had acknowledged."""
+    away = nodes[2]
+    ids = [await register(store, "acme", f"W{n}") for n in range(60)]
+    slots = store.keys.slots
+    on_away = [id for id in ids if slots[store.shard_of_id(id)] >= 2 * SLOTS // 3]
+    others = [id for id in ids if id not in on_away]
+    away.kill()
+    assert all(await store.read(others))
+    with pytest.raises(StoreDown):
+        await store.read(on_away[:1])
+    assert all(await store.read(others))
+    away.start()
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                assert all(await store.read(ids))
+                break
+            except StoreDown:
+                await asyncio.sleep(0.1)

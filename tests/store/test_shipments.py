@@ -1,0 +1,245 @@
+"""Commits are all or nothing, compared with what was read, and safe against lost replies and racing writers."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tracker.store import Store
+from tracker.store.types import Committed, Conflict, Gone, NewChange, Stored, StoreDown, Write
+
+from .goods import REGISTERED_AT, creation, indexed, next_write, register
+from .lines import unreliable
+
+
+async def test_a_committed_shipment_is_read_back_and_found_by_all_its_numbers(store: Store) -> None:
+    """Waybill, alias (whatever its shard) and order number lead to the id; another account's do not."""
+    aliases = tuple(f"PIECE{n}" for n in range(20))
+    write = creation(store, "acme", "W1", waybills=("W1", *aliases), after=indexed(order_number="O1"))
+    assert await store.commit(write) == Committed(1, 1)
+    assert await store.read([write.id]) == [Stored(1, 1, b"document of W1")]
+    assert await store.find("acme", ["W1", *aliases, "W2"]) == [write.id] * 21 + [None]
+    assert await store.find("other", ["W1"]) == [None]
+    assert await store.find_order("acme", "O1") == [write.id]
+    assert await store.find_order("other", "O1") == []
+
+
+async def test_an_id_carries_the_shard_of_its_waybill(store: Store) -> None:
+    """Foreign and malformed ids are no shipments."""
+    id = await register(store, "acme", "W1")
+    assert id.startswith("shp_")
+    assert store.shard_of_id(id) == store.shard_of_id(store.new_id("acme", "W1"))
+    assert await store.read(["shp_", "shp_zzzzzzzzzzzz", "nonsense", id.upper(), ""]) == [None] * 5
+    with pytest.raises(ValueError, match="shp_"):
+        store.shard_of_id("nonsense")
+
+
+async def test_a_commit_of_an_old_version_changes_nothing(store: Store) -> None:
+    """The second writer of version 1 gets a conflict, and no change is announced for it."""
+    write = creation(store, "acme", "W1")
+    first = await store.commit(write)
+    await store.commit(next_write(write, first))
+    with pytest.raises(Conflict):
+        await store.commit(next_write(write, first, document=b"late", after=indexed(status="delivered"), due=5))
+    assert await store.read([write.id]) == [Stored(2, 2, b"document of W1, again")]
+    assert len((await store.changes("acme", None)).entries) == 2
+    assert (await store.counts("acme"))["delivered"] == 0
+    assert await store.claim_due("c1", limit=10, lease_ms=1000) == []
+
+
+async def test_a_waybill_is_registered_once(store: Store) -> None:
+    """A second registration of the waybill under another id is a conflict."""
+    id = await register(store, "acme", "W1")
+    with pytest.raises(Conflict):
+        await register(store, "acme", "W1")
+    assert await store.find("acme", ["W1"]) == [id]
+    assert await register(store, "other", "W1") != id
+
+
+async def test_a_number_whose_shipment_was_never_written_can_be_registered(store: Store) -> None:
+    """An alias is indexed before its shipment; where the shipment's commit then fails, the number stays free."""
+    write = creation(store, "acme", "W1")
+    await store.commit(write)
+    orphan = creation(store, "acme", "W1", waybills=("W1", "A1", "A2", "A3"))
+    with pytest.raises(Conflict):
+        await store.commit(orphan)
+    for alias in ("A1", "A2", "A3"):
+        id = await register(store, "acme", alias)
+        assert await store.find("acme", [alias]) == [id]
+
+
+async def test_several_changes_raise_the_revision_by_one_each(store: Store) -> None:
+    """A commit without changes raises the version and announces nothing."""
+    write = creation(store, "acme", "W1", changes=(NewChange("registered", b"1"), NewChange("delivered", b"2")))
+    first = await store.commit(write)
+    assert first == Committed(1, 2)
+    assert await store.commit(next_write(write, first, changes=())) == Committed(2, 2)
+    entries = (await store.changes("acme", None)).entries
+    assert [(entry.revision, entry.kind) for entry in entries] == [(1, "registered"), (2, "delivered")]
+
+
+async def test_sixteen_writers_of_one_shipment_lose_nothing(store: Store) -> None:
+    """Each merges what it read with its own mark until its commit is taken."""
+    write = creation(store, "acme", "W1", document=b"")
+    await store.commit(write)
+
+    async def add(mark: bytes) -> None:
+        while True:
+            (now,) = await store.read([write.id])
+            assert now
+            more = next_write(write, Committed(now.version, now.revision), document=now.document + mark)
+            try:
+                await store.commit(more)
+            except Conflict:
+                continue
+            return
+
+    await asyncio.gather(*[add(bytes([65 + n])) for n in range(16)])
+    (now,) = await store.read([write.id])
+    assert now
+    assert sorted(now.document) == list(range(65, 81))
+    assert (now.version, now.revision) == (17, 17)
+
+
+async def test_a_lost_reply_is_resolved_by_reading(store: Store, tmp_path: Path) -> None:
+    """Where the commit ran it counts as done; where it did not, it is a conflict: never sent twice."""
+    write = creation(store, "acme", "W1")
+    async with unreliable(store, tmp_path) as (line, far):
+        line.lose_reply = True
+        assert await far.commit(write) == Committed(1, 1)
+        line.lose_request = True
+        with pytest.raises(Conflict):
+            await far.commit(next_write(write, Committed(1, 1)))
+        assert await far.commit(next_write(write, Committed(1, 1))) == Committed(2, 2)
+        line.lose_reply = True
+        await far.delete("acme", write.id, 2, write.after, ("W1",))
+    assert await store.read([write.id]) == [None]
+    assert len((await store.changes("acme", None)).entries) == 2
+
+
+async def test_writers_over_a_line_that_loses_replies_neither_lose_nor_double(store: Store, tmp_path: Path) -> None:
+    """Eight writers add forty marks each to one document; every change is announced once."""
+    write = creation(store, "acme", "W1", document=b"\0" * 8)
+    await store.commit(write)
+    async with unreliable(store, tmp_path) as (line, far):
+
+        async def add(writer: int) -> None:
+            for count in range(1, 41):
+                await settle(writer, count)
+
+        async def settle(writer: int, count: int) -> None:
+            while True:
+                try:
+                    (now,) = await far.read([write.id])
+                    assert now
+                    if now.document[writer] == count:
+                        return
+                    document = bytearray(now.document)
+                    document[writer] = count
+                    more = next_write(write, Committed(now.version, now.revision), document=bytes(document))
+                    await far.commit(more)
+                except (Conflict, StoreDown):
+                    continue
+
+        async def disturb() -> None:
+            while True:
+                await asyncio.sleep(0.02)
+                line.lose_reply = True
+
+        disturbance = asyncio.create_task(disturb())
+        await asyncio.gather(*[add(writer) for writer in range(8)])
+        disturbance.cancel()
+    (now,) = await store.read([write.id])
+    assert now == Stored(321, 321, bytes([40] * 8))
+
+
+async def test_indexes_follow_the_shipment(store: Store) -> None:
+    """Status, stall and order number move from list to list with the commit that changes them."""
+    write = creation(store, "acme", "W1", after=indexed(order_number="O1", stalled=True))
+    first = await store.commit(write)
+    assert await store.page("acme", stalled=True) == ([write.id], None)
+    await store.commit(next_write(write, first, after=indexed(status="delivered", order_number="O2", open=False)))
+    assert await store.page("acme", status="in_transit") == ([], None)
+    assert await store.page("acme", status="delivered") == ([write.id], None)
+    assert await store.page("acme", stalled=True) == ([], None)
+    assert await store.find_order("acme", "O1") == []
+    assert await store.find_order("acme", "O2") == [write.id]
+    counts = await store.counts("acme")
+    assert {name: count for name, count in counts.items() if count} == {"delivered": 1}
+
+
+async def test_pages_are_newest_first_and_miss_nobody(store: Store) -> None:
+    """Shipments registered in the same millisecond are split over pages without loss or repetition."""
+    ids = [
+        await register(store, "acme", f"W{n}", after=indexed(registered_at=REGISTERED_AT + n // 7)) for n in range(60)
+    ]
+    times = dict(zip(ids, (n // 7 for n in range(60)), strict=True))
+    seen: list[str] = []
+    cursor = None
+    while True:
+        page, cursor = await store.page("acme", cursor=cursor, limit=9)
+        seen += page
+        if cursor is None:
+            break
+    assert sorted(seen) == sorted(ids)
+    assert [times[id] for id in seen] == sorted(times.values(), reverse=True)
+    with pytest.raises(ValueError, match="cursor"):
+        await store.page("acme", cursor="AAAA")
+
+
+async def test_several_shipments_share_an_order_number(store: Store) -> None:
+    """All are found; one that leaves the order takes only itself away."""
+    writes = [creation(store, "acme", f"W{n}", after=indexed(order_number="O1")) for n in range(200)]
+    committed = await asyncio.gather(*[store.commit(write) for write in writes])
+    assert sorted(await store.find_order("acme", "O1")) == sorted(write.id for write in writes)
+    await store.commit(next_write(writes[0], committed[0], after=indexed()))
+    assert sorted(await store.find_order("acme", "O1")) == sorted(write.id for write in writes[1:])
+
+
+async def test_a_deleted_shipment_is_gone_from_every_list(store: Store) -> None:
+    """Only its announcement stays; the waybill can be registered again."""
+    numbers = ("W1", "A1", "A2", "A3")
+    write = creation(store, "acme", "W1", waybills=numbers, after=indexed(order_number="O1", stalled=True), due=1)
+    await store.commit(write)
+    with pytest.raises(Conflict):
+        await store.delete("acme", write.id, 7, write.after, numbers)
+    await store.delete("acme", write.id, 1, write.after, numbers, NewChange("deleted", b"gone"))
+    assert await store.read([write.id]) == [None]
+    assert await store.find("acme", numbers) == [None] * 4
+    assert await store.find_order("acme", "O1") == []
+    assert await store.page("acme") == ([], None)
+    assert not any((await store.counts("acme")).values())
+    assert await store.claim_due("c1", limit=10, lease_ms=1000) == []
+    entries = (await store.changes("acme", None)).entries
+    assert [(entry.revision, entry.kind) for entry in entries] == [(1, "registered"), (2, "deleted")]
+    await register(store, "acme", "W1")
+
+
+async def test_a_deleted_account_takes_nothing_more_and_leaves_nothing(store: Store) -> None:
+    """Every key that is left belongs to the neighbour, is a tombstone or a thin feed entry."""
+    for n in range(30):
+        await register(store, "acme", f"W{n}", after=indexed(order_number=f"O{n % 3}"), waybills=(f"W{n}", f"A{n}"))
+    kept = await register(store, "other", "W1", after=indexed(order_number="O1"))
+    await store.park("acme", "later", b"scan", now_ms=0, limit=5, ttl_ms=60_000)
+    await store.quarantine("acme", b"body")
+    await store.put_record("subscription", "acme", "sub_1", b"{}")
+    write: Write = creation(store, "acme", "W99")
+    await store.drop_account("acme")
+    for refused in (
+        store.commit(write),
+        store.park("acme", "x", b"scan", now_ms=0, limit=5, ttl_ms=60_000),
+        store.quarantine("acme", b"body"),
+        store.put_record("key", "acme", "k", b"{}"),
+    ):
+        with pytest.raises(Gone):
+            await refused
+    assert await store.page("acme") == ([], None)
+    assert await store.find("acme", ["W1", "A1"]) == [None, None]
+    assert await store.find_order("acme", "O1") == []
+    assert await store.records("subscription") == {}
+    (primary,) = store.wire.primaries()
+    assert [key for key in await primary.send(b"KEYS", b"*") if b"acme" in key] == []
+    assert await store.page("other") == ([kept], None)
+    assert await store.find("other", ["W1"]) == [kept]

@@ -1,0 +1,91 @@
+"""The store: one Valkey or Redis holds everything, embedded or elsewhere. See `keys` for where what lies."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from tracker.store.cluster import Cluster
+from tracker.store.connect import CLUSTER, SENTINEL, cluster_seeds, primary_of, sentinel_of, server_of
+from tracker.store.embedded import EmbeddedServer
+from tracker.store.flush import PATIENCE_S
+from tracker.store.keys import Keys
+from tracker.store.store import Store
+from tracker.store.wire import OneServer, Wire
+
+__all__ = ["EmbeddedServer", "Store", "StoreSettings", "open_store"]
+
+
+class StoreSettings(Struct, frozen=True, kw_only=True):
+    """Where the store is.
+
+    `url` None: embedded in `directory`. Else `redis://`, `rediss://`, `unix://`, `redis+cluster://host:port,host:port`
+    or `redis+sentinel://host:port,host:port/name` (`rediss+…`: TLS). `shards` is fixed when a store is created.
+    """
+
+    directory: Path
+    url: str | None = None
+    shards: int = 64
+    durability: Literal["always", "relaxed"] = "always"
+    runtime_directory: Path | None = None  # for the socket where the path of `directory` is too long
+
+
+@contextlib.asynccontextmanager
+async def open_store(settings: StoreSettings, *, patience: float = PATIENCE_S) -> AsyncIterator[Store]:
+    """The store, connected and checked; closed (an embedded server ended) on leaving.
+
+    `patience` is how long a call waits for a connection that is away, in seconds.
+    Raises `ConfigError` where the settings or the server's persistence are wrong, `StoreDown` where none answers.
+    """
+    if settings.url is not None:
+        async with _connected(settings, settings.url, patience) as store:
+            yield store
+        return
+    server = EmbeddedServer(settings.directory, runtime=settings.runtime_directory)
+    with server:
+        await server.ready()
+        async with _running(server.supervise()), _connected(settings, server.url, patience) as store:
+            store.directory = server.directory
+            yield store
+
+
+@contextlib.asynccontextmanager
+async def _connected(settings: StoreSettings, url: str, patience: float) -> AsyncIterator[Store]:
+    keys = Keys(settings.shards)
+    store = Store(keys, _wire(keys, url, settings.durability, patience))
+    store.url = url
+    async with _running(store.wire.run(), store._listen()):
+        await store.identify()
+        async with _running(store.keep_identity()):
+            yield store
+
+
+def _wire(keys: Keys, url: str, durability: str, patience: float) -> Wire:
+    if url.startswith(CLUSTER):
+        return Cluster(keys, cluster_seeds(url), durability, patience)
+    if url.startswith(SENTINEL):
+        sentinels, own, name = sentinel_of(url)
+        return OneServer(keys, lambda: primary_of(sentinels, own, name), durability, patience)
+    server = server_of(url)
+
+    async def find() -> dict[str, Any]:
+        return server
+
+    return OneServer(keys, find, durability, patience)
+
+
+@contextlib.asynccontextmanager
+async def _running(*services: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Services that run as long as the body does."""
+    tasks = [asyncio.create_task(service) for service in services]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

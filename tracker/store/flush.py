@@ -1,0 +1,203 @@
+"""One flush loop per primary: everything that waits goes out in one write, and the replies come back in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from hiredis import pack_command
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import RedisError, ResponseError
+
+from tracker.errors import ConfigError, MilepostError
+from tracker.store.types import StoreDown
+
+DEADLINE_S = 10.0  # for one flush, from the write to its last reply
+PATIENCE_S = 5.0  # how long a call may wait for a connection
+BATCH = 4_000
+WAITING = 100_000
+
+
+class ReplyLost(StoreDown):
+    """The call was sent and its reply never came: it may have run, or not."""
+
+
+class Refused(StoreDown):
+    """The store answered with an error of its own (out of memory, read-only, a library that it does not know)."""
+
+
+def packed(*args: bytes) -> bytes:
+    """One command in the wire protocol."""
+    return pack_command(args)  # type: ignore[arg-type]  # its stub says one argument, and means any number
+
+
+class _Call:
+    __slots__ = ("command", "future", "queued_at")
+
+    def __init__(self, command: bytes, future: asyncio.Future[Any]) -> None:
+        self.command = command
+        self.future = future
+        self.queued_at = time.monotonic()
+
+    def fail(self, error: Exception) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+    def answer(self, reply: object) -> None:
+        if self.future.done():
+            return
+        if isinstance(reply, Exception):
+            self.future.set_exception(reply)
+        else:
+            self.future.set_result(reply)
+
+
+class FlushLoop:
+    """Sends commands to one server over one connection, which it opens again whenever it breaks.
+
+    `connect` opens and prepares a connection. `on_error` hears of every reply that is an error and of every
+    broken connection (a cluster uses it to look for the new primary).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        connect: Callable[[], Awaitable[AbstractConnection]],
+        *,
+        on_error: Callable[[Exception], None] | None = None,
+        deadline: float = DEADLINE_S,
+        patience: float = PATIENCE_S,
+    ) -> None:
+        self.name = name
+        self.wait_replicas = 0  # 2xx waits for so many replicas
+        self._connect = connect
+        self._on_error = on_error
+        self._deadline = deadline
+        self._patience = patience
+        self._waiting: deque[_Call] = deque()
+        self._awake = asyncio.Event()
+        self._connection: AbstractConnection | None = None
+        self._closed = False
+
+    @property
+    def connected(self) -> bool:
+        return self._connection is not None
+
+    def send(self, *args: bytes) -> asyncio.Future[Any]:
+        """Queue one command; the future gets its reply, an error reply as `Refused`, or `StoreDown`."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if self._closed or len(self._waiting) >= WAITING:
+            future.set_exception(StoreDown(f"{self.name}: {'closed' if self._closed else 'too many calls wait'}"))
+            return future
+        self._waiting.append(_Call(packed(*args), future))
+        self._awake.set()
+        return future
+
+    async def run(self) -> None:
+        """Flush until cancelled; then everything that waits fails with `StoreDown`."""
+        try:
+            while True:
+                await self._awake.wait()
+                connection = await self._connected()
+                batch = self._take()
+                if batch:
+                    await self._flush(connection, batch)
+        finally:
+            self._closed = True
+            self._fail_waiting(StoreDown(f"{self.name}: closed"), older_than=0)
+            await self._drop_connection()
+
+    def _take(self) -> list[_Call]:
+        batch: list[_Call] = []
+        while self._waiting and len(batch) < BATCH:
+            call = self._waiting.popleft()
+            if not call.future.done():
+                batch.append(call)
+        if not self._waiting:
+            self._awake.clear()
+        return batch
+
+    async def _flush(self, connection: AbstractConnection, batch: list[_Call]) -> None:
+        answered = 0
+        try:
+            async with asyncio.timeout(self._deadline):
+                commands = [call.command for call in batch]
+                if self.wait_replicas:
+                    commands.append(
+                        pack_command((b"WAIT", b"%d" % self.wait_replicas, b"%d" % int(self._deadline * 900)))
+                    )
+                await connection.send_packed_command([b"".join(commands)], check_health=False)
+                if self.wait_replicas:
+                    await self._read_replicated(connection, batch)
+                    return
+                for call in batch:
+                    call.answer(await self._reply(connection))
+                    answered += 1
+        except (RedisError, OSError, RuntimeError, TimeoutError) as error:
+            await self._broken(batch[answered:], error)
+        except BaseException:
+            self._lose(batch[answered:], StoreDown("closed"))
+            raise
+
+    async def _read_replicated(self, connection: AbstractConnection, batch: list[_Call]) -> None:
+        """A reply counts only once `WAIT` has said that the replicas have the flush."""
+        replies = [await self._reply(connection) for _ in batch]
+        copies = await connection.read_response(disconnect_on_error=False)
+        for call, reply in zip(batch, replies, strict=True):
+            if copies < self.wait_replicas:
+                call.fail(ReplyLost(f"{self.name}: {copies} of {self.wait_replicas} replicas have it"))
+            else:
+                call.answer(reply)
+
+    async def _reply(self, connection: AbstractConnection) -> object:
+        try:
+            return await connection.read_response(disconnect_on_error=False)
+        except ResponseError as error:
+            if self._on_error:
+                self._on_error(error)
+            refused = Refused(f"{self.name}: {error}")
+            refused.__cause__ = error
+            return refused
+
+    async def _broken(self, lost: list[_Call], error: Exception) -> None:
+        self._lose(lost, error)
+        await self._drop_connection()
+        if self._on_error:
+            self._on_error(error)
+
+    def _lose(self, lost: list[_Call], error: Exception) -> None:
+        for call in lost:
+            call.fail(ReplyLost(f"{self.name}: {error or type(error).__name__}"))
+
+    async def _connected(self) -> AbstractConnection:
+        if self._connection is not None and await self._connection.can_read():  # closed by the server, or out of step
+            await self._drop_connection()
+        pause = 0.02
+        while self._connection is None:
+            try:
+                self._connection = await self._connect()
+            except ConfigError as error:
+                self._fail_waiting(error, older_than=0)
+                await asyncio.sleep(1.0)
+            except (RedisError, OSError, RuntimeError, TimeoutError, StoreDown) as error:
+                self._fail_waiting(StoreDown(f"{self.name}: {error}"), older_than=self._patience)
+                if self._on_error:
+                    self._on_error(error)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 1.0)
+        return self._connection
+
+    def _fail_waiting(self, error: MilepostError, *, older_than: float) -> None:
+        limit = time.monotonic() - older_than
+        while self._waiting and self._waiting[0].queued_at <= limit:
+            self._waiting.popleft().fail(error)
+
+    async def _drop_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(RedisError, OSError, TimeoutError):
+                await connection.disconnect(nowait=True)

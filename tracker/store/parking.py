@@ -1,0 +1,80 @@
+"""What cannot go through the door yet: scans of waybills that nobody registered, bodies that nobody could read."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+
+from tracker.store.keys import digest, encode_id
+from tracker.store.rows import row_cursor
+from tracker.store.shipments import Shipments
+from tracker.store.wire import checked, number
+
+PREFIX = "qua_"
+
+
+class Parking(Shipments):
+    """The parking's and the quarantine's part of the store."""
+
+    async def park(
+        self, account: str, waybill: str, item: bytes, *, now_ms: int, limit: int, ttl_ms: int
+    ) -> str | None:
+        """Keep `item` until the waybill is registered, for `ttl_ms` after the last one; only the latest `limit` stay.
+
+        None: it is parked. An id: the waybill is registered, nothing was parked.
+        """
+        shard = self.keys.shard_of(account, waybill)
+        field = digest(b"waybill", account, waybill)
+        named = (self.keys.parked(shard, account, waybill), self.keys.number(shard, field), self.keys.tombs[shard])
+        args = (account.encode(), field, item, number(limit), number(ttl_ms))
+        answer = checked(await self._write(shard, "park", named, args))
+        if answer[0] != b"registered":
+            return None
+        holder = self._held(shard, answer[1])
+        if await self._document(holder) is None:  # its shipment was never written, or is gone
+            await self._unalias(account, waybill, shard, answer[1])
+            return await self.park(account, waybill, item, now_ms=now_ms, limit=limit, ttl_ms=ttl_ms)
+        return holder
+
+    async def parked(self, account: str, waybill: str) -> list[bytes]:
+        """What is parked for the waybill, oldest first; its length goes into `Write.parked`."""
+        shard = self.keys.shard_of(account, waybill)
+        items: list[bytes] = await self._plain(shard, b"LRANGE", self.keys.parked(shard, account, waybill), b"0", b"-1")
+        return items
+
+    async def quarantine(self, account: str, entry: bytes) -> str:
+        """Keep a body that could not be read; its `qua_…` id."""
+        shard, local = secrets.randbelow(self.shards), secrets.token_bytes(6)
+        named = (
+            self.keys.of_account(shard, b"u", account),
+            self.keys.of_account(shard, b"v", account),
+            self.keys.tombs[shard],
+        )
+        checked(await self._write(shard, "quarantine", named, (account.encode(), local, entry)))
+        return encode_id(PREFIX, shard, local)
+
+    async def quarantined(
+        self, account: str, cursor: str | None = None, limit: int = 50
+    ) -> tuple[list[tuple[str, bytes]], str | None]:
+        """(id, entry) of an account's quarantine, latest first, and the cursor of the rest (None: there is none)."""
+        rows = await self.rows(lambda shard: [self.keys.of_account(shard, b"v", account)], cursor, limit)
+        keys = self.keys
+        entries = await asyncio.gather(
+            *[self._plain(shard, b"HGET", keys.of_account(shard, b"u", account), local) for _, shard, local in rows]
+        )
+        found = [
+            (encode_id(PREFIX, shard, local), entry)
+            for (_, shard, local), entry in zip(rows, entries, strict=True)
+            if entry is not None
+        ]
+        return found, row_cursor(rows, limit)
+
+    async def release(self, account: str, id: str) -> bool:
+        """Forget a quarantined body; False where there is none of that id in the account."""
+        try:
+            shard, local = self.keys.split(id, PREFIX)
+        except ValueError:
+            return False
+        named = (self.keys.of_account(shard, b"u", account), self.keys.of_account(shard, b"v", account))
+        answer = await self._write(shard, "release", named, (local,))
+        return bool(answer[0] == b"ok")

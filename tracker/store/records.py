@@ -1,0 +1,65 @@
+"""Control records: accounts, keys, connections, subscriptions. Few and small, read whole."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from tracker.store.keys import CONTROL
+from tracker.store.wire import Calls, checked
+
+VERSIONS = CONTROL + b"rv"
+TOMBS = CONTROL + b"t"
+META = CONTROL + b"meta"
+
+
+def _hash(kind: str) -> bytes:
+    return CONTROL + b"r:" + kind.encode()
+
+
+def _field(account: str, id: str) -> bytes:
+    return f"{account}\0{id}".encode()
+
+
+class Records(Calls):
+    """The control records' part of the store."""
+
+    def _control(self, *args: bytes) -> asyncio.Future[Any]:
+        return self.wire.control().send(*args)
+
+    async def put_record(self, kind: str, account: str, id: str, value: bytes, *, create: bool = False) -> bool:
+        """Write a record; with `create`, False where it exists already. Raises `Gone` for a deleted account."""
+        named = (_hash(kind), VERSIONS, TOMBS)
+        args = (kind.encode(), account.encode(), _field(account, id), value, b"1" if create else b"0")
+        answer = checked(await self._control(b"FCALL", b"milepost_put_record", b"3", *named, *args))
+        return bool(answer[0] == b"ok")
+
+    async def get_record(self, kind: str, account: str, id: str) -> bytes | None:
+        """One record, None where there is none."""
+        value: bytes | None = await self._control(b"HGET", _hash(kind), _field(account, id))
+        return value
+
+    async def records(self, kind: str, account: str | None = None) -> dict[tuple[str, str], bytes]:
+        """(account, id) → value of a kind, as new as the call."""
+        flat = await self._control(b"HGETALL", _hash(kind))
+        found = {}
+        for at in range(0, len(flat), 2):
+            owner, _, id = flat[at].decode().partition("\0")
+            if account is None or owner == account:
+                found[owner, id] = flat[at + 1]
+        return found
+
+    async def records_version(self, kind: str) -> int:
+        """Goes up whenever a record of the kind is put or removed."""
+        return int(await self._control(b"HGET", VERSIONS, kind.encode()) or 0)
+
+    async def record_kinds(self) -> list[str]:
+        """Every kind that was ever put."""
+        return [kind.decode() for kind in await self._control(b"HKEYS", VERSIONS)]
+
+    async def remove_record(self, kind: str, account: str, id: str) -> bool:
+        """Remove a record; False where there was none."""
+        named = (_hash(kind), VERSIONS)
+        args = (kind.encode(), _field(account, id))
+        answer = await self._control(b"FCALL", b"milepost_remove_record", b"2", *named, *args)
+        return bool(answer[0] == b"ok")

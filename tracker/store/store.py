@@ -1,0 +1,64 @@
+"""The store as the rest of Milepost sees it: every part of it in one object."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from tracker.errors import ConfigError
+from tracker.store.agenda import Agenda
+from tracker.store.feed import Feed
+from tracker.store.health import Health
+from tracker.store.keys import LAYOUT
+from tracker.store.parking import Parking
+from tracker.store.records import META
+from tracker.store.sweeping import Sweeping
+from tracker.store.types import StoreDown
+from tracker.store.wakes import Wakes
+
+IDENTITY_S = 0.5  # between two looks at who the servers are
+
+
+class Store(Parking, Agenda, Feed, Sweeping, Wakes, Health):
+    """Everything that is stored. Opened by `tracker.store.open_store`."""
+
+    url: str = ""  # where another process reaches the same store
+
+    @property
+    def durable(self) -> bool:
+        """Whether every acknowledged write is on disk; readiness says so."""
+        return all(server.durable for server in self.wire.identities().values())
+
+    async def identify(self) -> None:
+        """Check that this is a store of our layout and number of shards, and learn its epoch."""
+        await self.wire.mapped()
+        await self.ping()
+        self.epoch = await self._identity()
+
+    async def keep_identity(self) -> None:
+        """Learn of every server that takes over, until cancelled: the epoch goes up with it."""
+        known = self.wire.identities()
+        while True:
+            await asyncio.sleep(IDENTITY_S)
+            now = self.wire.identities()
+            if now != known:
+                with contextlib.suppress(StoreDown):
+                    self.epoch = await self._identity()
+                    known = now
+
+    async def clear(self) -> None:
+        """Empty the store, for good: everything of every account, and whatever else lies on its servers."""
+        await asyncio.gather(*[primary.send(b"FLUSHALL") for primary in self.wire.primaries()])
+        self.epoch = await self._identity()
+
+    async def _identity(self) -> int:
+        args = [b"%d" % self.shards, b"%d" % LAYOUT]
+        for name, server in self.wire.identities().items():
+            args += (name.encode(), server.replid.encode(), server.replid_before.encode())
+        answer = await self.wire.control().send(b"FCALL", b"milepost_open", b"1", META, *args)
+        shards, layout, epoch = (int(value) for value in answer[1:])
+        if shards != self.shards:
+            raise ConfigError(f"shards: this store was created with {shards}, not {self.shards}; the number is fixed")
+        if layout != LAYOUT:
+            raise ConfigError(f"the store has layout {layout}, this version reads layout {LAYOUT}")
+        return epoch

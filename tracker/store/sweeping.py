@@ -1,0 +1,142 @@
+"""Deleting a destination or an account: a tombstone in every shard first, then everything that is its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+
+from tracker.model import Status
+from tracker.store.keys import BUCKETS
+from tracker.store.lanes import Lanes
+from tracker.store.records import TOMBS, Records
+from tracker.store.wire import number
+
+SWEPT = 500  # at a time
+
+_Ids = set[tuple[int, bytes]]  # shard and local part
+
+
+class Sweeping(Lanes, Records):
+    """The sweeping part of the store."""
+
+    async def drop_destination(self, account: str, destination: str) -> None:
+        """Refuse the destination from now on, then forget its lanes, its dead letters and its log."""
+        await self._bury(f"d:{destination}")
+        for shard in range(self.shards):
+            await self._sweep_lanes(shard, destination)
+            await self._sweep_letters(shard, account, destination)
+        home, log = self.keys.log(account, destination)
+        await self._plain(home, b"DEL", log)
+
+    async def _bury(self, name: str) -> None:
+        await self._everywhere(lambda shard: self._write(shard, "bury", (self.keys.tombs[shard],), (name.encode(),)))
+
+    async def _sweep_lanes(self, shard: int, destination: str) -> None:
+        keys = self.keys
+        named = (
+            keys.lanes[shard],
+            keys.ready[shard],
+            keys.bodies[shard],
+            keys.pending[shard],
+            keys.tombs[shard],
+            keys.queue(shard, destination),
+        )
+        answer = [b"more"]
+        while answer[0] == b"more":
+            answer = await self._write(shard, "sweep_lanes", named, (destination.encode(), number(SWEPT)))
+
+    async def _sweep_letters(self, shard: int, account: str, destination: str) -> None:
+        index = self.keys.of_account(shard, b"E", account)
+        letters = self.keys.of_account(shard, b"D", account)
+        members = await self._plain(shard, b"ZRANGE", index, b"0", b"-1")
+        dead = [member for member in members if member[6:] == destination.encode()]
+        for at in range(0, len(dead), SWEPT):
+            some = dead[at : at + SWEPT]
+            await self._plain(shard, b"HDEL", letters, *[member[:6] for member in some])
+            await self._plain(shard, b"ZREM", index, *some)
+
+    async def drop_account(self, account: str) -> None:
+        """Refuse the account from now on, then forget all that is its own. Running it again finishes what was cut off.
+
+        Thin feed entries (ids only) stay until they are trimmed; the names of accounts are not used twice.
+        """
+        await self._bury(f"a:{account}")
+        await self.wire.control().send(b"SADD", TOMBS, b"a:" + account.encode())
+        for destination in await self._destinations(account):
+            await self.drop_destination(account, destination)
+        await self._sweep_numbers(account)
+        for shard in range(self.shards):
+            await self._sweep_shard(shard, account)
+        await self._sweep_parked(account)
+        for kind in await self.record_kinds():
+            for owner, id in await self.records(kind, account):
+                await self.remove_record(kind, owner, id)
+
+    async def _destinations(self, account: str) -> set[str]:
+        """Destinations that the account has lanes or dead letters for."""
+        found: set[str] = set()
+        for shard in range(self.shards):
+            cursor = b""
+            while cursor != b"0":
+                args = (account.encode(), cursor or b"0")
+                _, cursor, *names = await self._read(shard, "lanes_of", (self.keys.lanes[shard],), args)
+                found.update(name.decode() for name in names)
+            letters = await self._plain(shard, b"ZRANGE", self.keys.of_account(shard, b"E", account), b"0", b"-1")
+            found.update(member[6:].decode() for member in letters)
+        kept = await self.records("subscription", account)
+        return found | {id for _, id in kept} | {f"orders:{account}"}
+
+    async def _sweep_numbers(self, account: str) -> None:
+        """Index entries first: once the shipments are gone nobody knows whose they were."""
+        ids = {(shard, id) async for shard, id in self._shipments(account)}
+        if not ids:
+            return
+        for bucket in range(BUCKETS):
+            await asyncio.gather(*[self._sweep_bucket(shard, bucket, ids) for shard in range(self.shards)])
+
+    async def _sweep_bucket(self, shard: int, bucket: int, ids: _Ids) -> None:
+        key = b"%bn:%d" % (self.keys.tags[shard], bucket)
+        flat = await self._plain(shard, b"HGETALL", key)
+        args = list(_rests(shard, zip(flat[::2], flat[1::2], strict=True), ids))
+        if args:
+            await self._write(shard, "sweep_numbers", (key,), args)
+
+    async def _shipments(self, account: str) -> AsyncIterator[tuple[int, bytes]]:
+        for shard in range(self.shards):
+            for status in Status:
+                index = self.keys.index(shard, account, status)
+                for local in await self._plain(shard, b"ZRANGE", index, b"0", b"-1"):
+                    yield shard, local
+
+    async def _sweep_shard(self, shard: int, account: str) -> None:
+        keys = self.keys
+        for status in Status:
+            index = keys.index(shard, account, status)
+            while ids := await self._plain(shard, b"ZRANGE", index, b"0", number(SWEPT - 1)):
+                named = (index, keys.of_account(shard, b"z", account), keys.due[shard], keys.leases[shard])
+                documents = [keys.document(shard, id) for id in ids]
+                await self._write(shard, "sweep_shipments", (*named, *documents), ids)
+        own = [keys.of_account(shard, letter, account) for letter in (b"x", b"z", b"D", b"E", b"u", b"v")]
+        await self._plain(shard, b"DEL", *own)
+        await self._plain(shard, b"HDEL", keys.marks[shard], account.encode())
+
+    async def _sweep_parked(self, account: str) -> None:
+        escaped = "".join(f"\\{letter}" if letter in "*?[]\\^" else letter for letter in account)
+        pattern = f"{{*}}k:{escaped}:*".encode()
+        for primary in self.wire.primaries():
+            cursor = b""
+            while cursor != b"0":
+                cursor, found = await primary.send(b"SCAN", cursor or b"0", b"MATCH", pattern, b"COUNT", b"1000")
+                await asyncio.gather(*[primary.send(b"UNLINK", key) for key in found])
+
+
+def _rests(shard: int, fields: Iterable[tuple[bytes, bytes]], ids: _Ids) -> Iterable[bytes]:
+    """(field, what it holds, what is left of it) for every index field that names one of the ids."""
+    for field, holder in fields:
+        if len(holder) == 8:
+            rest = b"" if (int.from_bytes(holder[:2], "big"), holder[2:]) in ids else holder
+        else:
+            held = [holder[at : at + 6] for at in range(0, len(holder), 6)]
+            rest = b"".join(local for local in held if (shard, local) not in ids)
+        if rest != holder:
+            yield from (field, holder, rest)

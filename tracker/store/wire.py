@@ -1,0 +1,142 @@
+"""From a shard to the server that holds it: one server for all of them here, a cluster in `cluster`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+from redis.asyncio.connection import AbstractConnection
+
+from tracker.store.connect import Server, examine, open_connection
+from tracker.store.flush import FlushLoop, Refused
+from tracker.store.keys import Keys
+from tracker.store.types import Gone
+
+
+class Wire(Protocol):
+    """The way to the shards of a store."""
+
+    publish: bytes  # the command by which a function wakes others
+
+    def shard(self, shard: int) -> FlushLoop:
+        """The flush loop of the shard's primary."""
+
+    def control(self) -> FlushLoop:
+        """The flush loop of the primary that holds the control records."""
+
+    def primaries(self) -> Iterable[FlushLoop]:
+        """Every primary's flush loop."""
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+
+    async def listen(self, heard: Callable[[bytes], None]) -> None:
+        """Call `heard` with the channel of every wake-up until cancelled."""
+
+    async def mapped(self) -> None:
+        """Return once it is known where the shards are."""
+
+    def identities(self) -> dict[str, Server]:
+        """What each connected primary said of itself, under a name that its successor keeps."""
+
+
+async def listened(connection: AbstractConnection, heard: Callable[[bytes], None]) -> None:
+    """Hand every message of a subscribed connection on; ends only by an error."""
+    while True:
+        message = await connection.read_response(timeout=float("inf"))
+        if message[0] in (b"message", b"smessage"):
+            heard(message[1])
+
+
+class OneServer:
+    """Every shard on one server. `server` are its connection arguments; `find` finds them anew at each connect."""
+
+    publish = b"PUBLISH"
+
+    def __init__(
+        self, keys: Keys, find: Callable[[], Awaitable[dict[str, Any]]], durability: str, patience: float
+    ) -> None:
+        self._keys = keys
+        self._find = find
+        self._durability = durability
+        self._server: Server | None = None
+        self._loop = FlushLoop("store", self.connect, patience=patience)
+
+    async def connect(self) -> AbstractConnection:
+        """An examined connection."""
+        connection = await open_connection(await self._find())
+        try:
+            self._server = await examine(connection, self._durability)
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        self._loop.wait_replicas = self._server.wait_replicas
+        return connection
+
+    def shard(self, shard: int) -> FlushLoop:
+        return self._loop
+
+    def control(self) -> FlushLoop:
+        return self._loop
+
+    def primaries(self) -> Iterable[FlushLoop]:
+        return (self._loop,)
+
+    async def mapped(self) -> None:
+        """One server is where it is."""
+
+    def identities(self) -> dict[str, Server]:
+        return {"0": self._server} if self._server else {}
+
+    async def run(self) -> None:
+        await self._loop.run()
+
+    async def listen(self, heard: Callable[[bytes], None]) -> None:
+        connection = await open_connection(await self._find())
+        try:
+            await connection.send_command("SUBSCRIBE", *self._keys.channel, check_health=False)
+            await listened(connection, heard)
+        finally:
+            await connection.disconnect(nowait=True)
+
+
+class Calls:
+    """Function calls and plain commands on shards; the base of every part of the store."""
+
+    def __init__(self, keys: Keys, wire: Wire) -> None:
+        self.keys = keys
+        self.wire = wire
+
+    @property
+    def shards(self) -> int:
+        return self.keys.shards
+
+    def _write(self, shard: int, function: str, keys: Sequence[bytes], args: Sequence[bytes]) -> asyncio.Future[Any]:
+        return self.wire.shard(shard).send(b"FCALL", b"milepost_" + function.encode(), b"%d" % len(keys), *keys, *args)
+
+    def _read(
+        self, shard: int, function: str, keys: Sequence[bytes], args: Sequence[bytes] = ()
+    ) -> asyncio.Future[Any]:
+        name = b"milepost_" + function.encode()
+        return self.wire.shard(shard).send(b"FCALL_RO", name, b"%d" % len(keys), *keys, *args)
+
+    def _plain(self, shard: int, *args: bytes) -> asyncio.Future[Any]:
+        return self.wire.shard(shard).send(*args)
+
+    async def _everywhere(self, call: Callable[[int], asyncio.Future[Any]]) -> list[Any]:
+        """The answers of all shards, in one flush per primary."""
+        return await asyncio.gather(*[call(shard) for shard in range(self.shards)])
+
+
+def checked(answer: list[Any]) -> list[Any]:
+    """The answer, unless it says that its account or destination is gone or that the call was malformed."""
+    if answer[0] == b"gone":
+        raise Gone(f"the {answer[1].decode()} was deleted")
+    if answer[0] == b"bad":
+        raise Refused(answer[1].decode())
+    return answer
+
+
+def number(value: int) -> bytes:
+    return b"%d" % value
