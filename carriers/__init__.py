@@ -1,0 +1,1 @@
+"""Carrier adapters: one folder each, exposing one frozen `Carrier`."""
