@@ -1,0 +1,204 @@
+"""Fan-out: from the feed of changes into the lanes of the destinations that want them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Protocol, TypeVar
+
+import structlog
+
+from tracker.store.types import FeedEntry, LaneRef, StoreDown
+
+log = structlog.get_logger()
+
+Labels = tuple[str, str]  # a shipment's shop and carrier
+T = TypeVar("T")
+
+_POLL_S = 1.0  # the net under a lost wake-up
+_PAUSE_S = 0.5  # after the store did not answer
+_PAGE = 500  # changes of one shard and turn
+_READ_AT_ONCE = 1_000
+
+
+class Listener(Protocol):
+    """A destination that may want a change of its account."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def account(self) -> str: ...
+    @property
+    def filters_labels(self) -> bool: ...
+    def wants(self, kind: str, shop: str | None, carrier: str | None, /) -> bool: ...
+
+
+class FeedStore(Protocol):
+    """The part of the store that fan-out uses."""
+
+    @property
+    def shards(self) -> int: ...
+    async def unfanned(self, shard: int, limit: int = 500) -> tuple[str, list[FeedEntry]]: ...
+    async def fan_out(self, shard: int, cursor: str, upto: str, refs: Sequence[LaneRef]) -> bool: ...
+    async def records(self, kind: str, account: str | None = None) -> dict[tuple[str, str], bytes]: ...
+    async def records_version(self, kind: str) -> int: ...
+    async def wake(self, timeout: float) -> frozenset[int]: ...
+
+
+class Audience:
+    """Who listens, by account; read again only when a subscription was written."""
+
+    def __init__(
+        self, store: FeedStore, kind: str, read: Callable[[Mapping[tuple[str, str], bytes]], Iterable[Listener]]
+    ) -> None:
+        self._store = store
+        self._kind = kind
+        self._read = read
+        self._version = -1
+        self._by_account: Mapping[str, Sequence[Listener]] = {}
+
+    async def now(self) -> Mapping[str, Sequence[Listener]]:
+        """Account → its listeners, at least as new as the call."""
+        version = await self._store.records_version(self._kind)
+        if version != self._version:
+            records = await self._store.records(self._kind)  # as new as the version, or newer
+            by_account: dict[str, list[Listener]] = defaultdict(list)
+            for listener in self._read(records):
+                by_account[listener.account].append(listener)
+            self._by_account, self._version = dict(by_account), version
+        return self._by_account
+
+
+class FanOut:
+    """Moves changes from the feed into lanes: each change once per destination, whoever and however many run it.
+
+    `labels` gives the shop and carrier of shipments, None for one that is gone; it is asked only where a listener
+    filters by them. `order_books` is the prefix of the destination that gets every change of its account.
+    """
+
+    def __init__(
+        self,
+        store: FeedStore,
+        audience: Audience,
+        labels: Callable[[Sequence[str]], Awaitable[Sequence[Labels | None]]],
+        *,
+        order_books: str = "orders:",
+        pace_s: float = 0.01,
+    ) -> None:
+        self._store = store
+        self._audience = audience
+        self._labels = labels
+        self._order_books = order_books
+        self._pace_s = pace_s
+        self._failing = False
+
+    async def run(self) -> None:
+        """Fan out until cancelled; a turn that is cut off is done again by whoever comes next."""
+        loop, everywhere = asyncio.get_running_loop(), frozenset(range(self._store.shards))
+        shards, swept = everywhere, loop.time()
+        await self._woken(0)  # from here on no commit goes unheard
+        while True:
+            more = await self._turn_or_pause(shards)
+            await asyncio.sleep(self._pace_s)  # the next turn then carries more, for the same price
+            woken = await self._woken(0 if more else _POLL_S)
+            shards = woken | more
+            if not shards or loop.time() - swept > _POLL_S:
+                shards, swept = everywhere, loop.time()
+
+    async def turn(self, shards: Iterable[int] | None = None) -> frozenset[int]:
+        """Fan out a page of each of the shards (None: of all); those that may hold more."""
+        pages = await self._pages(range(self._store.shards) if shards is None else shards)
+        if not pages:
+            return frozenset()
+        # only now: a subscription older than a change that was read is then certainly among the listeners
+        listeners = await self._audience.now()
+        labels = await self._labels_for(pages, listeners)
+        await _settled(
+            self._store.fan_out(
+                shard, cursor, entries[-1].position, list(refs(entries, listeners, labels, self._order_books))
+            )
+            for shard, cursor, entries in pages
+        )
+        return frozenset(shard for shard, _, entries in pages if len(entries) >= _PAGE)
+
+    async def _pages(self, shards: Iterable[int]) -> list[tuple[int, str, list[FeedEntry]]]:
+        answers = await _settled(self._page(shard) for shard in shards)
+        return [page for page in answers if page[2]]
+
+    async def _page(self, shard: int) -> tuple[int, str, list[FeedEntry]]:
+        cursor, entries = await self._store.unfanned(shard, _PAGE)
+        return shard, cursor, entries
+
+    async def _labels_for(
+        self, pages: Sequence[tuple[int, str, list[FeedEntry]]], listeners: Mapping[str, Sequence[Listener]]
+    ) -> Mapping[str, Labels | None]:
+        picky = {account for account, some in listeners.items() if any(one.filters_labels for one in some)}
+        if not picky:
+            return {}
+        wanted = iter(dict.fromkeys(entry.id for _, _, page in pages for entry in page if entry.account in picky))
+        known: dict[str, Labels | None] = {}
+        while ids := list(islice(wanted, _READ_AT_ONCE)):
+            known.update(zip(ids, await self._labels(ids), strict=True))
+        return known
+
+    async def _turn_or_pause(self, shards: frozenset[int]) -> frozenset[int]:
+        try:
+            more = await self.turn(shards)
+        except StoreDown as error:
+            await self._pause(error)
+            return shards
+        if self._failing:
+            self._failing = False
+            log.info("fan_out_recovered")
+        return more
+
+    async def _woken(self, timeout: float) -> frozenset[int]:
+        try:
+            return await self._store.wake(timeout)
+        except StoreDown as error:
+            await self._pause(error)
+            return frozenset()
+
+    async def _pause(self, error: StoreDown) -> None:
+        if not self._failing:
+            self._failing = True
+            log.warning("fan_out_failing", error=str(error))
+        await asyncio.sleep(_PAUSE_S)
+
+
+def refs(
+    entries: Iterable[FeedEntry],
+    listeners: Mapping[str, Sequence[Listener]],
+    labels: Mapping[str, Labels | None],
+    order_books: str,
+) -> Iterable[LaneRef]:
+    """Where each change goes: its account's order book, and every listener that wants it."""
+    for entry in entries:
+        yield _ref(order_books + entry.account, entry)
+        shop, carrier = labels.get(entry.id) or (None, None)
+        for listener in listeners.get(entry.account, ()):
+            if listener.wants(entry.kind, shop, carrier):
+                yield _ref(listener.id, entry)
+
+
+def _ref(destination: str, entry: FeedEntry) -> LaneRef:
+    return LaneRef(destination, entry.account, entry.id, entry.revision, entry.kind)
+
+
+async def _settled(calls: Iterable[Awaitable[T]]) -> list[T]:
+    """What the calls answered. A primary that is away fails its own shards alone; all away raises `StoreDown`."""
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    good: list[T] = []
+    down: StoreDown | None = None
+    for answer in answers:
+        if isinstance(answer, StoreDown):
+            down = answer
+        elif isinstance(answer, BaseException):
+            raise answer
+        else:
+            good.append(answer)
+    if down and not good:
+        raise down
+    return good

@@ -1,0 +1,223 @@
+"""What carriers push to us: `POST /hooks/{connection_id}[/{path_secret}]`.
+
+Verified on the raw bytes before anything reads them; answered with 2xx only when what was said is on disk. A body that
+can't be read is kept in quarantine and acknowledged: pushed again, it would be no better.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from carriers.sdk import Carrier, ParseError, Push, Report
+from tracker.connections import Connection, Connections
+from tracker.ingest import Received, fingerprint
+from tracker.quarantine import quarantined
+from tracker.secrets import same
+from tracker.store.types import Conflict, Gone, StoreDown
+
+MAX_BODY = 2 * 1024 * 1024  # bytes
+PATH = "/hooks/{connection}"
+
+log = structlog.get_logger()
+
+
+class Door(Protocol):
+    """The one door, as pushes need it."""
+
+    async def receive(
+        self,
+        account: str,
+        source: str,
+        carrier: Carrier,
+        reports: Sequence[Report],
+        *,
+        fingerprint: str,
+        now: int,
+        asked: bool = False,
+        register: bool = False,
+    ) -> Received: ...
+
+
+class Quarantine(Protocol):
+    """Where bodies go that can't be read."""
+
+    async def quarantine(self, account: str, entry: bytes) -> str: ...
+
+
+class Observer(Protocol):
+    """Who counts; `outcome`: accepted, quarantined, refused, unavailable."""
+
+    def intake(self, carrier: str, outcome: str, seconds: float) -> None: ...
+    def quarantined(self, carrier: str) -> None: ...
+
+
+class _Refused(Exception):
+    """The push is not taken: an HTTP status, a stable code and a sentence."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+
+
+class Inbound:
+    """The handler of carriers' pushes."""
+
+    def __init__(
+        self,
+        ingest: Door,
+        store: Quarantine,
+        connections: Connections,
+        observer: Observer,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._ingest = ingest
+        self._store = store
+        self._connections = connections
+        self._observer = observer
+        self._clock = clock
+
+    def routes(self) -> list[web.RouteDef]:
+        """What to add to the application."""
+        return [web.post(PATH, self.take), web.post(PATH + "/{secret}", self.take)]
+
+    async def take(self, request: web.Request) -> web.Response:
+        """Answer one push."""
+        started = time.perf_counter()
+        carrier = None
+        try:
+            connection, carrier = await self._addressed(request)
+            push = await self._genuine(request, connection, carrier)
+            outcome = await self._heard(push, connection, carrier)
+            response = _acknowledged(carrier)
+        except _Refused as error:
+            outcome, response = "refused", _problem(error.status, error.code, str(error))
+        except (StoreDown, Conflict) as error:
+            log.warning("push.not_taken", carrier=carrier.slug if carrier else "", error=str(error))
+            outcome, response = "unavailable", _unavailable(carrier)
+        self._observer.intake(carrier.slug if carrier else "", outcome, time.perf_counter() - started)
+        return response
+
+    # ------------------------------------------------------------ who speaks
+
+    async def _addressed(self, request: web.Request) -> tuple[Connection, Carrier]:
+        connection = await self._connections.find(request.match_info["connection"])
+        carrier = self._connections.carrier_of(connection) if connection else None
+        if connection is None or carrier is None or not connection.enabled:
+            raise _Refused(404, "not_found", "there is no such connection")
+        return connection, carrier
+
+    async def _genuine(self, request: web.Request, connection: Connection, carrier: Carrier) -> Push:
+        """The push as its raw bytes, once it has proved where it comes from."""
+        secret = request.match_info.get("secret")
+        if secret is not None and not same(secret, connection.path_secret):
+            raise _Refused(401, "wrong_secret", "the secret in the address is wrong")
+        if secret is None and carrier.verify is None:
+            raise _Refused(401, "no_secret", f"{carrier.slug} signs nothing: its address must end in the secret")
+        push = Push(
+            headers={name.lower(): value for name, value in request.headers.items()},
+            query=request.query,
+            body=await _body(request),
+        )
+        if carrier.verify is not None and not _verified(carrier, push, connection.credentials):
+            raise _Refused(401, "wrong_signature", "the signature does not fit the body")
+        return push
+
+    # ------------------------------------------------------------ what it says
+
+    async def _heard(self, push: Push, connection: Connection, carrier: Carrier) -> str:
+        """Take the body in; returns when it is on disk, in timelines, parked or in quarantine."""
+        now = round(self._clock() * 1000)
+        try:
+            reports = carrier.parse(push.body, push.content_type)
+        except ParseError as error:
+            return await self._keep(push, connection, str(error), now)
+        except Exception as error:  # promised never to happen, and the body is worth more than the promise
+            log.exception("push.adapter_broken", carrier=carrier.slug, connection=connection.id)
+            return await self._keep(push, connection, f"adapter: {type(error).__name__}", now)
+        try:
+            await self._ingest.receive(
+                connection.account,
+                connection.pushes,
+                carrier,
+                reports,
+                fingerprint=fingerprint(push.body),
+                now=now,
+                register=connection.auto_register,
+            )
+            await self._connections.note_heard(connection, now=now)
+        except Gone:
+            raise _Refused(404, "not_found", "there is no such connection") from None
+        return "accepted"
+
+    async def _keep(self, push: Push, connection: Connection, reason: str, now: int) -> str:
+        entry = quarantined(connection.carrier, connection.pushes, push.body, push.headers, reason=reason, now=now)
+        await self._store.quarantine(connection.account, entry.encode())
+        self._observer.quarantined(connection.carrier)
+        log.warning("push.quarantined", carrier=connection.carrier, connection=connection.id, reason=reason[:300])
+        return "quarantined"
+
+
+async def _body(request: web.Request) -> bytes:
+    """The raw body; 413 without reading further than the cap."""
+    if (request.content_length or 0) > MAX_BODY:
+        raise _too_large()
+    first = await request.content.readany()
+    if request.content.at_eof():
+        return first
+    body = bytearray(first)
+    while chunk := await request.content.readany():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise _too_large()
+    return bytes(body)
+
+
+def _too_large() -> _Refused:
+    return _Refused(413, "too_large", f"the body is longer than {MAX_BODY} bytes")
+
+
+def _verified(carrier: Carrier, push: Push, credentials: Mapping[str, str]) -> bool:
+    assert carrier.verify is not None
+    try:
+        return carrier.verify(push, credentials)
+    except ValueError:  # a header or a form that is no text at all
+        return False
+
+
+# ---------------------------------------------------------------- answers
+
+
+def _acknowledged(carrier: Carrier) -> web.Response:
+    """The answer that the carrier takes for a yes."""
+    if carrier.acknowledge is None:
+        return web.Response(status=200)
+    return _answer(*carrier.acknowledge(True))
+
+
+def _unavailable(carrier: Carrier | None) -> web.Response:
+    """503, and in its body the carrier's own no."""
+    if carrier is None or carrier.acknowledge is None:
+        return _problem(503, "store_unavailable", "nothing was taken in: send it again")
+    _, content_type, body = carrier.acknowledge(False)
+    return _answer(503, content_type, body)
+
+
+def _answer(status: int, content_type: str, body: bytes) -> web.Response:
+    return web.Response(status=status, body=body, headers={"Content-Type": content_type} if content_type else None)
+
+
+_TITLES = {401: "Not authorised", 404: "Not found", 413: "Too large", 503: "Unavailable"}
+
+
+def _problem(status: int, code: str, detail: str) -> web.Response:
+    """RFC 9457 problem details."""
+    told = {"type": f"urn:milepost:{code}", "title": _TITLES[status], "status": status, "code": code, "detail": detail}
+    return _answer(status, "application/problem+json", msgspec.json.encode(told))

@@ -1,0 +1,427 @@
+"""The delivery engine: claims the heads of lanes, hands each to its destination, settles what became of them.
+
+Order lives in the lanes: the store gives out a lane's head alone, and the next one only when the head has settled.
+Fairness lives in the slots: a destination has `per_destination` of them, one that fails fewer, down to one. So a dead
+destination costs one slot, and the others do not wait for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from secrets import token_hex
+from typing import Protocol
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from tracker.store.types import Delivery, Outcome, Settlement, StoreDown
+from webhooks.destination import Result, Webhooks, iso_ms, message_id
+
+log = structlog.get_logger()
+
+SCHEDULE_S = (0, 5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)  # before attempt 1, 2, …
+JITTER = 0.1  # of each wait, to either side
+_PAUSE_S = 0.5  # after the store did not answer
+_GIVE_UP_AFTER = 4  # settles of a drain that the store did not answer
+_AHEAD_S = 0.2  # a healthy destination has so much work claimed ahead
+_REMEMBERED_S = 5.0  # how long we know how fast an idle destination was
+_MOST_AHEAD = 8  # times its slots
+_SETTLED_AT_ONCE = 1_000
+
+
+class Handled(Protocol):
+    """What a handler answers; with a hint it alone says when to retry, and for how long."""
+
+    @property
+    def outcome(self) -> Outcome: ...
+    @property
+    def detail(self) -> str: ...
+    @property
+    def retry_after_ms(self) -> int: ...
+
+
+Handler = Callable[[Delivery], Awaitable[Handled]]
+
+
+class Observer(Protocol):
+    """Counts attempts; `destination` is its kind (`webhook`, `orders`), `outcome` an `Outcome`."""
+
+    def delivered(self, destination: str, outcome: str, seconds: float, /) -> None: ...
+
+
+class LaneStore(Protocol):
+    """The part of the store that delivery uses."""
+
+    async def claim_lanes(
+        self, claim: str, *, free: Mapping[str, int], default_free: int, limit: int, lease_ms: int
+    ) -> list[Delivery]: ...
+    async def settle_lanes(self, settlements: Sequence[Settlement]) -> None: ...
+    async def wake(self, timeout: float) -> object: ...
+
+
+class OutboundSettings(Struct, frozen=True, kw_only=True):
+    """How hard and how long we try; seconds."""
+
+    per_destination: int = 16  # deliveries under way at once for one destination
+    total: int = 512
+    timeout_s: float = 15.0  # one attempt, the answer's body included
+    schedule_factor: float = 1.0  # multiplies the retry schedule
+    pace_s: float = 0.004  # between two claims, so that each carries more
+    poll_s: float = 1.0  # the net under a lost wake-up
+
+    @property
+    def lease_s(self) -> float:
+        """How long a claim is ours: an attempt that waits for two others still ends within it."""
+        return 3 * self.timeout_s + 5
+
+
+class Attempt(Struct, frozen=True, kw_only=True):
+    """One attempt as the delivery log shows it."""
+
+    at: str
+    id: str  # webhook-id
+    type: str
+    shipment_id: str
+    revision: int
+    attempt: int
+    outcome: str
+    status: int | None
+    latency_ms: float
+    error: str | None
+    response: str | None  # the beginning of the answer
+
+
+def wait_before(attempt: int, *, factor: float, hint_s: float = 0.0, jitter: Callable[[], float]) -> float | None:
+    """Seconds until `attempt` (from 1), the larger of schedule and hint; None: there is no such attempt, it is dead."""
+    if attempt > len(SCHEDULE_S):
+        return None
+    return max(SCHEDULE_S[attempt - 1] * factor * (1 + JITTER * (2 * jitter() - 1)), hint_s)
+
+
+class _Outlet:
+    """The slots of one destination. `width` of them may be busy; failures narrow it, successes widen it."""
+
+    __slots__ = ("busy", "failing", "most", "took", "used_at", "waiting", "width")
+
+    def __init__(self, most: int) -> None:
+        self.most = self.width = most
+        self.busy = 0
+        self.failing = False
+        self.took = 0.0  # seconds per attempt, smoothed
+        self.used_at = 0.0
+        self.waiting: deque[tuple[Delivery, float]] = deque()
+
+    @property
+    def free(self) -> int:
+        """How many more to claim: beside those under way, what a healthy outlet works off in a moment."""
+        ahead = 0 if self.failing or not self.took else min(_MOST_AHEAD, int(_AHEAD_S / self.took))
+        return max(0, self.width * (1 + ahead) - self.busy - len(self.waiting))
+
+    def forgettable(self, now: float) -> bool:
+        """Whether nothing would be lost by beginning anew."""
+        resting = not self.busy and not self.failing and self.width == self.most
+        return resting and now - self.used_at > _REMEMBERED_S
+
+    def learn(self, well: bool, took: float, now: float) -> bool:
+        """Adapt; whether the destination just began to fail or to work again."""
+        self.width = min(self.most, self.width + 1) if well else max(1, self.width // 2)
+        took = max(took, 0.001)
+        self.took += (took - self.took) / 8 if self.took else took
+        self.used_at = now
+        turned = self.failing == well
+        self.failing = not well
+        return turned
+
+
+class Outbound:
+    """Delivers until stopped. `handlers` maps the prefix of a destination to what takes its deliveries.
+
+    Everything that has no handler is a webhook. `widths` gives a prefix more (or fewer) slots than `per_destination`.
+    """
+
+    def __init__(
+        self,
+        store: LaneStore,
+        webhooks: Webhooks,
+        observer: Observer,
+        *,
+        settings: OutboundSettings | None = None,
+        handlers: Mapping[str, Handler] | None = None,
+        widths: Mapping[str, int] | None = None,
+        clock: Callable[[], float] = time.time,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._store = store
+        self._webhooks = webhooks
+        self._observer = observer
+        self._settings = settings or OutboundSettings()
+        self._handlers = dict(handlers or {})
+        self._widths = dict(widths or {})
+        self._clock = clock
+        self._jitter = jitter
+        self._outlets: dict[str, _Outlet] = {}
+        self._held = 0
+        self._claim_id = ""
+        self._claim_sent = 0.0
+        self._down = False
+        self._stopping = False
+        self._drained = False
+        self._nudged = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._settlements: list[Settlement] = []
+
+    async def run(self) -> None:
+        """Claim, deliver and settle until `stop`; then finish what is under way."""
+        async with asyncio.TaskGroup() as tasks:
+            listening = tasks.create_task(self._listen())
+            tasks.create_task(self._settle())
+            await self._claim(tasks)
+            listening.cancel()
+            self._give_back()
+            while self._held:
+                self._nudged.clear()
+                await self._nudged.wait()
+            self._drained = True
+            self._ended.set()
+
+    def stop(self) -> None:
+        """Claim no more; `run` returns when the deliveries under way have ended and settled."""
+        self._stopping = True
+        self._nudged.set()
+
+    def nudge(self) -> None:
+        """Look for work now."""
+        self._nudged.set()
+
+    async def _listen(self) -> None:
+        timeout = 0.0  # the first call only begins to listen
+        while True:
+            try:
+                await self._store.wake(timeout)
+                timeout = self._settings.poll_s
+            except StoreDown:
+                await asyncio.sleep(_PAUSE_S)
+            self._nudged.set()
+
+    async def _claim(self, tasks: asyncio.TaskGroup) -> None:
+        loop = asyncio.get_running_loop()
+        while not self._stopping:
+            self._nudged.clear()
+            began = loop.time()
+            found = await self._claimed()
+            for delivery in found:
+                self._take(tasks, delivery)
+            # a claim asks every shard: rest in proportion, so that under load each brings more
+            await asyncio.sleep(max(self._settings.pace_s, 2 * (loop.time() - began)))
+            if not found:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._nudged.wait(), self._settings.poll_s)
+
+    async def _claimed(self) -> list[Delivery]:
+        """The next heads of lanes; none where there is no room, no work or no store."""
+        room = self._settings.total - self._held
+        if room <= 0:
+            return []
+        try:
+            found = await self._claim_once(room)
+            await self._webhooks.directory.refresh(
+                [one.destination for one in found if self._handler(one.destination) is None]
+            )
+        except StoreDown as error:
+            self._note_down(error)
+            await asyncio.sleep(_PAUSE_S)
+            return []
+        self._claim_id = ""
+        self._note_up()
+        return found
+
+    async def _claim_once(self, room: int) -> list[Delivery]:
+        now = asyncio.get_running_loop().time()
+        if not self._claim_id or now - self._claim_sent > self._settings.timeout_s:
+            self._claim_id, self._claim_sent = token_hex(12), now
+        # an id that is still there is of a claim whose reply was lost: asked again, it gets the same answer
+        return await self._store.claim_lanes(
+            self._claim_id,
+            free=self._free(now),
+            default_free=self._settings.per_destination,
+            limit=room,
+            lease_ms=int(self._settings.lease_s * 1000),
+        )
+
+    def _free(self, now: float) -> dict[str, int]:
+        for name in [name for name, outlet in self._outlets.items() if outlet.forgettable(now)]:
+            del self._outlets[name]
+        return {name: outlet.free for name, outlet in self._outlets.items()}
+
+    def _take(self, tasks: asyncio.TaskGroup, delivery: Delivery) -> None:
+        outlet = self._outlets.get(delivery.destination)
+        if outlet is None:
+            outlet = self._outlets[delivery.destination] = _Outlet(self._width(delivery.destination))
+        # our own clock, from before the claim was sent: never later than the store's
+        outlet.waiting.append((delivery, self._claim_sent + self._settings.lease_s))
+        self._held += 1
+        if outlet.busy < outlet.width:
+            outlet.busy += 1
+            tasks.create_task(self._work(outlet))
+
+    async def _work(self, outlet: _Outlet) -> None:
+        """One slot: delivers what waits for the destination, one after the other, and ends when nothing does."""
+        while outlet.waiting and outlet.busy <= outlet.width:
+            delivery, until = outlet.waiting.popleft()
+            await self._attempt(outlet, delivery, until)
+            self._held -= 1
+        outlet.busy -= 1
+        self._nudged.set()
+
+    async def _attempt(self, outlet: _Outlet, delivery: Delivery, until: float) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        if until - began < self._settings.timeout_s + 1:
+            log.info("lease_too_short", destination=delivery.destination, shipment=delivery.id)
+            return  # somebody else may have it before we are done; it comes back when the lease ends
+        result = await self._outcome(delivery)
+        took = loop.time() - began
+        settlement = self._settlement(delivery, result, took)
+        self._settlements.append(settlement)
+        self._ended.set()
+        self._observer.delivered(_kind(delivery.destination), settlement.outcome.value, took)
+        turned = outlet.learn(result.outcome in (Outcome.DONE, Outcome.DISCARD), took, began + took)
+        self._report(settlement, result, turned)
+
+    async def _outcome(self, delivery: Delivery) -> Result:
+        handler = self._handler(delivery.destination)
+        try:
+            if handler is None:
+                return await self._webhooks.deliver(delivery)
+            async with asyncio.timeout(self._settings.timeout_s):
+                said = await handler(delivery)
+            return Result(outcome=said.outcome, detail=said.detail, retry_after_ms=said.retry_after_ms)
+        except TimeoutError:
+            return Result(outcome=Outcome.RETRY, detail=f"not done within {self._settings.timeout_s:g} s")
+        except StoreDown as error:
+            return Result(outcome=Outcome.RETRY, detail=str(error))
+        except Exception as error:  # a destination's bug must not end the deliveries of all others
+            log.exception("delivery_crashed", destination=delivery.destination, shipment=delivery.id)
+            return Result(outcome=Outcome.RETRY, detail=type(error).__name__)
+
+    def _settlement(self, delivery: Delivery, result: Result, took: float) -> Settlement:
+        outcome, retry_at, now = result.outcome, 0, self._clock()
+        if outcome is Outcome.RETRY:
+            wait = self._wait(delivery, result)
+            outcome = Outcome.DEAD if wait is None else outcome
+            retry_at = int((now + (wait or 0)) * 1000)
+            if wait and wait < self._settings.poll_s:
+                asyncio.get_running_loop().call_later(wait + 0.005, self._nudged.set)
+        return Settlement(
+            delivery=delivery,
+            outcome=outcome,
+            retry_at=retry_at,
+            detail=result.detail,
+            log=_entry(delivery, result, outcome, at=now - took, took=took),
+        )
+
+    def _wait(self, delivery: Delivery, result: Result) -> float | None:
+        hint_s = result.retry_after_ms / 1000
+        if hint_s and self._handler(delivery.destination) is not None:
+            return hint_s
+        return wait_before(
+            delivery.attempt + 1, factor=self._settings.schedule_factor, hint_s=hint_s, jitter=self._jitter
+        )
+
+    def _give_back(self) -> None:
+        """Let go of what waits and was not begun."""
+        now = int(self._clock() * 1000)
+        for outlet in self._outlets.values():
+            for delivery, _ in outlet.waiting:
+                self._settlements.append(Settlement(delivery=delivery, outcome=Outcome.RETRY, retry_at=now))
+                self._held -= 1
+            outlet.waiting.clear()
+        self._ended.set()
+
+    async def _settle(self) -> None:
+        """Settle what ended, all of one turn of the loop together, until drained."""
+        tried = 0
+        while not (self._drained and (not self._settlements or tried >= _GIVE_UP_AFTER)):
+            await self._ended.wait()
+            await asyncio.sleep(0)
+            if not self._drained:
+                self._ended.clear()
+            tried = 0 if await self._settle_waiting() else tried + 1
+
+    async def _settle_waiting(self) -> bool:
+        """Settle in order; what the store did not answer stays, and is settled again: its claim fences it."""
+        while batch := self._settlements[:_SETTLED_AT_ONCE]:
+            try:
+                await self._store.settle_lanes(batch)
+            except StoreDown as error:
+                self._note_down(error)
+                await asyncio.sleep(_PAUSE_S)
+                self._ended.set()
+                return False
+            del self._settlements[: len(batch)]
+            self._nudged.set()
+        return True
+
+    def _handler(self, destination: str) -> Handler | None:
+        return self._handlers.get(_prefix(destination))
+
+    def _width(self, destination: str) -> int:
+        return self._widths.get(_prefix(destination), self._settings.per_destination)
+
+    def _report(self, settlement: Settlement, result: Result, turned: bool) -> None:
+        """Log a destination once when it begins to fail and once when it works again, and every dead letter."""
+        if not turned and settlement.outcome is not Outcome.DEAD:
+            return
+        delivery = settlement.delivery
+        bound = log.bind(destination=delivery.destination, account=delivery.account, shipment=delivery.id)
+        if settlement.outcome is Outcome.DEAD:
+            bound.error("delivery_dead", revision=delivery.revision, attempts=delivery.attempt, error=result.detail)
+        elif settlement.outcome is Outcome.RETRY:
+            bound.warning("destination_failing", attempt=delivery.attempt, error=result.detail)
+        else:
+            bound.info("destination_recovered")
+
+    def _note_down(self, error: StoreDown) -> None:
+        if not self._down:
+            self._down = True
+            log.warning("delivery_waits_for_store", error=str(error))
+
+    def _note_up(self) -> None:
+        if self._down:
+            self._down = False
+            log.info("delivery_resumed")
+
+
+def _prefix(destination: str) -> str:
+    head, colon, _ = destination.partition(":")
+    return head + colon
+
+
+def _kind(destination: str) -> str:
+    head, colon, _ = destination.partition(":")
+    return head if colon else "webhook"
+
+
+def _entry(delivery: Delivery, result: Result, outcome: Outcome, *, at: float, took: float) -> bytes:
+    """The attempt for the delivery log, JSON."""
+    return msgspec.json.encode(
+        Attempt(
+            at=iso_ms(at),
+            id=message_id(delivery),
+            type=f"shipment.{delivery.kind}",
+            shipment_id=delivery.id,
+            revision=delivery.revision,
+            attempt=delivery.attempt,
+            outcome=outcome.value,
+            status=result.status or None,
+            latency_ms=round(took * 1000, 1),
+            error=result.detail or None,
+            response=result.head.decode(errors="replace") or None,
+        )
+    )
