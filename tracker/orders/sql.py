@@ -1,0 +1,272 @@
+"""The order book: orders, their lines and the latest word on each of their parcels, in SQL."""
+
+from __future__ import annotations
+
+import asyncio
+import binascii
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    delete,
+    event,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from tracker.errors import BadInput, ConfigError
+from tracker.orders.posting import STATED, Posting, Row, parcels_of
+from tracker.orders.protocol import OrderUpdate
+from tracker.orders.rules import Attention, OrderStatus
+from tracker.orders.statement import Line, StatedOrder
+from tracker.orders.tables import SCHEMA, lines, metadata, orders, parcels, schema
+from tracker.orders.together import Together
+from tracker.orders.views import Order, OrderPage, OrderQuery, Placed
+
+_HOUR = 3_600_000
+_BATCH = 500
+_ATTEMPTS = 3  # a daemon beside us on the same PostgreSQL may insert the same row first
+_KEEP_DEPARTED = 40 * 24 * _HOUR  # longer than a dead letter can come back
+
+
+class OrderSettings(Struct, frozen=True, kw_only=True):
+    """Where the book lies and when a shipment is overdue. `url` is SQLAlchemy's; None: `orders.db` in `directory`."""
+
+    directory: Path
+    url: str | None = None
+    overdue_after_s: int = 48 * 3600
+
+
+@asynccontextmanager
+async def open_book(settings: OrderSettings) -> AsyncIterator[OrderBook]:
+    """Open the book, make its tables at the first start, and close it at the end.
+
+    Raises ConfigError for a book that a later version wrote.
+    """
+    url = settings.url or f"sqlite+aiosqlite:///{settings.directory / 'orders.db'}"
+    engine = create_async_engine(url)
+    if engine.dialect.name == "sqlite":
+        _tune_sqlite(engine)
+    try:
+        await _make_tables(engine)
+        yield OrderBook(engine, overdue_after_ms=settings.overdue_after_s * 1000)
+    finally:
+        await engine.dispose()
+
+
+class OrderBook:
+    """Orders by account and number. Every write is one transaction; reads never wait for a write."""
+
+    def __init__(self, engine: AsyncEngine, *, overdue_after_ms: int) -> None:
+        self._engine = engine
+        self._overdue_after = overdue_after_ms
+        self._lock = asyncio.Lock()
+        self._together: Together[OrderUpdate] = Together(self.apply_all, limit=_BATCH, lock=self._lock)
+
+    async def apply(self, update: OrderUpdate) -> None:
+        """Take in one parcel's update unless that shipment's revision is known already; shares its transaction."""
+        await self._together.submit(update)
+
+    async def apply_all(self, updates: Sequence[OrderUpdate]) -> None:
+        """Take in many updates in one transaction; the caller holds no other write open."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                async with self._write() as connection:
+                    for account, batch in _by_account(_newest(updates)).items():
+                        await Posting(connection, account).take_in(batch)
+                return
+            except IntegrityError:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+
+    async def put(self, account: str, order: StatedOrder, *, now: int) -> Placed:
+        """Create or replace an order as its shop states it; its parcels stay. `now` in ms."""
+        async with self._lock, self._write() as connection:
+            page = Posting(connection, account)
+            created = not await page.held([order.number])
+            await page.state(order, now)
+        kept = await self.get(account, order.number)
+        assert kept is not None
+        return Placed(kept, created, order.waybills)
+
+    async def get(self, account: str, number: str) -> Order | None:
+        """The order of that number in that account."""
+        where = and_(orders.c.account == account, orders.c.number == number)
+        async with self._engine.connect() as connection:
+            found = await _read(connection, account, select(orders).where(where))
+        return found[0] if found else None
+
+    async def list(self, account: str, query: OrderQuery) -> OrderPage:
+        """Orders, newest first; raises BadInput for a cursor that is none of ours."""
+        wanted = (
+            select(orders)
+            .where(orders.c.account == account, *_conditions(query))
+            .order_by(orders.c.listed_at.desc(), orders.c.number.desc())
+            .limit(query.limit + 1)
+        )
+        async with self._engine.connect() as connection:
+            found = await _read(connection, account, wanted)
+        page = found[: query.limit]
+        return OrderPage(tuple(page), _cursor(page[-1]) if len(found) > query.limit else None)
+
+    async def counts(self, account: str) -> dict[str, int]:
+        """How many orders stand at each status, and `needs_attention` across them."""
+        columns = (orders.c.status, func.count(), func.count(orders.c.attention))
+        wanted = select(*columns).where(orders.c.account == account).group_by(orders.c.status)
+        async with self._engine.connect() as connection:
+            found = (await connection.execute(wanted)).all()
+        counted = {status: number for status, number, _ in found}
+        return counted | {"needs_attention": sum(flagged for _, _, flagged in found)}
+
+    async def sweep(self, now: int) -> int:
+        """Flag the orders that were paid and wait too long for shipment; returns how many. `now` in ms."""
+        waiting = and_(
+            orders.c.status == OrderStatus.AWAITING_SHIPMENT,
+            orders.c.paid_at <= now - self._overdue_after,
+            orders.c.attention.is_(None),
+        )
+        departed = and_(parcels.c.order_number.is_(None), parcels.c.updated_at < now - _KEEP_DEPARTED)
+        async with self._lock, self._write() as connection:
+            flagged = await connection.execute(update(orders).where(waiting).values(attention=Attention.OVERDUE.value))
+            await connection.execute(delete(parcels).where(departed))
+        return flagged.rowcount
+
+    async def drop_account(self, account: str) -> None:
+        """Forget everything of an account."""
+        async with self._lock, self._write() as connection:
+            for table in (parcels, lines, orders):
+                await connection.execute(delete(table).where(table.c.account == account))
+
+    @asynccontextmanager
+    async def _write(self) -> AsyncIterator[AsyncConnection]:
+        async with self._engine.connect() as connection:
+            await connection.execution_options(milepost_writes=True)
+            async with connection.begin():
+                yield connection
+
+
+def _newest(updates: Iterable[OrderUpdate]) -> list[OrderUpdate]:
+    newest: dict[tuple[str, str], OrderUpdate] = {}
+    for change in updates:
+        key = (change.account, change.shipment)
+        if key not in newest or change.revision > newest[key].revision:
+            newest[key] = change
+    return list(newest.values())
+
+
+def _by_account(updates: Iterable[OrderUpdate]) -> dict[str, list[OrderUpdate]]:
+    grouped: dict[str, list[OrderUpdate]] = defaultdict(list)
+    for change in sorted(updates, key=lambda change: (change.account, change.shipment)):
+        grouped[change.account].append(change)
+    return grouped
+
+
+async def _read(connection: AsyncConnection, account: str, wanted: Select[Any]) -> list[Order]:
+    rows = (await connection.execute(wanted)).mappings().all()
+    numbers = [row["number"] for row in rows]
+    held = await parcels_of(connection, account, numbers)
+    stated = await _lines_of(connection, account, numbers)
+    return [_order(row, stated[row["number"]], held[row["number"]]) for row in rows]
+
+
+async def _lines_of(connection: AsyncConnection, account: str, numbers: Sequence[str]) -> defaultdict[str, list[Line]]:
+    wanted = select(lines).where(lines.c.account == account, lines.c.number.in_(numbers)).order_by(lines.c.place)
+    stated: defaultdict[str, list[Line]] = defaultdict(list)
+    for row in await connection.execute(wanted):
+        stated[row.number].append(Line(name=row.name, spec=row.spec, quantity=row.quantity, unit_price=row.unit_price))
+    return stated
+
+
+def _order(row: Row, stated: Sequence[Line], held: Sequence[OrderUpdate]) -> Order:
+    return Order(
+        account=row["account"],
+        number=row["number"],
+        status=OrderStatus(row["status"]),
+        attention=Attention(row["attention"]) if row["attention"] else None,
+        stated=row["stated_at"] is not None,
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        lines=tuple(stated),
+        parcels=tuple(held),
+        **{name: row[name] for name in STATED},
+    )
+
+
+def _conditions(query: OrderQuery) -> Iterator[ColumnElement[bool]]:
+    column = orders.c
+    if query.status is not None:
+        yield column.status == query.status
+    if query.paid is not None:
+        yield column.paid_at.is_not(None) if query.paid else column.paid_at.is_(None)
+    if query.placed_from is not None:
+        yield column.placed_at >= query.placed_from
+    if query.placed_to is not None:
+        yield column.placed_at < query.placed_to
+    if query.prefix:
+        yield column.number.startswith(query.prefix, autoescape=True)
+    if query.needs_attention is not None:
+        yield column.attention.is_not(None) if query.needs_attention else column.attention.is_(None)
+    if query.cursor is not None:
+        yield _after(query.cursor)
+
+
+def _after(cursor: str) -> ColumnElement[bool]:
+    listed_at, number = _read_cursor(cursor)
+    return or_(orders.c.listed_at < listed_at, and_(orders.c.listed_at == listed_at, orders.c.number < number))
+
+
+def _cursor(order: Order) -> str:
+    listed_at = order.created_at if order.placed_at is None else order.placed_at
+    return urlsafe_b64encode(msgspec.json.encode((listed_at, order.number))).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str) -> tuple[int, str]:
+    try:
+        plain = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        return msgspec.json.decode(plain, type=tuple[int, str])
+    except (ValueError, binascii.Error, msgspec.DecodeError):
+        raise BadInput("cursor", "is no cursor of this list", code="bad_cursor") from None
+
+
+def _tune_sqlite(engine: AsyncEngine) -> None:
+    """Take the transactions over from the driver, and make every commit durable."""
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def connect(connection: Any, _: object) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Any) -> None:
+        # A write that begins as a read can't wait for another process's: take the lock at once.
+        writes = connection.get_execution_options().get("milepost_writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+async def _make_tables(engine: AsyncEngine) -> None:
+    async with engine.connect() as connection:
+        await connection.execution_options(milepost_writes=True)
+        async with connection.begin():
+            await connection.run_sync(metadata.create_all)
+            version = (await connection.execute(select(schema.c.version))).scalar()
+            if version is None:
+                await connection.execute(insert(schema).values(version=SCHEMA))
+            elif version != SCHEMA:
+                raise ConfigError(f"orders: the book has schema {version}, this version reads {SCHEMA}")
