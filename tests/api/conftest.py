@@ -1,0 +1,50 @@
+"""The API as a subscriber's program sees it: over HTTP, with the real store, order book and door behind it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from tracker.accounts import Accounts
+from tracker.api import ApiSettings, Services, mount
+from tracker.connections import Connections
+from tracker.ingest import Ingest
+from tracker.orders import OrderSettings, open_book
+from tracker.secrets import Sealer, new_key
+from webhooks.guard import check_url
+from webhooks.subscriptions import Probe, Subscription, Subscriptions
+
+from .world import Api, Registry
+
+
+async def _probe(subscription: Subscription) -> Probe:
+    return Probe(delivered=True, status=200, detail=subscription.url)
+
+
+@pytest.fixture
+async def api(store: Any, tmp_path: Path, aiohttp_client: Any) -> AsyncIterator[Api]:
+    registry, sealer = Registry(), Sealer([new_key()])
+    async with open_book(OrderSettings(directory=tmp_path)) as book:
+        services = Services(
+            store=store,
+            ingest=Ingest(store, registry, due=lambda shipment, now: None),
+            accounts=Accounts(store),
+            connections=Connections(store, registry, sealer),
+            subscriptions=Subscriptions(store, sealer, check_url=check_url, probe=_probe),
+            orders=book,
+            registry=registry,
+            sealer=sealer,
+            settings=ApiSettings(tracking_url="https://track.example/p/{id}", max_body=200_000),
+        )
+        root = web.Application()
+        mount(root, services)
+        yield Api(await aiohttp_client(root), services)
+
+
+@pytest.fixture
+async def account(api: Api) -> str:
+    return await api.account()

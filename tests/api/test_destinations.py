@@ -1,0 +1,169 @@
+"""Connections, subscriptions, deliveries, dead letters and quarantine over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from tracker.quarantine import quarantined
+from tracker.store.types import LaneRef, Outcome, Settlement
+
+from .world import NOW, Api
+
+HOOK = {"url": "https://receiver.example/hook", "types": ["shipment.delivered"], "shops": ["north"]}
+CONNECTION = {"carrier": "acme", "name": "main", "credentials": {"app_key": "very-secret"}}
+ATTEMPT = {
+    "at": "2026-11-20T10:00:00Z",
+    "id": "msg_1_1",
+    "type": "shipment.registered",
+    "shipment_id": "shp_1",
+    "revision": 1,
+    "attempt": 10,
+    "outcome": "dead",
+    "status": 500,
+    "latency_ms": 12.5,
+    "error": None,
+}
+
+
+async def test_a_connections_secrets_are_never_shown_again(api: Api, account: str, store: Any) -> None:
+    made = await api.call(account, "POST", "/connections", json=CONNECTION)
+    assert made.status == 201
+    id, url = made.body["id"], made.body.pop("webhook_url")
+    assert url.startswith(f"/hooks/{id}/")
+    shown = await api.call(account, "GET", f"/connections/{id}")
+    assert shown.body == made.body
+    assert shown.body["credentials"] == ["app_key"]
+    listed = await api.call(account, "GET", "/connections")
+    amended = await api.call(account, "PATCH", f"/connections/{id}", json={"enabled": False})
+    assert amended.body["enabled"] is False
+    assert amended.body["name"] == "main"
+    secret = url.rpartition("/")[2]
+    for text in (str(made.body), str(shown.body), str(listed.body), str(amended.body)):
+        assert "very-secret" not in text
+        assert secret not in text
+    [kept] = (await store.records("connection", account)).values()
+    assert b"very-secret" not in kept
+    assert (await api.call(account, "DELETE", f"/connections/{id}")).status == 204
+    assert (await api.call(account, "GET", f"/connections/{id}")).status == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"carrier": "acne"}, "carrier"),
+        ({"carrier": "courier-post"}, "carrier"),
+        ({"carrier": "acme"}, "credentials.app_key"),
+        ({"carrier": "acme", "credentials": {"app_key": "k", "pin": "1"}}, "credentials.pin"),
+        ({"carrier": "acme", "credentials": {"app_key": 7}}, "credentials.app_key"),
+        (CONNECTION | {"base": "ftp://x"}, "base"),
+        (CONNECTION | {"secret": "x"}, "secret"),
+    ],
+)
+async def test_a_wrong_connection_is_refused(api: Api, account: str, body: dict[str, Any], field: str) -> None:
+    answer = await api.call(account, "POST", "/connections", json=body)
+    assert answer.status == 422, answer.body
+    assert answer.body["errors"][0]["field"] == field
+    assert (await api.call(account, "GET", "/connections")).body["connections"] == []
+
+
+async def test_a_subscription_shows_its_secret_once(api: Api, account: str) -> None:
+    made = await api.call(account, "POST", "/subscriptions", json=HOOK)
+    secret = made.body.pop("secret")
+    assert secret.startswith("whsec_")
+    id = made.body["id"]
+    assert (await api.call(account, "GET", f"/subscriptions/{id}")).body == made.body
+    amended = await api.call(account, "PATCH", f"/subscriptions/{id}", json={"shops": []})
+    assert (amended.body["shops"], amended.body["types"]) == ([], ["shipment.delivered"])
+    rotated = await api.call(account, "POST", f"/subscriptions/{id}/rotate")
+    assert rotated.body["secret"] != secret
+    assert (await api.call(account, "POST", f"/subscriptions/{id}/test")).body["delivered"] is True
+    assert (await api.call(account, "DELETE", f"/subscriptions/{id}")).status == 204
+    assert (await api.call(account, "GET", "/subscriptions")).body["subscriptions"] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "url"),
+        ({"url": "ftp://receiver.example"}, "url"),
+        ({"url": "http://127.0.0.1/hook"}, "url"),
+        (HOOK | {"types": ["shipment.lost"]}, "types[0]"),
+        (HOOK | {"types": "shipment.lost"}, "types"),
+        (HOOK | {"shop": "north"}, "shop"),
+    ],
+)
+async def test_a_wrong_subscription_is_refused(api: Api, account: str, body: dict[str, Any], field: str) -> None:
+    answer = await api.call(account, "POST", "/subscriptions", json=body)
+    assert answer.status == 422, answer.body
+    assert answer.body["errors"][0]["field"] == field
+    assert (await api.call(account, "GET", "/subscriptions")).body["subscriptions"] == []
+
+
+async def _dead(api: Api, account: str) -> str:
+    """One change that died at a subscription of the account; the subscription's id."""
+    store: Any = api.services.store
+    hook = (await api.call(account, "POST", "/subscriptions", json={"url": "https://receiver.example/hook"})).body["id"]
+    await api.call(account, "POST", "/shipments", json={"waybill": "AC000001", "carrier": "acme"})
+    for shard in range(store.shards):
+        cursor, entries = await store.unfanned(shard)
+        if entries:
+            refs = [LaneRef(hook, account, entry.id, entry.revision, entry.kind) for entry in entries]
+            assert await store.fan_out(shard, cursor, entries[-1].position, refs)
+    [delivery] = await store.claim_lanes("claim", free={}, default_free=5, limit=10, lease_ms=60_000)
+    log = msgspec.json.encode(ATTEMPT)
+    await store.settle_lanes([Settlement(delivery=delivery, outcome=Outcome.DEAD, detail="500 for 75 h", log=log)])
+    return hook
+
+
+async def test_a_dead_letter_is_seen_with_its_body_and_goes_out_again(api: Api, account: str) -> None:
+    hook = await _dead(api, account)
+    [letter] = (await api.call(account, "GET", f"/dead-letters?destination={hook}")).body["dead_letters"]
+    assert (letter["destination"], letter["type"], letter["detail"]) == (hook, "shipment.registered", "500 for 75 h")
+    assert letter["body"]["data"]["shipment"]["waybill"] == "AC000001"
+    assert (await api.call(account, "GET", "/dead-letters?destination=orders")).body["dead_letters"] == []
+    log = (await api.call(account, "GET", f"/subscriptions/{hook}/deliveries")).body["deliveries"]
+    assert log == [ATTEMPT]
+    stranger = await api.account()
+    body = {"ids": [letter["id"]]}
+    assert (await api.call(stranger, "POST", "/dead-letters/replay", json=body)).body == {"replayed": 0}
+    assert (await api.call(account, "POST", "/dead-letters/replay", json=body)).body == {"replayed": 1}
+    assert (await api.call(account, "GET", "/dead-letters")).body["dead_letters"] == []
+
+
+async def test_a_body_in_quarantine_is_read_whole_and_dropped(api: Api, account: str) -> None:
+    store: Any = api.services.store
+    kept = [quarantined("acme", "con_1/push", body, {}, reason="no JSON", now=NOW) for body in (b"<html>", b"\xff\x00")]
+    text_id, raw_id = [await store.quarantine(account, entry.encode()) for entry in kept]
+    listed = (await api.call(account, "GET", "/quarantine")).body["quarantine"]
+    assert {one["id"] for one in listed} == {text_id, raw_id}
+    assert (await api.call(account, "GET", f"/quarantine/{text_id}")).body["entry"]["text"] == "<html>"
+    assert (await api.call(account, "GET", f"/quarantine/{raw_id}")).body["entry"]["body"] == "/wA="
+    assert (await api.call(account, "DELETE", f"/quarantine/{text_id}")).status == 204
+    assert (await api.call(account, "DELETE", f"/quarantine/{text_id}")).status == 404
+
+
+async def test_carriers_say_what_a_connection_must_hold(api: Api, account: str) -> None:
+    carriers = (await api.call(account, "GET", "/carriers")).body["carriers"]
+    assert [(carrier["slug"], carrier["adapter"]) for carrier in carriers] == [
+        ("acme", True),
+        ("bolt", True),
+        ("courier-post", False),
+    ]
+    acme = (await api.call(account, "GET", "/carriers/acme")).body
+    assert [(one["name"], one["required"]) for one in acme["credentials"]] == [("app_key", True), ("note", False)]
+    assert (await api.call(account, "GET", "/carriers/acne")).status == 404
+
+
+async def test_nothing_of_a_deleted_account_is_left(api: Api, account: str) -> None:
+    await _dead(api, account)
+    await api.call(account, "PUT", "/orders/SO-1", json={})
+    await api.services.accounts.first_start(now=NOW)
+    assert (await api.call("default", "DELETE", f"/accounts/{account}")).status == 204
+    assert await api.services.orders.get(account, "SO-1") is None
+    store: Any = api.services.store
+    assert await store.page(account) == ([], None)
+    for kind in ("account", "key", "subscription"):
+        assert await store.records(kind, account) == {}

@@ -1,0 +1,127 @@
+"""The API over real services, with two invented carriers; every answer is checked against the route table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Any
+
+from aiohttp.test_utils import TestClient
+from msgspec import Struct
+from pydantic import TypeAdapter
+
+from carriers.sdk import Ask, Carrier, Credential, M
+from tracker.accounts import Scope
+from tracker.api import PREFIX, TABLE, Services
+from tracker.api.problems import CATALOGUE
+from tracker.api.route import Route
+from tracker.secrets import new_token
+
+NOW = 1_700_000_000_000
+
+
+def _needs(ask: Ask) -> str:
+    return "" if ask.phone_tail else "phone_tail"
+
+
+CARRIERS = {
+    carrier.slug: carrier
+    for carrier in (
+        Carrier(
+            slug="acme",
+            name="Acme Post",
+            docs="https://acme.example/docs",
+            milestones={"DLV": M.DELIVERED},
+            parse=lambda body, content_type: [],
+            numbers=[r"AC\d{6}"],
+            credentials=[Credential("app_key", "from the console"), Credential("note", "", False, False)],
+        ),
+        Carrier(
+            slug="bolt",
+            name="Bolt 快递",
+            docs="https://bolt.example/docs",
+            milestones={},
+            parse=lambda body, content_type: [],
+            numbers=[r"BO\d{6}"],
+            needs=_needs,
+        ),
+    )
+}
+
+
+class Registry:
+    """The invented carriers, and one that only aggregators tell of."""
+
+    def get(self, slug: str) -> Carrier | None:
+        return CARRIERS.get(slug)
+
+    def known(self) -> Collection[str]:
+        return frozenset(CARRIERS) | {"courier-post"}
+
+
+class Answer(Struct):
+    """One answer of the API."""
+
+    status: int
+    body: Any
+    headers: dict[str, str]
+
+
+class Api:
+    """A client that checks the shape of every answer."""
+
+    def __init__(self, client: TestClient[Any, Any], services: Services) -> None:
+        self.client = client
+        self.services = services
+        self._keys: dict[tuple[str, Scope], str] = {}
+
+    async def account(self, name: str = "") -> str:
+        """A new account, by a name of its own."""
+        name = name or f"t-{new_token(10).lower()}"
+        await self.services.accounts.create(name, now=NOW)
+        return name
+
+    async def key(self, account: str, scope: Scope = Scope.ADMIN) -> str:
+        """A key of that account and scope."""
+        if (account, scope) not in self._keys:
+            _, self._keys[account, scope] = await self.services.accounts.create_key(account, [scope], now=NOW)
+        return self._keys[account, scope]
+
+    async def call(self, account: str, method: str, path: str, *, scope: Scope = Scope.ADMIN, **how: Any) -> Answer:
+        """One call with a key of `account`; the answer's shape is checked."""
+        headers = {"Authorization": f"Bearer {await self.key(account, scope)}"} | how.pop("headers", {})
+        return await self.raw(method, path, headers=headers, **how)
+
+    async def raw(self, method: str, path: str, **how: Any) -> Answer:
+        """One call as it is."""
+        async with self.client.request(method, PREFIX + path, **how) as response:
+            body = await response.json(content_type=None) if await response.read() else None
+            answer = Answer(response.status, body, dict(response.headers))
+        check(method, path, answer)
+        return answer
+
+
+def check(method: str, path: str, answer: Answer) -> None:
+    """Hold the answer against what the route table says of it."""
+    if answer.status >= 400:
+        problem = answer.body
+        assert answer.headers["Content-Type"].startswith("application/problem+json")
+        assert problem.keys() >= {"type", "title", "status", "detail", "instance"}
+        assert problem["status"] == answer.status
+        assert problem["type"].removeprefix("/docs#problem-") in CATALOGUE
+        return
+    route = route_of(method, path)
+    assert answer.status in {route.status, *route.other}
+    if answer.status != 204:
+        TypeAdapter(route.answer).validate_python(answer.body)
+
+
+def route_of(method: str, path: str) -> Route:
+    """The route that serves this path."""
+    path = path.partition("?")[0]
+    [*found] = (route for route in TABLE if route.method == method and re.fullmatch(pattern(route), path))
+    return min(found, key=lambda route: len(route.parameters))
+
+
+def pattern(route: Route) -> str:
+    return re.sub(r"\{\w+\}", "[^/]+", route.path)

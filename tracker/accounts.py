@@ -1,0 +1,195 @@
+"""Accounts and their API keys, kept as records of the store. A key is shown once, when made; the store has its hash.
+
+The account `default` is the operator's: its admin keys make and remove other accounts. An admin key of any other
+account manages the keys of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+from msgspec import Struct
+
+from tracker.errors import BadInput, NotFound
+from tracker.secrets import hash_key, new_token, same
+from tracker.store.types import Gone
+
+OPERATOR = "default"
+ACCOUNT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+_KEY = re.compile(r"mp_([A-Za-z0-9]{8})_([A-Za-z0-9]{32,64})")
+_OWNED_KINDS = ("key", "connection", "subscription")
+
+
+class Scope(StrEnum):
+    """What a key may do. Each includes those before it."""
+
+    READ = "read"
+    WRITE = "write"
+    ADMIN = "admin"
+
+
+_INCLUDED = {
+    Scope.READ: frozenset({Scope.READ}),
+    Scope.WRITE: frozenset({Scope.READ, Scope.WRITE}),
+    Scope.ADMIN: frozenset(Scope),
+}
+
+
+class Account(Struct, frozen=True):
+    """A tenant."""
+
+    name: str
+    created_at: int  # ms
+
+
+class ApiKey(Struct, frozen=True, kw_only=True):
+    """A key as stored: everything but the key."""
+
+    id: str  # the public part, between the underscores
+    hash: str  # sha256 of the whole key
+    scopes: tuple[Scope, ...]
+    name: str = ""
+    created_at: int  # ms
+
+
+class Identity(Struct, frozen=True):
+    """Who is calling: an account, by one of its keys."""
+
+    account: str
+    key: str  # id
+    scopes: frozenset[Scope]
+
+    def may(self, scope: Scope) -> bool:
+        """Whether the key's scopes cover `scope`."""
+        return scope in self.scopes
+
+    @property
+    def operator(self) -> bool:
+        """Whether the key may make and remove accounts."""
+        return self.account == OPERATOR and Scope.ADMIN in self.scopes
+
+
+class Records(Protocol):
+    """What accounts need of the store."""
+
+    async def put_record(self, kind: str, account: str, id: str, value: bytes, *, create: bool = False) -> bool: ...
+    async def get_record(self, kind: str, account: str, id: str) -> bytes | None: ...
+    async def records(self, kind: str, account: str | None = None) -> dict[tuple[str, str], bytes]: ...
+    async def records_version(self, kind: str) -> int: ...
+    async def remove_record(self, kind: str, account: str, id: str) -> bool: ...
+    async def drop_account(self, account: str) -> None: ...
+
+
+class Accounts:
+    """The accounts and keys of one store. Errors: BadInput, NotFound, StoreDown."""
+
+    def __init__(self, store: Records) -> None:
+        self._store = store
+        self._version = -1
+        self._known: Mapping[str, Sequence[tuple[str, ApiKey]]] = {}
+
+    async def create(self, name: str, *, now: int) -> Account:
+        """Make an account; its name is its id, for good: that of a deleted account is not given again."""
+        if not ACCOUNT_NAME.fullmatch(name):
+            raise BadInput("name", "must be 1 to 32 of a-z, 0-9 and -, starting with a letter or digit", code="pattern")
+        account = Account(name, now)
+        try:
+            made = await self._store.put_record("account", name, name, msgspec.json.encode(account), create=True)
+        except Gone:
+            raise BadInput(
+                "name", f"an account {name!r} was deleted; take another name", code="gone", status=409
+            ) from None
+        if not made:
+            raise BadInput("name", f"account {name!r} exists", code="exists", status=409)
+        return account
+
+    async def all(self) -> list[Account]:
+        """All accounts by name."""
+        found = await self._store.records("account")
+        accounts = [msgspec.json.decode(value, type=Account) for value in found.values()]
+        return sorted(accounts, key=lambda account: account.name)
+
+    async def get(self, name: str) -> Account:
+        """One account; raises NotFound."""
+        value = await self._store.get_record("account", name, name)
+        if value is None:
+            raise NotFound(f"account {name!r}")
+        return msgspec.json.decode(value, type=Account)
+
+    async def delete(self, name: str) -> None:
+        """Remove an account and all that belongs to it, its keys first. Called again, it finishes what was cut off."""
+        await self.get(name)
+        if name == OPERATOR:
+            raise BadInput("name", f"account {OPERATOR!r} is the operator's and stays", code="protected", status=409)
+        for kind in _OWNED_KINDS:
+            for _, id in await self._store.records(kind, name):
+                await self._store.remove_record(kind, name, id)
+        await self._store.drop_account(name)
+        await self._store.remove_record("account", name, name)
+
+    async def create_key(
+        self, account: str, scopes: Sequence[Scope], *, name: str = "", now: int
+    ) -> tuple[ApiKey, str]:
+        """Make a key of an existing account; the second of the pair is the key itself, which nobody can show again."""
+        await self.get(account)
+        while True:
+            key, text = _mint(scopes, name, now)
+            if await self._store.put_record("key", account, key.id, msgspec.json.encode(key), create=True):
+                return key, text
+
+    async def keys(self, account: str) -> list[ApiKey]:
+        """The keys of an account, oldest first."""
+        found = await self._store.records("key", account)
+        keys = [msgspec.json.decode(value, type=ApiKey) for value in found.values()]
+        return sorted(keys, key=lambda key: (key.created_at, key.id))
+
+    async def revoke(self, account: str, id: str) -> None:
+        """End a key at once, in every process; raises NotFound."""
+        if not await self._store.remove_record("key", account, id):
+            raise NotFound(f"key {id!r}")
+
+    async def authenticate(self, text: str) -> Identity | None:
+        """Whose key this is; None where it is nobody's. Costs one look at a version counter while no key changes."""
+        match = _KEY.fullmatch(text)
+        if match is None:
+            return None
+        await self._refresh()
+        digest = hash_key(text)
+        for account, key in self._known.get(match[1], ()):
+            if same(key.hash, digest):
+                return Identity(account, key.id, _closure(key.scopes))
+        return None
+
+    async def first_start(self, *, now: int) -> str | None:
+        """Make the account `default` and an admin key of it where the store has no such key; the key, to print once."""
+        account = msgspec.json.encode(Account(OPERATOR, now))
+        await self._store.put_record("account", OPERATOR, OPERATOR, account, create=True)
+        if any(Scope.ADMIN in key.scopes for key in await self.keys(OPERATOR)):
+            return None
+        _, text = await self.create_key(OPERATOR, [Scope.ADMIN], name="first start", now=now)
+        return text
+
+    async def _refresh(self) -> None:
+        version = await self._store.records_version("key")
+        if version == self._version:
+            return
+        known: dict[str, list[tuple[str, ApiKey]]] = {}
+        for (account, id), value in (await self._store.records("key")).items():
+            known.setdefault(id, []).append((account, msgspec.json.decode(value, type=ApiKey)))
+        # The version was read first: what is cached is at least as new as the version it is kept under.
+        self._known, self._version = known, version
+
+
+def _mint(scopes: Sequence[Scope], name: str, now: int) -> tuple[ApiKey, str]:
+    public = new_token(8)
+    text = f"mp_{public}_{new_token(32)}"
+    ordered = tuple(scope for scope in Scope if scope in scopes)
+    return ApiKey(id=public, hash=hash_key(text), scopes=ordered, name=name, created_at=now), text
+
+
+def _closure(scopes: Sequence[Scope]) -> frozenset[Scope]:
+    return frozenset().union(*(_INCLUDED[scope] for scope in scopes))

@@ -1,0 +1,66 @@
+"""The API as an aiohttp application: the route table, put together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from aiohttp import web
+
+from tracker.api import (
+    accounts,
+    carriers,
+    changes,
+    connections,
+    deliveries,
+    orders,
+    quarantine,
+    shipments,
+    subscriptions,
+)
+from tracker.api.docs import docs_routes
+from tracker.api.problems import problems
+from tracker.api.route import Route, dispatch
+from tracker.api.services import SERVICES, Services
+
+PREFIX = "/v1"
+
+TABLE: tuple[Route, ...] = (
+    *shipments.routes,
+    *changes.routes,
+    *orders.routes,
+    *subscriptions.routes,
+    *deliveries.routes,
+    *carriers.routes,
+    *connections.routes,
+    *quarantine.routes,
+    *accounts.routes,
+)
+
+
+def api_app(services: Services) -> web.Application:
+    """The REST API, to be mounted under /v1."""
+    app = web.Application(middlewares=[problems])
+    app[SERVICES] = services
+    closing = app[changes.CLOSING] = asyncio.Event()
+
+    async def close(_: web.Application) -> None:
+        closing.set()
+
+    app.on_shutdown.append(close)
+    for route in TABLE:
+        app.router.add_route(route.method, route.path, _handler(route))
+        if route.method == "GET":
+            app.router.add_route("HEAD", route.path, _handler(route))
+    return app
+
+
+def mount(root: web.Application, services: Services) -> None:
+    """Add the API under /v1, and its documentation at /openapi.json and /docs."""
+    root.add_subapp(PREFIX, api_app(services))
+    root.add_routes(docs_routes(TABLE))
+
+
+def _handler(route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    return partial(dispatch, route)

@@ -1,0 +1,74 @@
+"""Connections: an account's access to carriers. What they hold is sealed, and never shown again."""
+
+from __future__ import annotations
+
+from tracker.accounts import Scope
+from tracker.api.models import ConnectionList, ConnectionMade, ConnectionPatch, ConnectionView, NewConnection
+from tracker.api.problems import not_found
+from tracker.api.registering import check_carrier
+from tracker.api.route import Call, Routes
+from tracker.api.services import Connection
+from tracker.views import iso
+
+routes = Routes("connections")
+
+
+@routes("GET", "/connections")
+async def list_connections(call: Call) -> ConnectionList:
+    """The connections of the account, oldest first, without their secrets."""
+    found = await call.services.connections.all(call.account)
+    return ConnectionList(connections=[_view(one) for one in found])
+
+
+@routes("POST", "/connections", scope=Scope.ADMIN, status=201)
+async def create_connection(call: Call, body: NewConnection) -> ConnectionMade:
+    """Make a connection. `webhook_url`, where the carrier is to push, is shown this once."""
+    check_carrier(call.services.registry, body.carrier)
+    made = await call.services.connections.create(call.account, **body.model_dump(), now=call.now)
+    return _made(call, made)
+
+
+@routes("GET", "/connections/{id}")
+async def get_connection(call: Call, id: str) -> ConnectionView:
+    """One connection."""
+    return _view(await _one(call, id))
+
+
+@routes("PATCH", "/connections/{id}", scope=Scope.ADMIN)
+async def amend_connection(call: Call, id: str, body: ConnectionPatch) -> ConnectionView:
+    """Change a connection; credentials are replaced as a whole."""
+    await _one(call, id)
+    return _view(await call.services.connections.amend(call.account, id, **body.model_dump(exclude_unset=True)))
+
+
+@routes("DELETE", "/connections/{id}", scope=Scope.ADMIN, status=204)
+async def delete_connection(call: Call, id: str) -> None:
+    """Remove a connection: its carrier is asked no more over it, and its pushes are refused."""
+    await _one(call, id)
+    await call.services.connections.remove(call.account, id)
+
+
+async def _one(call: Call, id: str) -> Connection:
+    found = await call.services.connections.get(call.account, id)
+    if found is None:
+        raise not_found()
+    return found
+
+
+def _view(connection: Connection) -> ConnectionView:
+    return ConnectionView(
+        id=connection.id,
+        carrier=connection.carrier,
+        name=connection.name,
+        base=connection.base,
+        credentials=sorted(connection.credentials),
+        auto_register=connection.auto_register,
+        enabled=connection.enabled,
+        created_at=iso(connection.created_at),
+    )
+
+
+def _made(call: Call, connection: Connection) -> ConnectionMade:
+    template = call.services.settings.webhook_url
+    url = template.replace("{id}", connection.id).replace("{secret}", connection.path_secret)
+    return ConnectionMade(**_view(connection), webhook_url=url)

@@ -1,0 +1,57 @@
+"""Dead letters: changes that could not be delivered, kept until a person sends them again."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from tracker.accounts import Scope
+from tracker.api.models import DeadLetterList, DeadLetterView, Label, Page, Replay, Replayed
+from tracker.api.quarantine import read_entry
+from tracker.api.route import Call, Routes, cursors
+from tracker.store.types import DeadLetter
+from tracker.views import iso
+
+routes = Routes("subscriptions")
+
+
+class DeadLetterQuery(Page):
+    """Which dead letters."""
+
+    destination: Annotated[Label, Field(min_length=1, description="a subscription's id, or `orders`")] | None = None
+
+
+@routes("GET", "/dead-letters")
+async def list_dead_letters(call: Call, query: DeadLetterQuery) -> DeadLetterList:
+    """The changes that could not be delivered, newest first, of one destination or of all."""
+    destination = _destination(call, query.destination)
+    with cursors():
+        found, cursor = await call.services.store.dead_letters(
+            call.account, destination=destination, cursor=query.cursor, limit=query.limit
+        )
+    return DeadLetterList(dead_letters=[_view(letter) for letter in found], cursor=cursor)
+
+
+@routes("POST", "/dead-letters/replay", scope=Scope.WRITE)
+async def replay_dead_letters(call: Call, body: Replay) -> Replayed:
+    """Put dead letters back into their lanes: the same bytes, the same `webhook-id`. Unknown ids are passed over."""
+    return Replayed(replayed=await call.services.store.replay_dead(call.account, body.ids))
+
+
+def _destination(call: Call, name: str | None) -> str | None:
+    return f"orders:{call.account}" if name == "orders" else name
+
+
+def _view(letter: DeadLetter) -> DeadLetterView:
+    return DeadLetterView(
+        id=letter.id,
+        destination="orders" if letter.destination.startswith("orders:") else letter.destination,
+        shipment_id=letter.shipment,
+        revision=letter.revision,
+        type=f"shipment.{letter.kind}",
+        attempts=letter.attempts,
+        died_at=iso(letter.died_at),
+        detail=letter.detail,
+        body=read_entry(letter.body),
+    )

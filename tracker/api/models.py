@@ -1,0 +1,638 @@
+"""The bodies that the API takes and the answers that it gives, as types: the OpenAPI page is made of them."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any, Literal, NotRequired
+
+from annotated_types import Len
+from pydantic import Field, StringConstraints, field_validator
+from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
+
+from tracker.accounts import Scope
+from tracker.api.route import Body, Query
+from tracker.model import Certainty, Milestone, Reason, Status
+from tracker.orders import OrderStatus
+
+LIMIT_MAX = 200
+BATCH_MAX = 1_000
+
+Label = Annotated[str, StringConstraints(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Text = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Tags = Annotated[list[Tag], Len(0, 20)]
+Names = Annotated[list[Tag], Len(0, 200)]
+Credentials = Annotated[dict[str, Annotated[str, StringConstraints(max_length=8_192)]], Len(0, 32)]
+Cursor = Annotated[str, StringConstraints(min_length=1, max_length=8_192)]
+Limit = Annotated[int, Field(ge=1, le=LIMIT_MAX)]
+
+
+class Words(TypedDict):
+    """A word of the vocabulary in both languages."""
+
+    zh: str
+    en: str
+
+
+# ---------------------------------------------------------------- requests
+
+
+class NewShipment(Body):
+    """A waybill to follow."""
+
+    waybill: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    carrier: Annotated[str, Field(max_length=64, description="a slug; left out, the number must tell")] = ""
+    order_number: Label = ""
+    shop: Label = ""
+    warehouse: Label = ""
+    tags: Tags = Field(default_factory=list)
+    phone_tail: Annotated[str, StringConstraints(pattern=r"^([0-9]{4})?$")] = ""
+    postal_code: Annotated[str, StringConstraints(max_length=16, pattern=r"^[A-Za-z0-9 -]*$")] = ""
+    ship_date: Annotated[str, StringConstraints(pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?$")] = ""
+    connection: Annotated[str, StringConstraints(max_length=64)] = ""
+    paused: bool = False
+
+    @field_validator("ship_date")
+    @classmethod
+    def _is_a_day(cls, value: str) -> str:
+        if value:
+            date.fromisoformat(value)
+        return value
+
+
+class NewShipments(Body):
+    """Up to 1,000 waybills; each item is checked and answered by itself."""
+
+    shipments: Annotated[list[Any], Len(1, BATCH_MAX)] = Field(
+        json_schema_extra={"items": {"$ref": "#/components/schemas/NewShipment"}}
+    )
+
+
+class ShipmentPatch(Body):
+    """What to change; what is left out stays."""
+
+    order_number: Label | None = None
+    shop: Label | None = None
+    warehouse: Label | None = None
+    tags: Tags | None = None
+    paused: bool = False
+    carrier: Annotated[str, StringConstraints(min_length=1, max_length=64)] = ""
+
+
+class Page(Query):
+    """A page of a list."""
+
+    cursor: Cursor | None = None
+    limit: Limit = 50
+
+
+class StalledQuery(Page):
+    """Which stalled shipments."""
+
+    carrier: Label | None = None
+    shop: Label | None = None
+    warehouse: Label | None = None
+    tag: Label | None = None
+
+
+class ShipmentQuery(StalledQuery):
+    """Which shipments."""
+
+    status: Status | None = None
+    stalled: bool | None = None
+    order_number: Annotated[Label, Field(min_length=1)] | None = None
+    waybill: Annotated[Label, Field(min_length=1)] | None = None
+
+
+class ChangesQuery(Query):
+    """Where to go on reading the feed."""
+
+    after: Annotated[Cursor, Field(description="a cursor, `now`, or nothing: from the oldest kept change")] | None = (
+        None
+    )
+    limit: Annotated[int, Field(ge=1, le=500)] = 100
+    wait: Annotated[float, Field(ge=0, le=60, description="seconds to wait for a change")] = 0
+    shipments: Annotated[bool, Field(description="add the shipments as they stand now")] = False
+
+
+class OrdersQuery(Page):
+    """Which orders."""
+
+    status: OrderStatus | None = None
+    paid: bool | None = None
+    placed_from: Annotated[str, Field(description="ISO 8601 with offset")] | None = None
+    placed_to: Annotated[str, Field(description="ISO 8601 with offset, excluded")] | None = None
+    number: Annotated[Label, Field(description="the beginning of the order number")] = ""
+    needs_attention: bool | None = None
+
+
+Money = Annotated[str | float, Field(description="a decimal string, `129.90`, or a number")]
+
+
+class WaybillBody(Body):
+    """A waybill that an order names."""
+
+    waybill: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    carrier: Annotated[str, StringConstraints(max_length=64)] = ""
+
+
+class LineBody(Body):
+    """One line of an order; `price` is that of one piece."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=512)]
+    spec: Annotated[str, StringConstraints(max_length=256)] = ""
+    quantity: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    price: Money | None = None
+
+
+class OrderBody(Body):
+    """An order as its shop states it. Times are ISO 8601 with an offset; a waybill may stand with its carrier."""
+
+    placed_at: str | None = None
+    paid_at: str | None = None
+    cancelled_at: str | None = None
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] = "CNY"
+    total: Money | None = None
+    shop: Label = ""
+    warehouse: Label = ""
+    lines: Annotated[list[LineBody], Len(0, 500)] = Field(default_factory=list)
+    waybills: Annotated[list[str | WaybillBody], Len(0, 100)] = Field(default_factory=list)
+
+
+class NewAccount(Body):
+    """An account to make."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+
+
+class NewKey(Body):
+    """A key to make."""
+
+    scopes: Annotated[list[Literal["read", "write", "admin"]], Len(1, 3)]
+    name: Label = ""
+
+
+class NewConnection(Body):
+    """Access to a carrier's interface; what `credentials` must hold is told by GET /v1/carriers/{slug}."""
+
+    carrier: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    name: Label = ""
+    base: Annotated[Text, Field(description="another address than the adapter's own: a sandbox")] = ""
+    credentials: Credentials = Field(default_factory=dict)
+    auto_register: Annotated[bool, Field(description="follow waybills that its pushes name and nobody registered")] = (
+        False
+    )
+    enabled: bool = True
+
+
+class ConnectionPatch(Body):
+    """What to change; credentials are replaced as a whole."""
+
+    name: Label = ""
+    base: Text = ""
+    credentials: Credentials = Field(default_factory=dict)
+    auto_register: bool = False
+    enabled: bool = True
+
+
+class NewSubscription(Body):
+    """Where changes go: all of them, or those of some types, shops and carriers."""
+
+    url: Annotated[str, StringConstraints(min_length=1, max_length=2_048)]
+    types: Names = Field(default_factory=list)
+    shops: Names = Field(default_factory=list)
+    carriers: Names = Field(default_factory=list)
+    description: Label = ""
+    enabled: bool = True
+
+
+class SubscriptionPatch(Body):
+    """What to change; what is left out stays."""
+
+    url: Annotated[str, StringConstraints(min_length=1, max_length=2_048)] = ""
+    types: Names = Field(default_factory=list)
+    shops: Names = Field(default_factory=list)
+    carriers: Names = Field(default_factory=list)
+    description: Label = ""
+    enabled: bool = True
+
+
+class DeliveryQuery(Query):
+    """How many attempts to show."""
+
+    limit: Limit = 50
+
+
+class Replay(Body):
+    """Which dead letters to send again."""
+
+    ids: Annotated[list[Annotated[str, StringConstraints(min_length=1, max_length=128)]], Len(1, BATCH_MAX)]
+
+
+# ---------------------------------------------------------------- answers
+
+
+class Stalled(TypedDict):
+    """No progress `since`, for longer than `limit_s` allows at that milestone."""
+
+    since: str
+    for_s: int
+    flagged_at: str
+    milestone: Milestone | None
+    limit_s: int
+
+
+Expected = TypedDict("Expected", {"from": str | None, "to": str | None})
+
+
+class Event(TypedDict):
+    """One event of a timeline."""
+
+    occurred_at: str
+    certainty: Certainty
+    milestone: Milestone
+    label: Words
+    reason: Reason | None
+    reason_label: Words | None
+    code: str | None
+    description: str | None
+    location: str | None
+    sources: list[str]
+    heard_at: str
+    leg: int
+    stray: bool
+    retracted: bool
+    summary: bool
+
+
+class ShipmentView(TypedDict):
+    """A shipment; with its events where one is asked for."""
+
+    id: str
+    waybill: str
+    carrier: str
+    status: Status
+    status_label: Words
+    status_at: str | None
+    leg: int
+    revision: int
+    registered_at: str
+    updated_at: str
+    order_number: str | None
+    shop: str | None
+    warehouse: str | None
+    tags: list[str]
+    paused: bool
+    stalled: Stalled | None
+    delayed: bool
+    expected: Expected | None
+    signed_by: str | None
+    delivered_at: str | None
+    aliases: list[str]
+    tracking_url: str | None
+    last_event: Event | None
+    events: NotRequired[list[Event]]
+
+
+class FieldProblem(TypedDict):
+    """One wrong field."""
+
+    field: str
+    problem: str
+    code: str
+
+
+class ItemResult(TypedDict):
+    """What became of one item of a batch: `created`, `existing` or `failed`."""
+
+    index: int
+    result: Literal["created", "existing", "failed"]
+    shipment: ShipmentView | None
+    errors: list[FieldProblem]
+
+
+class BatchResult(TypedDict):
+    """What became of a batch, item by item."""
+
+    created: int
+    existing: int
+    failed: int
+    results: list[ItemResult]
+
+
+class ShipmentList(TypedDict):
+    """A page of shipments. It may hold fewer than `limit`, even none: only a null `cursor` is the end."""
+
+    shipments: list[ShipmentView]
+    cursor: str | None
+
+
+class Timeline(TypedDict):
+    """The events of a shipment in the order in which they happened."""
+
+    id: str
+    waybill: str
+    carrier: str
+    status: Status
+    status_label: Words
+    revision: int
+    events: list[Event]
+
+
+class Change(TypedDict):
+    """One change, in the feed."""
+
+    type: str
+    shipment_id: str
+    revision: int
+    at: str
+
+
+class Changes(TypedDict):
+    """What happened after the cursor; go on with `cursor`."""
+
+    changes: list[Change]
+    cursor: str
+    more: bool
+    shipments: NotRequired[list[ShipmentView]]
+
+
+class Counts(TypedDict):
+    """How many shipments stand where."""
+
+    counts: dict[str, int]
+
+
+class KeyView(TypedDict):
+    """An API key, without the key."""
+
+    id: str
+    name: str
+    scopes: list[Scope]
+    created_at: str
+
+
+class KeyMade(KeyView):
+    """A new API key: the only time that `key` is shown."""
+
+    key: str
+
+
+class KeyList(TypedDict):
+    keys: list[KeyView]
+
+
+class Whoami(TypedDict):
+    """Whose key this is and what it may do."""
+
+    account: str
+    key: str
+    scopes: list[Scope]
+    operator: bool
+
+
+class AccountView(TypedDict):
+    name: str
+    created_at: str
+
+
+class AccountMade(AccountView):
+    """A new account and its first admin key, shown this once."""
+
+    key: KeyMade
+
+
+class AccountList(TypedDict):
+    accounts: list[AccountView]
+
+
+class CredentialView(TypedDict):
+    """One thing that a connection must or may hold."""
+
+    name: str
+    about: str
+    secret: bool
+    required: bool
+
+
+class CarrierView(TypedDict):
+    """A carrier that registrations may name. Without an adapter it is heard of through an aggregator."""
+
+    slug: str
+    name: str
+    name_zh: str
+    adapter: bool
+    aggregator: bool
+    docs: str | None
+    query: bool
+    push: bool
+    batch: int
+    credentials: list[CredentialView]
+
+
+class CarrierList(TypedDict):
+    carriers: list[CarrierView]
+
+
+class ConnectionView(TypedDict):
+    """A connection, without its secrets: `credentials` names what it holds."""
+
+    id: str
+    carrier: str
+    name: str
+    base: str
+    credentials: list[str]
+    auto_register: bool
+    enabled: bool
+    created_at: str
+
+
+class ConnectionMade(ConnectionView):
+    """A connection with the address that the carrier pushes to; it holds a secret and is shown this once."""
+
+    webhook_url: str
+
+
+class ConnectionList(TypedDict):
+    connections: list[ConnectionView]
+
+
+class SubscriptionView(TypedDict):
+    """A subscription, without its signing secret."""
+
+    id: str
+    url: str
+    types: list[str]
+    shops: list[str]
+    carriers: list[str]
+    description: str
+    enabled: bool
+    disabled_why: str
+    created_at: str
+
+
+class SubscriptionMade(SubscriptionView):
+    """A subscription with its signing secret (`whsec_…`), shown this once."""
+
+    secret: str
+
+
+class SecretMade(TypedDict):
+    """A new signing secret, shown this once."""
+
+    secret: str
+
+
+class SubscriptionList(TypedDict):
+    subscriptions: list[SubscriptionView]
+
+
+class TestResult(TypedDict):
+    """What the receiver answered to a test event; `status` is 0 where it did not."""
+
+    delivered: bool
+    status: int
+    detail: str
+
+
+class DeadLetterView(TypedDict):
+    """A change that could not be delivered; `body` is what would have been sent."""
+
+    id: str
+    destination: str
+    shipment_id: str
+    revision: int
+    type: str
+    attempts: int
+    died_at: str
+    detail: str
+    body: Any
+
+
+class DeadLetterList(TypedDict):
+    dead_letters: list[DeadLetterView]
+    cursor: str | None
+
+
+class Replayed(TypedDict):
+    """How many of the named dead letters went back into their lanes."""
+
+    replayed: int
+
+
+class DeliveryView(TypedDict):
+    """One attempt to deliver a change. `id` is its `webhook-id`; `status` is null where no answer came."""
+
+    at: str
+    id: str
+    type: str
+    shipment_id: str
+    revision: int
+    attempt: int
+    outcome: str
+    status: int | None
+    latency_ms: float
+    error: str | None
+
+
+class DeliveryList(TypedDict):
+    """The latest attempts of a subscription, newest first."""
+
+    deliveries: list[DeliveryView]
+
+
+class QuarantineEntry(TypedDict, total=False):
+    """A body that could not be read: `text` where it is UTF-8, `body` in base64 where it is not. `heard_at` in ms."""
+
+    carrier: str
+    source: str
+    heard_at: int
+    reason: str
+    headers: dict[str, str]
+    status: int
+    text: str
+    body: str
+
+
+class QuarantineView(TypedDict):
+    """A body in quarantine."""
+
+    id: str
+    entry: QuarantineEntry
+
+
+class QuarantineList(TypedDict):
+    quarantine: list[QuarantineView]
+    cursor: str | None
+
+
+class Attention(TypedDict):
+    """Why a person must look at an order."""
+
+    reason: str
+    label: Words
+
+
+class OrderLine(TypedDict):
+    name: str
+    spec: str
+    quantity: int
+    price: str | None
+
+
+class ParcelEvent(TypedDict):
+    occurred_at: str
+    milestone: Milestone
+    label: Words
+    description: str
+    location: str
+
+
+class Parcel(TypedDict):
+    """A parcel of an order; its timeline where one order is asked for."""
+
+    shipment_id: str
+    waybill: str
+    carrier: str
+    status: Status
+    status_label: Words
+    status_at: str | None
+    revision: int
+    picked_up: bool
+    stalled: bool
+    delivered_at: str | None
+    expected: str | None
+    last_event: ParcelEvent | None
+    events: NotRequired[list[Event]]
+
+
+class OrderView(TypedDict):
+    """An order with its lines and parcels. Money is a decimal string of `currency`."""
+
+    number: str
+    status: OrderStatus
+    status_label: Words
+    needs_attention: Attention | None
+    placed_at: str | None
+    paid_at: str | None
+    cancelled_at: str | None
+    created_at: str
+    updated_at: str
+    currency: str
+    total: str | None
+    shop: str
+    warehouse: str
+    lines: list[OrderLine]
+    parcels: list[Parcel]
+
+
+class OrderPut(TypedDict):
+    """The order as it now is, and what became of the waybills that it names."""
+
+    order: OrderView
+    shipments: list[ItemResult]
+
+
+class OrderList(TypedDict):
+    orders: list[OrderView]
+    cursor: str | None

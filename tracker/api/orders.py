@@ -1,0 +1,114 @@
+"""Orders: what a shop states of them, and what became of their parcels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, cast
+
+from msgspec import structs
+
+from tracker.accounts import Scope
+from tracker.api.models import (
+    Event,
+    OrderBody,
+    OrderList,
+    OrderPut,
+    OrdersQuery,
+    OrderView,
+    Parcel,
+)
+from tracker.api.problems import not_found
+from tracker.api.registering import Outcome, item_results, register, view_of
+from tracker.api.route import Call, Json, Reply, Routes
+from tracker.errors import BadInput
+from tracker.model import Document
+from tracker.orders import NamedWaybill, Order, OrderQuery, order_view, stated_from
+
+routes = Routes("orders")
+
+
+@routes("PUT", "/orders/{number}", scope=Scope.WRITE, other={201: "The order is new."}, body=OrderBody)
+async def put_order(call: Call, number: str, body: Json) -> Reply[OrderPut]:
+    """State an order, or state it anew: what is left out is unset, its parcels stay.
+
+    The waybills that it names are registered under its number; each has its own result.
+    """
+    stated = stated_from(number, body)
+    placed = await call.services.orders.put(call.account, stated, now=call.now)
+    outcomes = await _register_named(call, number, placed.waybills)
+    answer = OrderPut(order=_view(placed.order), shipments=item_results(call, outcomes))
+    return Reply(answer, 201 if placed.created else 200)
+
+
+async def _register_named(call: Call, number: str, named: Sequence[NamedWaybill]) -> list[Outcome]:
+    items = [{"waybill": one.waybill, "carrier": one.carrier, "order_number": number} for one in named]
+    outcomes = await register(call, items, field="waybills")
+    return [await _joined(call, number, outcome) for outcome in outcomes]
+
+
+async def _joined(call: Call, number: str, outcome: Outcome) -> Outcome:
+    """A waybill that was followed before joins the order that now names it."""
+    shipment = outcome.shipment
+    if shipment is None or shipment.document.details.order_number == number:
+        return outcome
+
+    def join(document: Document) -> Document:
+        return structs.replace(document, details=structs.replace(document.details, order_number=number))
+
+    return structs.replace(
+        outcome, shipment=await call.services.ingest.amend(call.account, shipment.document.id, join, now=call.now)
+    )
+
+
+@routes("GET", "/orders/{number}")
+async def get_order(call: Call, number: str) -> OrderView:
+    """One order, with the timeline of each of its parcels."""
+    order = await call.services.orders.get(call.account, number)
+    if order is None:
+        raise not_found()
+    return await _with_timelines(call, _view(order))
+
+
+@routes("GET", "/orders")
+async def list_orders(call: Call, query: OrdersQuery) -> OrderList:
+    """Orders, newest first; every filter that is given must hold."""
+    page = await call.services.orders.list(call.account, _order_query(query))
+    return OrderList(orders=[_view(order) for order in page.orders], cursor=page.cursor)
+
+
+async def _with_timelines(call: Call, view: OrderView) -> OrderView:
+    ids = [parcel["shipment_id"] for parcel in view["parcels"]]
+    found = await call.services.ingest.get(call.account, ids) if ids else []
+    events: dict[str, list[Event]] = {
+        shipment.document.id: view_of(call, shipment, events=True)["events"] for shipment in found if shipment
+    }
+    parcels = [cast(Parcel, {**parcel, "events": events.get(parcel["shipment_id"], [])}) for parcel in view["parcels"]]
+    return cast(OrderView, {**view, "parcels": parcels})
+
+
+def _view(order: Order) -> OrderView:
+    return cast(OrderView, order_view(order))
+
+
+def _order_query(query: OrdersQuery) -> OrderQuery:
+    asked: dict[str, Any] = query.model_dump(include={"paid", "needs_attention", "cursor", "limit"})
+    return OrderQuery(
+        status=query.status.value if query.status else None,
+        placed_from=_instant("placed_from", query.placed_from),
+        placed_to=_instant("placed_to", query.placed_to),
+        prefix=query.number,
+        **asked,
+    )
+
+
+def _instant(field: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise BadInput(field, f"{text[:40]!r} is no time: ISO 8601 with an offset, 2026-11-23T00:00:00+08:00")
+    return int(at.timestamp() * 1000)

@@ -1,0 +1,128 @@
+"""Registrations, item by item: what is well-formed goes through the door, the rest gets its errors in its place."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection, Sequence
+from typing import Any, cast
+
+from msgspec import Struct, structs
+
+from tracker.api.models import BatchResult, FieldProblem, ItemResult, NewShipment, ShipmentView
+from tracker.api.problems import FieldError, Refusal
+from tracker.api.route import Call, validate
+from tracker.api.services import Registry
+from tracker.errors import BadInput
+from tracker.ingest import Registered, Registration
+from tracker.model import Details, Shipment
+from tracker.views import shipment_view
+
+
+class Outcome(Struct, frozen=True):
+    """What became of one item: a shipment, or errors."""
+
+    shipment: Shipment | None = None
+    created: bool = False
+    errors: tuple[FieldError, ...] = ()
+
+
+async def register(call: Call, items: Sequence[Any], *, many: bool = True, field: str = "shipments") -> list[Outcome]:
+    """Register each item; `field` (`shipments[3]` if `many`) leads the paths of what is wrong with it."""
+    prefixes = [f"{field}[{place}]" if many else "" for place in range(len(items))]
+    connections = await _connections(call, items)
+    read = [_read(call, item, prefix, connections) for item, prefix in zip(items, prefixes, strict=True)]
+    wanted = [item for item in read if isinstance(item, Registration)]
+    done = iter(await call.services.ingest.register(call.account, wanted, now=call.now) if wanted else ())
+    return [
+        item if isinstance(item, Outcome) else _outcome(next(done), prefix)
+        for item, prefix in zip(read, prefixes, strict=True)
+    ]
+
+
+async def _connections(call: Call, items: Sequence[Any]) -> frozenset[str]:
+    """The ids of the account's connections, looked up only where an item names one."""
+    if not any(isinstance(item, dict) and item.get("connection") for item in items):
+        return frozenset()
+    return frozenset(one.id for one in await call.services.connections.all(call.account))
+
+
+def _outcome(done: Registered, prefix: str) -> Outcome:
+    return Outcome(done.shipment, done.created, (field_error(done.error, prefix),) if done.error else ())
+
+
+def _read(call: Call, item: Any, prefix: str, connections: Collection[str]) -> Registration | Outcome:
+    try:
+        wanted = validate(NewShipment, item, prefix)
+        if wanted.connection and wanted.connection not in connections:
+            raise BadInput("connection", f"{wanted.connection!r} is no connection of yours", code="unknown_connection")
+        return _registration(call.services.registry, wanted)
+    except Refusal as refusal:
+        return Outcome(errors=refusal.errors)
+    except BadInput as error:
+        return Outcome(errors=(field_error(error, prefix),))
+
+
+def _registration(registry: Registry, item: NewShipment) -> Registration:
+    carrier = item.carrier or carrier_of(registry, item.waybill)
+    check_carrier(registry, carrier)
+    details = item.model_dump(exclude={"waybill", "carrier"}) | {"tags": tuple(dict.fromkeys(item.tags))}
+    return Registration(waybill=item.waybill, carrier=carrier, details=Details(**details))
+
+
+def check_carrier(registry: Registry, slug: str) -> None:
+    """Raise BadInput, with the nearest slugs, for a carrier that nobody knows."""
+    known = registry.known()
+    if slug in known:
+        return
+    near = difflib.get_close_matches(slug.lower(), sorted(known), n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "GET /v1/carriers lists them"
+    raise BadInput("carrier", f"{slug[:64]!r} is no carrier that we know; {hint}", code="unknown_carrier")
+
+
+def carrier_of(registry: Registry, waybill: str) -> str:
+    """The one carrier whose numbers look like this; raises BadInput where none or several do."""
+    number = "".join(waybill.split()).upper()
+    fits = [slug for slug in sorted(registry.known()) if _fits(registry, slug, number)]
+    if len(fits) == 1:
+        return fits[0]
+    hint = f"this number could be of {', '.join(fits[:5])}" if fits else "GET /v1/carriers lists them"
+    raise BadInput("carrier", f"is needed: {hint}", code="required")
+
+
+def _fits(registry: Registry, slug: str, number: str) -> bool:
+    carrier = registry.get(slug)
+    return carrier is not None and any(re.fullmatch(pattern, number) for pattern in carrier.numbers)
+
+
+def field_error(error: BadInput, prefix: str = "") -> FieldError:
+    """A refusal from behind the API, its field below `prefix`."""
+    return FieldError(".".join(filter(None, (prefix, error.field))) or "body", error.problem, error.code)
+
+
+def item_results(call: Call, outcomes: Sequence[Outcome]) -> list[ItemResult]:
+    """The outcomes as the API tells them, in the order of the items."""
+    return [_item_result(call, place, outcome) for place, outcome in enumerate(outcomes)]
+
+
+def _item_result(call: Call, place: int, outcome: Outcome) -> ItemResult:
+    return ItemResult(
+        index=place,
+        result="failed" if outcome.errors else "created" if outcome.created else "existing",
+        shipment=view_of(call, outcome.shipment) if outcome.shipment else None,
+        errors=[cast(FieldProblem, structs.asdict(error)) for error in outcome.errors],
+    )
+
+
+def batch_result(results: list[ItemResult]) -> BatchResult:
+    """The results with their counts."""
+    told = [item["result"] for item in results]
+    return BatchResult(
+        created=told.count("created"), existing=told.count("existing"), failed=told.count("failed"), results=results
+    )
+
+
+def view_of(call: Call, shipment: Shipment, *, events: bool = False) -> ShipmentView:
+    """The shipment as the API shows it."""
+    url = call.services.settings.tracking_url.replace("{id}", shipment.document.id)
+    return cast(ShipmentView, shipment_view(shipment, tracking_url=url, events=events))

@@ -1,0 +1,274 @@
+"""A handler says all: its signature is the route's contract, for the request's checking and for the OpenAPI page.
+
+A handler takes a `Call`, then any of: its path parameters by name (`id: str`), `query` (a `Query` model) and `body` (a
+`Body` model, or `Json` for a body that the service behind checks). What it returns, annotated, is the answer's type.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+import pydantic_core
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tracker.accounts import Identity, Scope
+from tracker.api.problems import (
+    BAD_JSON,
+    NOT_JSON_TYPE,
+    SCOPE,
+    TOO_LARGE,
+    UNKNOWN_KEY,
+    FieldError,
+    ProblemType,
+    Refusal,
+    invalid,
+)
+from tracker.api.services import SERVICES, Services
+
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+H = TypeVar("H", bound=Callable[..., Awaitable[Any]])
+
+Json = Any  # a body that is JSON, checked further in
+
+_PARAMETER = re.compile(r"\{(\w+)\}")
+
+
+class Body(BaseModel):
+    """A request body: strict types, no unknown fields."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Query(BaseModel):
+    """Query parameters: read from text, no unknown ones."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request: who asks, when, and what may be used to answer."""
+
+    services: Services
+    identity: Identity
+    request: web.Request
+    now: int  # ms
+
+    @property
+    def account(self) -> str:
+        return self.identity.account
+
+
+@dataclass(frozen=True)
+class Reply(Generic[T]):
+    """An answer with a status other than the route's own."""
+
+    value: T
+    status: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """One entry of the route table: all that checking, dispatch and the OpenAPI page need."""
+
+    method: str
+    path: str
+    tag: str
+    handler: Callable[..., Awaitable[Any]]
+    scope: Scope
+    status: int
+    other: dict[int, str]  # further good answers: status → when
+    problems: tuple[ProblemType, ...]
+    query: type[Query] | None
+    body: Any  # a Body model, a union of such, Json, or None
+    body_about: Any  # what the OpenAPI page says of a Json body
+    answer: Any
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of its path parameters."""
+        return tuple(_PARAMETER.findall(self.path))
+
+    @property
+    def name(self) -> str:
+        return self.handler.__name__
+
+    @property
+    def about(self) -> str:
+        """What it does, in its handler's words."""
+        return inspect.getdoc(self.handler) or ""
+
+
+@dataclass
+class Routes:
+    """The routes of one module, under one heading of the OpenAPI page."""
+
+    tag: str
+    table: list[Route] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Route]:
+        return iter(self.table)
+
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        *,
+        scope: Scope = Scope.READ,
+        status: int = 200,
+        other: dict[int, str] | None = None,
+        problems: Sequence[ProblemType] = (),
+        body: Any = None,
+    ) -> Callable[[H], H]:
+        """Register the handler; `body` describes to readers what a `Json` body holds."""
+
+        def register(handler: H) -> H:
+            hints = get_type_hints(handler)
+            self.table.append(
+                Route(
+                    method=method,
+                    path=path,
+                    tag=self.tag,
+                    handler=handler,
+                    scope=scope,
+                    status=status,
+                    other=other or {},
+                    problems=tuple(problems),
+                    query=hints.get("query"),
+                    body=hints.get("body"),
+                    body_about=body or hints.get("body"),
+                    answer=_answer_type(hints["return"]),
+                )
+            )
+            return handler
+
+        return register
+
+
+def _answer_type(hint: Any) -> Any:
+    return get_args(hint)[0] if get_origin(hint) is Reply else hint
+
+
+async def dispatch(route: Route, request: web.Request) -> web.Response:
+    """Check who asks, then what is asked, then do it."""
+    services = request.config_dict[SERVICES]
+    identity = await _identify(request, services)
+    if not identity.may(route.scope):
+        raise Refusal(SCOPE, f"needs scope {route.scope.value!r}, the key has {_names(identity)}")
+    arguments: dict[str, Any] = {name: request.match_info[name] for name in route.parameters}
+    if route.query is not None:
+        arguments["query"] = read_query(route.query, request)
+    elif request.query:
+        raise invalid([FieldError(name, "unknown parameter", "unknown_field") for name in dict.fromkeys(request.query)])
+    if route.body is not None:
+        arguments["body"] = await _read_body(route.body, request, services.settings.max_body)
+    call = Call(services, identity, request, int(time.time() * 1000))
+    return _respond(route, await route.handler(call, **arguments))
+
+
+def _respond(route: Route, result: Any) -> web.Response:
+    value, status = (result.value, result.status) if isinstance(result, Reply) else (result, route.status)
+    if value is None:
+        return web.Response(status=204)
+    return web.Response(status=status, body=msgspec.json.encode(value), content_type="application/json")
+
+
+def _names(identity: Identity) -> str:
+    return ", ".join(scope.value for scope in Scope if scope in identity.scopes) or "none"
+
+
+async def _identify(request: web.Request, services: Services) -> Identity:
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    identity = await services.accounts.authenticate(key.strip()) if scheme.lower() == "bearer" else None
+    if identity is None:
+        detail = "the API key is not known" if key else "no API key: send `Authorization: Bearer mp_…`"
+        raise Refusal(UNKNOWN_KEY, detail, headers={"WWW-Authenticate": 'Bearer realm="milepost"'})
+    return identity
+
+
+def read_query(model: type[M], request: web.Request) -> M:
+    """The query parameters as `model`; a Refusal names the wrong ones."""
+    twice = [name for name in dict.fromkeys(request.query) if len(request.query.getall(name)) > 1]
+    if twice:
+        raise invalid([FieldError(name, "given more than once", "repeated") for name in twice])
+    return validate(model, dict(request.query))
+
+
+async def _read_body(kind: Any, request: web.Request, limit: int) -> Any:
+    if "Content-Type" in request.headers and not _is_json(request.content_type):
+        raise Refusal(NOT_JSON_TYPE, f"{request.content_type!r} is not `application/json`")
+    value = parse_json(await read_bytes(request, limit))
+    return value if kind is Json else validate(kind, value)
+
+
+def _is_json(content_type: str) -> bool:
+    return content_type == "application/json" or content_type.endswith("+json")
+
+
+async def read_bytes(request: web.Request, limit: int) -> bytes:
+    """The body, unpacked, up to `limit` bytes; more is refused without being read."""
+    if (request.content_length or 0) > limit:
+        raise Refusal(TOO_LARGE, f"{request.content_length} bytes, at most {limit} are taken")
+    parts = bytearray()
+    async for part in request.content.iter_any():
+        parts += part
+        if len(parts) > limit:
+            raise Refusal(TOO_LARGE, f"at most {limit} bytes are taken")
+    return bytes(parts)
+
+
+def parse_json(raw: bytes) -> Any:
+    """JSON as Python values; depth is bounded, so that no body can exhaust the stack."""
+    try:
+        return pydantic_core.from_json(raw, allow_inf_nan=False)
+    except ValueError as error:
+        raise Refusal(BAD_JSON, str(error)) from None
+
+
+def validate(model: type[M], value: Any, prefix: str = "") -> M:
+    """`value` as the model; a Refusal names every wrong field, its path below `prefix`."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise invalid(field_errors(model, error, prefix)) from None
+
+
+@contextmanager
+def cursors(field: str = "cursor") -> Iterator[None]:
+    """A cursor that the store can't read is the caller's mistake."""
+    try:
+        yield
+    except ValueError:
+        raise invalid([FieldError(field, "is no cursor of this list", "bad_cursor")]) from None
+
+
+def field_errors(model: type[BaseModel], error: ValidationError, prefix: str = "") -> list[FieldError]:
+    """What is wrong, field by field."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return [_field_error(model, path_of(item["loc"], prefix), item["type"], item["msg"]) for item in found]
+
+
+def _field_error(model: type[BaseModel], path: str, code: str, message: str) -> FieldError:
+    if code != "extra_forbidden":
+        return FieldError(path or "body", message, code)
+    near = difflib.get_close_matches(path.rpartition(".")[2], list(model.model_fields), n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return FieldError(path, f"unknown field{hint}", "unknown_field")
+
+
+def path_of(location: Sequence[str | int], prefix: str = "") -> str:
+    """`("shipments", 3, "waybill")` → `shipments[3].waybill`."""
+    path = prefix
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    return path

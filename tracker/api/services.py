@@ -1,0 +1,191 @@
+"""What the API stands on: each service as a protocol, handed over by the composition root."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from aiohttp import web
+from msgspec import Struct
+
+from carriers.sdk import Carrier
+from tracker.accounts import Accounts
+from tracker.ingest import Registered, Registration
+from tracker.model import Document, Shipment
+from tracker.orders import Order, OrderPage, OrderQuery, Placed, StatedOrder
+from tracker.secrets import Sealer
+from tracker.store.types import DeadLetter, FeedPage
+
+
+class ApiSettings(Struct, frozen=True, kw_only=True):
+    """Bounds of the API. `tracking_url` is a template with `{id}`, "" for none."""
+
+    max_body: int = 2 * 1024 * 1024  # bytes
+    max_wait: float = 60.0  # seconds that GET /changes may wait
+    scan_limit: int = 2_000  # shipments read at most for one page of a filtered list
+    tracking_url: str = ""
+    webhook_url: str = "/hooks/{id}/{secret}"  # where carriers push for a connection; a template
+
+
+class Door(Protocol):
+    """The one door to shipments."""
+
+    async def get(self, account: str, ids: Sequence[str]) -> list[Shipment | None]: ...
+    async def register(self, account: str, wanted: Sequence[Registration], *, now: int) -> list[Registered]: ...
+    async def amend(self, account: str, id: str, change: Callable[[Document], Document], *, now: int) -> Shipment: ...
+    async def retrack(self, account: str, id: str, *, now: int) -> Shipment: ...
+    async def delete(self, account: str, id: str, *, now: int) -> None: ...
+
+
+class Shelves(Protocol):
+    """What the API reads of the store by itself."""
+
+    async def find(self, account: str, waybills: Sequence[str]) -> list[str | None]: ...
+    async def find_order(self, account: str, order_number: str) -> list[str]: ...
+    async def page(
+        self,
+        account: str,
+        *,
+        status: str | None = None,
+        stalled: bool = False,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> tuple[list[str], str | None]: ...
+    async def counts(self, account: str) -> dict[str, int]: ...
+    async def wake(self, timeout: float) -> object: ...
+    async def changes(self, account: str, cursor: str | None, limit: int = 100) -> FeedPage: ...
+    async def head(self) -> str: ...
+    async def dead_letters(
+        self, account: str, *, destination: str | None = None, cursor: str | None = None, limit: int = 50
+    ) -> tuple[list[DeadLetter], str | None]: ...
+    async def replay_dead(self, account: str, ids: Sequence[str]) -> int: ...
+    async def delivery_log(self, account: str, destination: str, limit: int = 50) -> list[bytes]: ...
+    async def quarantined(
+        self, account: str, cursor: str | None = None, limit: int = 50
+    ) -> tuple[list[tuple[str, bytes]], str | None]: ...
+    async def release(self, account: str, id: str) -> bool: ...
+
+
+class Registry(Protocol):
+    """The carriers that are installed, and the slugs that registrations may name."""
+
+    def get(self, slug: str) -> Carrier | None: ...
+    def known(self) -> Collection[str]: ...
+
+
+class Orders(Protocol):
+    """The order book."""
+
+    async def put(self, account: str, order: StatedOrder, *, now: int) -> Placed: ...
+    async def get(self, account: str, number: str) -> Order | None: ...
+    async def list(self, account: str, query: OrderQuery) -> OrderPage: ...
+    async def drop_account(self, account: str) -> None: ...
+
+
+class Connection(Protocol):
+    """A connection as the API shows it."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def carrier(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def base(self) -> str: ...
+    @property
+    def credentials(self) -> Collection[str]: ...
+    @property
+    def auto_register(self) -> bool: ...
+    @property
+    def enabled(self) -> bool: ...
+    @property
+    def created_at(self) -> int: ...
+    @property
+    def path_secret(self) -> str: ...
+
+
+class Connections(Protocol):
+    """The accounts' access to carriers. `said`: the fields of a connection."""
+
+    async def all(self, account: str) -> Sequence[Connection]: ...
+    async def get(self, account: str, id: str) -> Connection | None: ...
+    async def create(
+        self,
+        account: str,
+        *,
+        carrier: str,
+        name: str = "",
+        base: str = "",
+        credentials: Mapping[str, str] | None = None,
+        auto_register: bool = False,
+        enabled: bool = True,
+        now: int,
+    ) -> Connection: ...
+    async def amend(self, account: str, id: str, **said: Any) -> Connection: ...
+    async def remove(self, account: str, id: str) -> None: ...
+
+
+class Subscription(Protocol):
+    """A subscription as the API shows it."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def url(self) -> str: ...
+    @property
+    def types(self) -> Collection[str]: ...
+    @property
+    def shops(self) -> Collection[str]: ...
+    @property
+    def carriers(self) -> Collection[str]: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def enabled(self) -> bool: ...
+    @property
+    def disabled_why(self) -> str: ...
+    @property
+    def created_at(self) -> int: ...
+
+
+class Probe(Protocol):
+    """What a receiver answered to a test event; `status` is 0 where it did not."""
+
+    @property
+    def delivered(self) -> bool: ...
+    @property
+    def status(self) -> int: ...
+    @property
+    def detail(self) -> str: ...
+
+
+class Subscriptions(Protocol):
+    """Who is told of changes. `said`: the fields of a subscription."""
+
+    async def all(self, account: str) -> Sequence[Subscription]: ...
+    async def get(self, account: str, id: str) -> Subscription | None: ...
+    async def create(self, account: str, *, now: int, **said: Any) -> tuple[Subscription, str]: ...
+    async def amend(self, account: str, id: str, **said: Any) -> Subscription: ...
+    async def rotate(self, account: str, id: str) -> str: ...
+    async def remove(self, account: str, id: str) -> None: ...
+    async def test(self, subscription: Any, *, now: int) -> Probe: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """Everything that a handler may use."""
+
+    store: Shelves
+    ingest: Door
+    accounts: Accounts
+    connections: Connections
+    subscriptions: Subscriptions
+    orders: Orders
+    registry: Registry
+    sealer: Sealer
+    settings: ApiSettings = field(default_factory=ApiSettings)
+
+
+SERVICES = web.AppKey("services", Services)
