@@ -1,0 +1,116 @@
+"""A console over a real store, a real ingest and a real order book."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient
+from msgspec import Struct
+
+from carriers.sdk import Carrier, M, Moment, Report, Scan
+from tracker.accounts import Accounts, Scope
+from tracker.console import ConsoleSettings, console_app
+from tracker.console.queries import CarrierNames, Queries
+from tracker.ingest import Ingest, Registration
+from tracker.model import Certainty, Details, Shipment, Stall
+from tracker.orders import OrderBook, OrderSettings, open_book
+from tracker.store import Store
+from tracker.views import shipment_view
+
+NOW = 1_795_400_000  # s
+SECRET = b"a secret of the console, for tests"
+
+ACME = Carrier(
+    slug="acme",
+    name="Acme Post",
+    name_zh="极速快递",
+    docs="https://acme.example/docs",
+    milestones={
+        "PUP": M.PICKED_UP,
+        "HUB": M.HUB_ARRIVED,
+        "OFD": M.OUT_FOR_DELIVERY,
+        "DLV": M.DELIVERED,
+    },
+    parse=lambda body, content_type: [],
+)
+JOURNEY = (("PUP", "已揽收"), ("HUB", "到达<b>杭州</b>转运中心"), ("OFD", "正在派送"), ("DLV", "已签收"))
+
+Browser = TestClient[Any, Any]
+
+
+class OneCarrier:
+    """A registry that knows the invented carrier alone."""
+
+    def get(self, slug: str) -> Carrier | None:
+        return ACME if slug == "acme" else None
+
+    def known(self) -> frozenset[str]:
+        return frozenset({"acme"})
+
+
+class Desk(Struct):
+    """What a test needs to make things happen, and to look at the pages."""
+
+    ingest: Ingest
+    book: OrderBook
+    accounts: Accounts
+    queries: Queries
+    browse: Callable[..., Awaitable[Browser]]
+
+    async def parcel(self, waybill: str, *, scans: int = 0, account: str = "default", **details: Any) -> Shipment:
+        """A registered parcel that has come `scans` steps of the journey, an hour each."""
+        wanted = Registration(waybill=waybill, carrier="acme", details=Details(**details))
+        [registered] = await self.ingest.register(account, [wanted], now=(NOW - 86_400) * 1000)
+        assert registered.shipment
+        if scans:
+            told = tuple(
+                Scan(time=Moment(NOW - 36_000 + hour * 3600, 480, Certainty.GIVEN), code=code, text=text)
+                for hour, (code, text) in enumerate(JOURNEY[:scans])
+            )
+            reports = [Report(waybill=waybill, scans=told)]
+            await self.ingest.receive(account, "con_1/push", ACME, reports, fingerprint="f0", now=(NOW - 3600) * 1000)
+        [shipment] = await self.ingest.get(account, [registered.shipment.document.id])
+        assert shipment
+        return shipment
+
+    async def stalled(self, waybill: str, **details: Any) -> Shipment:
+        """A parcel that was flagged stalled after its hub."""
+        shipment = await self.parcel(waybill, scans=2, **details)
+        stall = Stall(NOW * 1000, NOW - 90_000, M.HUB_ARRIVED, 86_400)
+        return await self.ingest.flag_stalled("default", shipment.document.id, stall, now=NOW * 1000)
+
+
+@pytest.fixture
+async def book(tmp_path: Path) -> AsyncIterator[OrderBook]:
+    async with open_book(OrderSettings(directory=tmp_path)) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def desk(store: Store, book: OrderBook, aiohttp_client: Any) -> Desk:
+    ingest = Ingest(store, OneCarrier(), due=lambda shipment, now: None)
+    accounts = Accounts(store)
+    await accounts.first_start(now=NOW * 1000)
+
+    async def authenticate(key: str) -> str | None:
+        identity = await accounts.authenticate(key)
+        return identity.account if identity and identity.may(Scope.READ) else None
+
+    queries = Queries(
+        store=store,
+        ingest=ingest,
+        book=book,
+        show=shipment_view,
+        authenticate=authenticate,
+        carriers={"acme": CarrierNames(zh="极速快递", en="Acme Post")},
+    )
+
+    async def browse(account: str = "default") -> Browser:
+        settings = ConsoleSettings(secret=SECRET, open_account=account, clock=lambda: NOW)
+        client: Browser = await aiohttp_client(console_app(queries, settings))
+        return client
+
+    return Desk(ingest, book, accounts, queries, browse)

@@ -1,0 +1,115 @@
+"""Signing in: by key, from our own form, not too often, and only for as long as the key lives."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from tracker.accounts import ApiKey, Scope
+
+from .conftest import NOW, Browser, Desk
+
+
+async def sign_in(browser: Browser, key: str, path: str = "/login", **how: Any) -> tuple[int, str]:
+    """Fill in the form; the status and where it leads."""
+    async with browser.get("/login") as form:
+        token = re.search(r'name="form" value="(\w+)"', await form.text())
+    assert token
+    return await send(browser, {"key": key, "form": token[1]}, path, **how)
+
+
+async def send(browser: Browser, form: dict[str, str], path: str = "/login", **how: Any) -> tuple[int, str]:
+    async with browser.post(path, data=form, allow_redirects=False, **how) as response:
+        return response.status, response.headers.get("Location", "")
+
+
+@pytest.fixture
+async def minted(desk: Desk) -> tuple[ApiKey, str]:
+    return await desk.accounts.create_key("default", [Scope.READ], now=NOW * 1000)
+
+
+async def status(browser: Browser, path: str = "/") -> int:
+    async with browser.get(path, allow_redirects=False) as response:
+        return response.status
+
+
+async def test_a_stranger_is_sent_to_the_form_and_afterwards_back(desk: Desk, minted: tuple[ApiKey, str]):
+    browser = await desk.browse(account="")
+    async with browser.get("/orders?status=shipped", allow_redirects=False) as response:
+        target = response.headers["Location"]
+    assert (response.status, target.partition("?")[0]) == (303, "/login")
+    assert await sign_in(browser, minted[1], target) == (303, "/orders?status=shipped")
+    assert await status(browser) == 200
+
+
+async def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(desk: Desk, minted: tuple[ApiKey, str]):
+    browser = await desk.browse(account="")
+    await sign_in(browser, minted[1])
+    [cookie] = [cookie for cookie in browser.session.cookie_jar if cookie.key == "milepost_session"]
+    assert cookie["httponly"]
+    assert cookie["samesite"] == "Lax"
+    assert minted[1] not in cookie.value
+
+
+@pytest.mark.parametrize("key", ["", "x", "mp_abcdefgh_" + "a" * 32, "é" * 30, "x" * 300])
+async def test_a_wrong_key_is_refused(desk: Desk, key: str):
+    browser = await desk.browse(account="")
+    assert (await sign_in(browser, key))[0] == 401
+    assert await status(browser) == 303
+
+
+async def test_a_revoked_key_ends_its_sessions(desk: Desk, minted: tuple[ApiKey, str]):
+    browser = await desk.browse(account="")
+    await sign_in(browser, minted[1])
+    await desk.accounts.revoke("default", minted[0].id)
+    assert await status(browser) == 303
+
+
+async def test_signing_out_ends_the_session(desk: Desk, minted: tuple[ApiKey, str]):
+    browser = await desk.browse(account="")
+    await sign_in(browser, minted[1])
+    assert await send(browser, {}, "/logout", headers={"Sec-Fetch-Site": "cross-site"}) == (303, "/login")
+    assert await status(browser) == 200
+    await send(browser, {}, "/logout", headers={"Sec-Fetch-Site": "same-origin"})
+    assert await status(browser) == 303
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://elsewhere.example"}, {"Origin": "null"}],
+)
+async def test_a_form_of_another_site_signs_nobody_in(desk: Desk, minted: tuple[ApiKey, str], headers: dict[str, str]):
+    browser = await desk.browse(account="")
+    assert (await sign_in(browser, minted[1], headers=headers))[0] == 403
+
+
+async def test_a_form_without_its_token_signs_nobody_in(desk: Desk, minted: tuple[ApiKey, str]):
+    browser = await desk.browse(account="")
+    assert (await send(browser, {"key": minted[1], "form": "0" * 64}))[0] == 403
+    assert (await send(browser, {"key": minted[1]}))[0] == 403
+
+
+async def test_guessing_is_slowed_down(desk: Desk, minted: tuple[ApiKey, str]):
+    browser = await desk.browse(account="")
+    answers = [(await sign_in(browser, "mp_guess"))[0] for _ in range(9)]
+    assert answers == [401] * 8 + [429]
+    assert (await sign_in(browser, minted[1]))[0] == 429
+
+
+@pytest.mark.parametrize("target", ["https://elsewhere.example/", "//elsewhere.example", "/\\elsewhere.example", "x"])
+async def test_the_way_back_never_leads_elsewhere(desk: Desk, minted: tuple[ApiKey, str], target: str):
+    browser = await desk.browse(account="")
+    async with browser.get("/login") as form:
+        token = re.search(r'name="form" value="(\w+)"', await form.text())
+    assert token
+    answer = await send(browser, {"key": minted[1], "form": token[1]}, "/login", params={"next": target})
+    assert answer == (303, "/")
+
+
+async def test_a_forged_cookie_is_worth_nothing(desk: Desk, minted: tuple[ApiKey, str]):
+    browser = await desk.browse(account="")
+    for cookie in ("x", "x.y", "é.é", "a.b.c", "WyJkZWZhdWx0IiwieCIsOTk5OTk5OTk5OV0.AAAA", ""):
+        async with browser.get("/", headers={"Cookie": f"milepost_session={cookie}"}, allow_redirects=False) as answer:
+            assert answer.status == 303

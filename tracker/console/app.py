@@ -1,0 +1,134 @@
+"""The console as an aiohttp application: who may see a page, in which language, and under which headers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
+
+from aiohttp import web
+from msgspec import Struct
+from sqlalchemy.exc import OperationalError
+
+from tracker.console import language, pages, signin
+from tracker.console.rendering import STATIC, STATIC_TYPES, STATIC_VERSION, make_environment
+from tracker.console.request import ACCOUNT, DESK, LANG, Desk, render
+from tracker.console.services import Services
+from tracker.console.session import Signer, Throttle
+from tracker.errors import BadInput, NotFound
+from tracker.store.types import StoreDown
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Layer = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
+
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+_LANG_LIFE_S = 365 * 24 * 3600
+
+
+class ConsoleSettings(Struct, frozen=True, kw_only=True):
+    """How the console runs. `secret` (16 bytes or more) signs its cookies.
+
+    `open_account` shows that account to everybody without a sign-in: for the demo. `secure` marks the cookies for
+    HTTPS only, for a daemon behind a proxy that ends TLS. `clock` gives seconds since 1970.
+    """
+
+    secret: bytes
+    open_account: str = ""
+    secure: bool = False
+    clock: Callable[[], float] = time.time
+
+
+def console_app(services: Services, settings: ConsoleSettings) -> web.Application:
+    """The pages over `services` as a site of their own."""
+    app = web.Application()
+    mount(app, services, settings)
+    return app
+
+
+def mount(root: web.Application, services: Services, settings: ConsoleSettings) -> None:
+    """Add the pages to a site that may hold other things; only the pages ask for a sign-in."""
+    root[DESK] = Desk(
+        services=services,
+        environment=make_environment(),
+        signer=Signer(settings.secret),
+        throttle=Throttle(),
+        open_account=settings.open_account,
+        secure=settings.secure,
+        clock=settings.clock,
+    )
+    root.add_routes(_within(pages.routes, _admit, _explain, _speak, _headers))
+    root.add_routes(_within(signin.routes, _explain, _speak, _headers))
+    root.add_routes(_within([web.get("/static/{name}", _static)], _headers))
+
+
+def _within(routes: Iterable[web.AbstractRouteDef], *layers: Layer) -> list[web.RouteDef]:
+    """The routes with each handler inside the layers, the last one outermost."""
+    return [
+        web.RouteDef(route.method, route.path, _wrapped(route.handler, layers), route.kwargs)
+        for route in routes
+        if isinstance(route, web.RouteDef)
+    ]
+
+
+def _wrapped(handler: Any, layers: Sequence[Layer]) -> Handler:
+    wrapped: Handler = handler
+    for layer in layers:
+        wrapped = _inside(layer, wrapped)
+    return wrapped
+
+
+def _inside(layer: Layer, handler: Handler) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await layer(request, handler)
+
+    return handle
+
+
+async def _headers(request: web.Request, handler: Handler) -> web.StreamResponse:
+    response = await handler(request)
+    response.headers.update(_HEADERS)
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+async def _speak(request: web.Request, handler: Handler) -> web.StreamResponse:
+    asked = request.query.get("lang")
+    kept = request.cookies.get(language.COOKIE)
+    request[LANG] = language.choose(asked, kept, request.headers.get("Accept-Language", ""))
+    response = await handler(request)
+    if asked in language.LANGUAGES:
+        response.set_cookie(language.COOKIE, asked, max_age=_LANG_LIFE_S, samesite="Lax", httponly=True)
+    return response
+
+
+async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except NotFound:
+        return render(request, "message.html", {"what": "not_found"}, status=404)
+    except BadInput:
+        return render(request, "message.html", {"what": "wrong_page"}, status=400)
+    except (StoreDown, OperationalError):
+        return render(request, "message.html", {"what": "store_down"}, status=503)
+
+
+async def _admit(request: web.Request, handler: Handler) -> web.StreamResponse:
+    request[ACCOUNT] = request.app[DESK].open_account or await signin.account_of(request)
+    return await handler(request) if request[ACCOUNT] else signin.to_login(request)
+
+
+async def _static(request: web.Request) -> web.Response:
+    name = request.match_info["name"]
+    if name not in STATIC:
+        raise web.HTTPNotFound
+    fresh = request.query.get("v") == STATIC_VERSION
+    headers = {"Cache-Control": "public, max-age=31536000, immutable" if fresh else "no-cache"}
+    kind = STATIC_TYPES[name.rpartition(".")[2]]
+    return web.Response(body=STATIC[name], content_type=kind, charset="utf-8", headers=headers)

@@ -1,0 +1,73 @@
+"""What a page handler has at hand, and how it answers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+from jinja2 import Environment
+from msgspec import Struct
+
+from tracker.console.rendering import words_for
+from tracker.console.services import Services
+from tracker.console.session import Signer, Throttle
+
+LIVE_HEADER = "X-Milepost-Live"  # sent by console.js: wants the changing part of the page alone
+
+
+class Desk(Struct, frozen=True, kw_only=True):
+    """The parts that every page of one console shares."""
+
+    services: Services
+    environment: Environment
+    signer: Signer
+    throttle: Throttle
+    open_account: str
+    secure: bool
+    clock: Callable[[], float]
+
+
+DESK = web.AppKey("desk", Desk)
+ACCOUNT = web.RequestKey("account", str)
+LANG = web.RequestKey("lang", str)
+
+
+def render(request: web.Request, template: str, context: Mapping[str, Any], *, status: int = 200) -> web.Response:
+    """The page, or for the live refresh only its changing part (`live_` + template), 304 if that is as before."""
+    desk = request.app[DESK]
+    words = words_for(request[LANG], desk.clock(), desk.services.carrier_name)
+    live = LIVE_HEADER in request.headers and "live" in context
+    name = f"live_{template}" if live else template
+    text = desk.environment.get_template(name).render(_page(request) | words | dict(context))
+    response = web.Response(text=text, content_type="text/html", status=status, headers={"Vary": LIVE_HEADER})
+    return _unless_known(request, response, text) if live else response
+
+
+def _page(request: web.Request) -> dict[str, Any]:
+    account = request.get(ACCOUNT, "")
+    return {
+        "account": account,
+        "demo": bool(request.app[DESK].open_account),
+        "path": request.path,
+        "lang_url": lambda lang: str(request.rel_url.update_query(lang=lang)),
+        "with_query": lambda **query: str(request.rel_url.with_query(_kept(request, query))),
+        "q": request.query.get("q", "")[:128],
+        "live": False,
+        "here": "",
+    }
+
+
+def _kept(request: web.Request, change: Mapping[str, str]) -> dict[str, str]:
+    query = {name: value for name, value in request.query.items() if name not in ("cursor", "lang")}
+    return {name: value for name, value in {**query, **change}.items() if value}
+
+
+def _unless_known(request: web.Request, response: web.Response, text: str) -> web.Response:
+    tag = hashlib.sha256(text.encode()).hexdigest()[:24]
+    response.etag = tag
+    known = request.if_none_match
+    if known and any(etag.value == tag for etag in known):
+        return web.Response(status=304, headers={"ETag": f'"{tag}"', "Vary": LIVE_HEADER})
+    return response

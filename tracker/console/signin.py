@@ -1,0 +1,111 @@
+"""Signing in by API key and out again."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from tracker.console.request import DESK, render
+from tracker.console.session import (
+    COOKIE,
+    FORM_COOKIE,
+    FORM_LIFE_S,
+    LIFE_S,
+    Session,
+    key_id_of,
+    new_nonce,
+)
+
+routes = web.RouteTableDef()
+
+_SAME = ("same-origin", "none")
+
+
+async def account_of(request: web.Request) -> str:
+    """The account that is signed in, "" for nobody; a revoked key ends its sessions."""
+    desk = request.app[DESK]
+    session = desk.signer.open(request.cookies.get(COOKIE, ""), desk.clock())
+    if session is None or not await desk.services.still_valid(session.account, session.key_id):
+        return ""
+    return session.account
+
+
+def to_login(request: web.Request) -> web.Response:
+    """Send a stranger to the sign-in page, and afterwards back."""
+    back = request.rel_url if request.method in ("GET", "HEAD") else request.rel_url.with_path("/")
+    target = request.rel_url.with_path("/login").with_query({"next": str(back)})
+    return web.Response(status=303, headers={"Location": str(target)})
+
+
+@routes.get("/login")
+async def ask(request: web.Request) -> web.Response:
+    """The form."""
+    return _form(request)
+
+
+@routes.post("/login")
+async def sign_in(request: web.Request) -> web.Response:
+    """Check the key; the cookie that follows says whose it is and nothing more."""
+    desk, now = request.app[DESK], request.app[DESK].clock()
+    wait = desk.throttle.wait_s(_peer(request), now)
+    if wait:
+        return _form(request, "login_throttled", status=429, wait=wait)
+    form = await request.post()
+    key, token = str(form.get("key", "")).strip(), str(form.get("form", ""))
+    if not _same_origin(request) or not desk.signer.form_is_ours(request.cookies.get(FORM_COOKIE, ""), token):
+        return _form(request, "login_form_old", status=403)
+    account = await desk.services.authenticate(key) if len(key) <= 256 else None
+    if not account:
+        desk.throttle.failed(_peer(request), now)
+        return _form(request, "login_failed", status=401)
+    desk.throttle.succeeded(_peer(request))
+    return _welcome(request, Session(account, key_id_of(key), int(now) + LIFE_S))
+
+
+@routes.post("/logout")
+async def sign_out(request: web.Request) -> web.Response:
+    """End the session; only a form of our own origin may ask for it."""
+    response = web.Response(status=303, headers={"Location": "/login"})
+    if _same_origin(request):
+        response.del_cookie(COOKIE)
+    return response
+
+
+def _welcome(request: web.Request, session: Session) -> web.Response:
+    response = web.Response(status=303, headers={"Location": _local(request.query.get("next", "/"))})
+    _set(request, response, COOKIE, request.app[DESK].signer.seal(session), LIFE_S)
+    response.del_cookie(FORM_COOKIE)
+    return response
+
+
+def _form(request: web.Request, problem: str = "", *, status: int = 200, wait: int = 0) -> web.Response:
+    nonce = new_nonce()
+    context = {"problem": problem, "wait": wait, "form_token": request.app[DESK].signer.form_token(nonce)}
+    response = render(request, "login.html", context, status=status)
+    _set(request, response, FORM_COOKIE, nonce, FORM_LIFE_S)
+    if wait:
+        response.headers["Retry-After"] = str(wait)
+    return response
+
+
+def _set(request: web.Request, response: web.Response, name: str, value: str, life: int) -> None:
+    secure = request.app[DESK].secure or request.secure
+    response.set_cookie(name, value, max_age=life, httponly=True, samesite="Lax", secure=secure)
+
+
+def _same_origin(request: web.Request) -> bool:
+    """Whether the browser says that the form came from this site; one that says nothing has the token alone."""
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if site is not None:
+        return site in _SAME
+    return origin is None or urlsplit(origin).netloc == request.host
+
+
+def _local(target: str) -> str:
+    plain = target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable()
+    return target if plain else "/"
+
+
+def _peer(request: web.Request) -> str:
+    return request.remote or ""

@@ -1,0 +1,1 @@
+"""The one style sheet and the one script of the pages."""
