@@ -1,0 +1,1 @@
+"""The demo: a simulated carrier, a subscriber that checks signatures, and a story that plays between them."""
