@@ -32,7 +32,8 @@ class Refused(StoreDown):
 
 def packed(*args: bytes) -> bytes:
     """One command in the wire protocol."""
-    return pack_command(args)  # type: ignore[arg-type]  # its stub says one argument, and means any number
+    command: bytes = pack_command(args)  # type: ignore[arg-type]  # its stub says one argument, and means any number
+    return command
 
 
 class _Call:
@@ -127,9 +128,7 @@ class FlushLoop:
             async with asyncio.timeout(self._deadline):
                 commands = [call.command for call in batch]
                 if self.wait_replicas:
-                    commands.append(
-                        pack_command((b"WAIT", b"%d" % self.wait_replicas, b"%d" % int(self._deadline * 900)))
-                    )
+                    commands.append(packed(b"WAIT", b"%d" % self.wait_replicas, b"%d" % int(self._deadline * 900)))
                 await connection.send_packed_command([b"".join(commands)], check_health=False)
                 if self.wait_replicas:
                     await self._read_replicated(connection, batch)

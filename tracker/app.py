@@ -1,0 +1,400 @@
+"""The composition root: every part meets its neighbours here, and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from typing import Any
+
+import aiohttp
+import structlog
+from aiohttp import web
+from msgspec import Struct
+
+from carriers.registry import Registry, load
+from tracker import log, probes
+from tracker.accounts import OPERATOR, Accounts, Scope
+from tracker.agenda import Agenda, AgendaSettings, Schedule, Settling
+from tracker.api import ApiSettings, Services, mount
+from tracker.carrier_http import Exits
+from tracker.config import Settings
+from tracker.connections import Connection, Connections
+from tracker.console import ConsoleSettings
+from tracker.console import mount as mount_console
+from tracker.console.queries import CarrierNames, Queries
+from tracker.errors import ConfigError
+from tracker.feeds import Audience, FanOut
+from tracker.ingest import Ingest, IngestSettings
+from tracker.metrics import Metrics
+from tracker.model import Shipment
+from tracker.orders import OrderBook, OrderDestination, OrderSettings, open_book
+from tracker.poller import Poller, PollSettings
+from tracker.secrets import Sealer, decode_key, key_from
+from tracker.stall import StallPolicy, policy_of
+from tracker.store import Store, StoreSettings, open_store
+from tracker.store.types import StoreDown
+from tracker.views import shipment_view
+from tracker.watch import Watch
+from webhooks import subscriptions as subs
+from webhooks.destination import Webhooks
+from webhooks.guard import PORTS, Guard, guarded_session
+from webhooks.inbound import Inbound
+from webhooks.outbound import Outbound, OutboundSettings
+from webhooks.post import Poster
+
+logger = structlog.get_logger()
+
+_STATS_EVERY_S = 5.0
+_HOUSEKEEPING_EVERY_S = 60.0
+_ACCOUNTS_MEASURED = 100  # accounts whose shipments are counted for the metrics
+_DRAIN_S = 20.0
+
+Loop = Coroutine[Any, Any, None]
+
+
+class Daemon(Struct, frozen=True):
+    """A running daemon: where it is, and the admin key if this was the first start of its store."""
+
+    url: str
+    first_key: str | None
+    accounts: Accounts
+
+
+async def serve(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT, then drain."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with open_daemon(settings) as daemon:
+        _welcome(daemon)
+        await stop.wait()
+        logger.info("draining")
+    return 0
+
+
+def _welcome(daemon: Daemon) -> None:
+    if daemon.first_key:
+        print(f"admin key, shown this once: {daemon.first_key}", flush=True)
+    logger.info("ready", url=daemon.url)
+
+
+@contextlib.asynccontextmanager
+async def open_daemon(settings: Settings) -> AsyncIterator[Daemon]:
+    """A daemon that serves while the context lasts; leaving it drains: what is under way ends, the rest is handed back.
+
+    Raises:
+        ConfigError: a setting, a port, a directory or the store's persistence is not as it must be.
+    """
+    log.configure(settings.log.level, settings.log.format)
+    async with contextlib.AsyncExitStack() as stack:
+        readiness = probes.Readiness()
+        lobby = await _listen(probes.app(readiness), settings)
+        try:
+            parts = await _assemble(stack, settings, readiness)
+        finally:
+            await lobby.cleanup()
+        first_key = await parts.accounts.first_start(now=_now())
+        async with asyncio.TaskGroup() as tasks:
+            working = [tasks.create_task(loop) for loop in parts.workers(settings)]
+            loops = [tasks.create_task(loop) for loop in parts.loops(settings)]
+            runner = await _listen(parts.site(settings), settings)
+            readiness.opened()
+            try:
+                yield Daemon(_address(runner, settings), first_key, parts.accounts)
+            finally:
+                readiness.draining()
+                await runner.cleanup()
+                parts.stop()
+                await _ended(working)
+                for loop in loops:
+                    loop.cancel()
+
+
+async def _ended(running: Sequence[asyncio.Task[None]]) -> None:
+    """Give what is under way some time to end, then end it; its leases bring it back."""
+    if not running:
+        return
+    _, late = await asyncio.wait(running, timeout=_DRAIN_S)
+    for task in late:
+        task.cancel()
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
+
+
+async def _listen(app: web.Application, settings: Settings) -> web.AppRunner:
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_DRAIN_S, handle_signals=False)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, settings.http.host, settings.http.port, backlog=1024).start()
+    except OSError as error:
+        await runner.cleanup()
+        where = f"{settings.http.host}:{settings.http.port}"
+        raise ConfigError(f"http.port: can't listen on {where}: {error.strerror or error}") from None
+    return runner
+
+
+def _address(runner: web.AppRunner, settings: Settings) -> str:
+    if settings.http.public_url:
+        return settings.public_url
+    host, port = runner.addresses[0][:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def _assemble(stack: contextlib.AsyncExitStack, settings: Settings, readiness: probes.Readiness) -> Parts:
+    directory = settings.directory
+    _make_private(settings)
+    registry, failures = load()
+    for failure in failures:
+        logger.error("carrier_broken", origin=failure.origin, error=failure.problem)
+    readiness.waits_for("store: starting or loading its log")
+    store = await stack.enter_async_context(
+        open_store(
+            StoreSettings(
+                directory=directory / "store",
+                url=settings.store.url or None,
+                shards=settings.store.shards,
+                durability=settings.store.durability,
+            )
+        )
+    )
+    readiness.watch(store, relaxed=settings.store.durability == "relaxed")
+    readiness.waits_for("order book")
+    book = await stack.enter_async_context(
+        open_book(
+            OrderSettings(
+                directory=directory,
+                url=settings.orders.url or None,
+                overdue_after_s=int(settings.orders.ship_within_h * 3600),
+            )
+        )
+    )
+    carriers_http = await stack.enter_async_context(_session(settings))
+    webhooks_http = await stack.enter_async_context(_session(settings))
+    return Parts(settings, registry, store, book, carriers_http, webhooks_http, readiness)
+
+
+def _make_private(settings: Settings) -> None:
+    try:
+        settings.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"data: can't make the directory {settings.directory}: {error.strerror}") from None
+
+
+def _ports(settings: Settings) -> frozenset[int]:
+    return frozenset({*PORTS, *settings.egress.ports})
+
+
+def _session(settings: Settings) -> aiohttp.ClientSession:
+    return guarded_session(allow=settings.networks, ports=_ports(settings))
+
+
+class Parts:
+    """The parts of one daemon, each handed exactly what it needs."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        store: Store,
+        book: OrderBook,
+        carriers_http: aiohttp.ClientSession,
+        webhooks_http: aiohttp.ClientSession,
+        readiness: probes.Readiness,
+    ) -> None:
+        key = settings.secrets.key or key_from(settings.directory)
+        self.settings, self.registry, self.store, self.book, self.readiness = settings, registry, store, book, readiness
+        self.metrics = Metrics()
+        self.sealer = Sealer(key.split(","))
+        self.cookie_secret = hashlib.blake2b(decode_key(key.split(",")[0]), person=b"milepost-cookie").digest()
+        self.accounts = Accounts(store)
+        self.connections = Connections(store, registry, self.sealer)
+        self.policy = _policy(settings)
+        self.webhooks = Webhooks(store, self.sealer, Poster(webhooks_http, timeout_s=settings.delivery.timeout_s))
+        self.subscriptions = subs.Subscriptions(
+            store,
+            self.sealer,
+            check_url=Guard(settings.networks, _ports(settings)).check_url,
+            probe=self.webhooks.probe,
+        )
+        self.schedule = Schedule(self.connections, self.policy, factor=settings.poll.factor)
+        self.tracking_url = f"{settings.public_url}/parcels/{{id}}"
+        self.ingest = Ingest(
+            store,
+            registry,
+            due=self.schedule.due,
+            settings=IngestSettings(tracking_url=self.tracking_url),
+            counters=self.metrics,
+        )
+        self.inbound = Inbound(self.ingest, store, self.connections, self.metrics)
+        self.agenda = self._agenda(carriers_http)
+        self.outbound = self._outbound()
+
+    def _agenda(self, http: aiohttp.ClientSession) -> Agenda:
+        poll = self.settings.poll
+        watch = Watch(self.ingest, self.policy, self.connections.heard_at)
+        settling = Settling(self.store)
+        poller = Poller(
+            self.ingest,
+            self.store,
+            self.connections,
+            self.schedule,
+            watch,
+            settling,
+            Exits(http, observer=self.metrics),
+            observer=self.metrics,
+            callback=self._hook_url,
+            settings=PollSettings(concurrency=poll.concurrency),
+        )
+        settings = AgendaSettings(claim=poll.claim)
+        return Agenda(self.store, self.connections, self.schedule, watch, poller, settling, settings=settings)
+
+    def _hook_url(self, connection: Connection) -> str:
+        return f"{self.settings.public_url}/hooks/{connection.id}/{connection.path_secret}"
+
+    def _outbound(self) -> Outbound:
+        delivery = self.settings.delivery
+        return Outbound(
+            self.store,
+            self.webhooks,
+            self.metrics,
+            settings=OutboundSettings(
+                per_destination=delivery.per_destination,
+                total=delivery.total,
+                timeout_s=delivery.timeout_s,
+                schedule_factor=delivery.schedule_factor,
+            ),
+            handlers={OrderDestination.prefix: OrderDestination(self.book).handle},
+            widths={OrderDestination.prefix: 256},
+        )
+
+    # ------------------------------------------------------------ what runs
+
+    def workers(self, settings: Settings) -> list[Loop]:
+        """What runs in this process, by its roles, until `stop`, and then ends what it began."""
+        workers: list[Loop] = []
+        if "poller" in settings.roles:
+            workers.append(self.agenda.run())
+        if "delivery" in settings.roles:
+            workers.append(self.outbound.run())
+        return workers
+
+    def loops(self, settings: Settings) -> list[Loop]:
+        """What runs beside them and can be cut off at any point."""
+        loops: list[Loop] = [self._measure(), self._keep_house()]
+        if "delivery" in settings.roles:
+            loops.append(FanOut(self.store, Audience(self.store, subs.KIND, subs.from_records), self._labels).run())
+        return loops
+
+    def stop(self) -> None:
+        """Take no more work; what is under way ends by itself."""
+        self.outbound.stop()
+        self.agenda.stop()
+
+    async def _labels(self, ids: Sequence[str]) -> list[tuple[str, str] | None]:
+        found = await self.ingest.peek(ids)
+        return [(doc.details.shop, doc.carrier) if doc else None for doc in found]
+
+    async def _measure(self) -> None:
+        await _regularly(_STATS_EVERY_S, self._measure_once)
+
+    async def _measure_once(self) -> None:
+        stats = await self.store.stats()
+        metrics = self.metrics
+        metrics.store_up.set(1)
+        metrics.feed_age.set(stats.unfanned_age_ms / 1000)
+        metrics.agenda_lag.set(stats.agenda_lag_ms / 1000)
+        metrics.lanes.set(stats.lanes)
+        metrics.store_bytes.set(stats.used_memory)
+        metrics.log_bytes.set(stats.aof_bytes)
+        metrics.disk_free.set(stats.disk_free)
+        for account in (await self.accounts.all())[:_ACCOUNTS_MEASURED]:
+            for status, number in (await self.store.counts(account.name)).items():
+                gauge = metrics.stalled.labels(account.name) if status == "stalled" else None
+                (gauge or metrics.open.labels(account.name, status)).set(number)
+
+    async def _keep_house(self) -> None:
+        await _regularly(_HOUSEKEEPING_EVERY_S, self._keep_house_once)
+
+    async def _keep_house_once(self) -> None:
+        feed = self.settings.feed
+        await self.store.trim_feed(keep_ms=int(feed.keep_days * 86_400_000), keep_entries=feed.keep_entries)
+        await self.book.sweep(_now())
+
+    # ------------------------------------------------------------ what is served
+
+    def site(self, settings: Settings) -> web.Application:
+        """Everything that this process answers on its port."""
+        root = web.Application(middlewares=[probes.with_request_id], client_max_size=4 * 1024 * 1024)
+        probes.add_routes(root, self.readiness, self.metrics)
+        if "intake" in settings.roles:
+            root.add_routes(self.inbound.routes())
+            mount(root, self._services())
+            self._mount_console(root, settings)
+        return root
+
+    def _services(self) -> Services:
+        return Services(
+            store=self.store,
+            ingest=self.ingest,
+            accounts=self.accounts,
+            connections=self.connections,
+            subscriptions=self.subscriptions,
+            orders=self.book,
+            registry=self.registry,
+            sealer=self.sealer,
+            settings=ApiSettings(
+                tracking_url=self.tracking_url, webhook_url=f"{self.settings.public_url}/hooks/{{id}}/{{secret}}"
+            ),
+        )
+
+    def _mount_console(self, root: web.Application, settings: Settings) -> None:
+        queries = Queries(
+            store=self.store,
+            ingest=self.ingest,
+            book=self.book,
+            show=self._show,
+            authenticate=self._reader,
+            carriers={c.slug: CarrierNames(c.name_zh or c.name, c.name) for c in self.registry},
+        )
+        mount_console(
+            root,
+            queries,
+            ConsoleSettings(
+                secret=self.cookie_secret,
+                open_account=OPERATOR if settings.http.open_console else "",
+                secure=settings.public_url.startswith("https://"),
+            ),
+        )
+
+    def _show(self, shipment: Shipment) -> dict[str, Any]:
+        return shipment_view(shipment, tracking_url=self.tracking_url.replace("{id}", shipment.document.id))
+
+    async def _reader(self, key: str) -> str | None:
+        identity = await self.accounts.authenticate(key)
+        return identity.account if identity and identity.may(Scope.READ) else None
+
+
+def _policy(settings: Settings) -> StallPolicy:
+    stall = settings.stall
+    return policy_of(
+        hours=stall.hours,
+        carriers=stall.carriers,
+        accounts=stall.accounts,
+        factor=stall.factor,
+        expire_days=stall.expire_days,
+    )
+
+
+async def _regularly(every_s: float, once: Callable[[], Awaitable[None]]) -> None:
+    """Do it again and again; a store that is away is nothing that this could help."""
+    while True:
+        with contextlib.suppress(StoreDown):
+            await once()
+        await asyncio.sleep(every_s)

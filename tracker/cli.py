@@ -1,0 +1,286 @@
+"""The command `milepost`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from carriers.registry import load
+from carriers.sdk import ParseError
+from tracker import __version__, config
+from tracker.client import Client
+from tracker.errors import ConfigError, MilepostError
+from tracker.reading import read_body
+
+_EXIT_UNREADABLE = 2
+_EXIT_USAGE = 64
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code says how it went."""
+    arguments = _parser().parse_args(argv)
+    try:
+        run: Callable[[argparse.Namespace], int] = arguments.run
+        return run(arguments)
+    except ConfigError as error:
+        print(f"milepost: {error}", file=sys.stderr)
+        return _EXIT_USAGE
+    except MilepostError as error:
+        print(f"milepost: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="milepost", description="Knows where every parcel is, and says so first. 快件到哪了，第一个告诉你。"
+    )
+    parser.add_argument("--version", action="version", version=f"milepost {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _serve(commands)
+    _demo(commands)
+    _client_commands(commands)
+    _tools(commands)
+    return parser
+
+
+Commands = Any  # argparse keeps the type of its subparsers to itself
+
+
+def _with_settings(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.add_argument(
+        "--config", type=Path, default=os.environ.get("MILEPOST_CONFIG"), help="a TOML file of settings"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="one setting, over file and environment"
+    )
+    parser.add_argument("--data", help="the data directory (setting: data)")
+    parser.add_argument("--store", help="redis://, rediss:// or redis+cluster:// (setting: store.url)")
+    parser.add_argument("--host", help="address to listen on (setting: http.host)")
+    parser.add_argument("--port", help="port to listen on (setting: http.port)")
+    return parser
+
+
+def _settings(arguments: argparse.Namespace) -> config.Settings:
+    named = {
+        "data": arguments.data,
+        "store.url": arguments.store,
+        "http.host": arguments.host,
+        "http.port": arguments.port,
+    }
+    flags = {name: value for name, value in named.items() if value is not None}
+    for pair in arguments.set:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {pair}: write NAME=VALUE, for example --set http.port=9000")
+        flags[name] = value
+    return config.load(arguments.config, flags=flags)
+
+
+# ---------------------------------------------------------------- daemons
+
+
+def _serve(commands: Commands) -> None:
+    parser = _with_settings(commands.add_parser("serve", help="run the daemon"))
+    parser.set_defaults(run=_run_serve)
+
+
+def _run_serve(arguments: argparse.Namespace) -> int:
+    from tracker.app import serve
+
+    return _loop(serve(_settings(arguments)))
+
+
+def _demo(commands: Commands) -> None:
+    parser = commands.add_parser("demo", help="a carrier world, a subscriber and orders, to watch parcels move")
+    parser.add_argument("--port", type=int, default=8040, help="port of the pages (0: any free one)")
+    parser.add_argument("--data", type=Path, help="keep the demo's data there; otherwise it is gone afterwards")
+    parser.add_argument("--until-done", action="store_true", help="exit 0 once everything has happened that should")
+    parser.add_argument("--timeout", type=float, default=90.0, help="seconds that --until-done may take")
+    parser.set_defaults(run=_run_demo)
+
+
+def _run_demo(arguments: argparse.Namespace) -> int:
+    from tracker.demo.show import show
+
+    return _loop(
+        show(port=arguments.port, data=arguments.data, until_done=arguments.until_done, timeout=arguments.timeout)
+    )
+
+
+def _loop(main: Any) -> int:
+    import uvloop
+
+    return int(uvloop.run(main) or 0)
+
+
+# ---------------------------------------------------------------- questions to a running daemon
+
+
+def _with_daemon(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.add_argument(
+        "--url", default=os.environ.get("MILEPOST_URL", "http://127.0.0.1:8040"), help="the daemon ($MILEPOST_URL)"
+    )
+    parser.add_argument("--key", default=os.environ.get("MILEPOST_API_KEY", ""), help="an API key ($MILEPOST_API_KEY)")
+    parser.add_argument("--json", action="store_true", help="print what the API answered")
+    parser.add_argument("--lang", choices=("zh", "en"), default=_language(), help="language of labels")
+    return parser
+
+
+def _language() -> str:
+    return "zh" if os.environ.get("LC_ALL", os.environ.get("LANG", "")).startswith("zh") else "en"
+
+
+def _client(arguments: argparse.Namespace) -> Client:
+    return Client(arguments.url, arguments.key)
+
+
+def _client_commands(commands: Commands) -> None:
+    track = _with_daemon(commands.add_parser("track", help="one parcel's timeline, by waybill, order number or id"))
+    track.add_argument("number")
+    track.set_defaults(run=_run_track)
+    stalled = _with_daemon(commands.add_parser("stalled", help="the parcels that have stopped moving"))
+    stalled.set_defaults(run=_run_stalled)
+    keys = _with_daemon(commands.add_parser("keys", help="API keys: list, create, revoke"))
+    keys.add_argument("action", choices=("list", "create", "revoke"), nargs="?", default="list")
+    keys.add_argument("id", nargs="?", help="the key to revoke")
+    keys.add_argument("--name", default="", help="what a new key is for")
+    keys.add_argument("--scope", action="append", choices=("read", "write", "admin"), help="scopes of a new key")
+    keys.set_defaults(run=_run_keys)
+
+
+def _run_track(arguments: argparse.Namespace) -> int:
+    shipments = _client(arguments).find(arguments.number)
+    if arguments.json:
+        print(json.dumps(shipments, ensure_ascii=False, indent=2))
+    for shipment in [] if arguments.json else shipments:
+        _print_timeline(shipment, arguments.lang)
+    if not shipments:
+        print(f"milepost: nothing is known of {arguments.number}", file=sys.stderr)
+    return 0 if shipments else 1
+
+
+def _print_timeline(shipment: dict[str, Any], lang: str) -> None:
+    stalled = shipment["stalled"]
+    print(f"{shipment['waybill']}  {shipment['carrier']}  {shipment['status_label'][lang]}  {shipment['id']}")
+    if stalled:
+        print(f"  {'滞留' if lang == 'zh' else 'stalled'}: {stalled['for_s'] / 3600:.1f} h ({stalled['since']})")
+    for event in reversed(shipment["events"]):
+        marks = "".join(f" ({mark})" for mark in ("stray", "retracted", "summary") if event[mark])
+        place = f" {event['location']}" if event["location"] else ""
+        print(f"  {event['occurred_at']:<26}{event['label'][lang]}{place}  {event['description'] or ''}{marks}")
+
+
+def _run_stalled(arguments: argparse.Namespace) -> int:
+    rows = _client(arguments).stalled()
+    if arguments.json:
+        print(json.dumps(rows, ensure_ascii=False, indent=2))
+        return 0
+    for row in rows:
+        hours = row["stalled"]["for_s"] / 3600
+        label = row["status_label"][arguments.lang]
+        print(f"{row['waybill']:<24}{row['carrier']:<14}{label:<10}{hours:8.1f} h  {row['order_number'] or ''}")
+    return 0
+
+
+def _run_keys(arguments: argparse.Namespace) -> int:
+    client = _client(arguments)
+    if arguments.action == "create":
+        answer = client.create_key(arguments.name, arguments.scope or ["read", "write"])
+    elif arguments.action == "revoke":
+        if not arguments.id:
+            raise ConfigError("keys revoke: name the key's id; `milepost keys` lists them")
+        answer = client.revoke_key(arguments.id)
+    else:
+        answer = client.keys()
+    print(json.dumps(answer, ensure_ascii=False, indent=2))
+    return 0
+
+
+# ---------------------------------------------------------------- tools that need no daemon
+
+
+def _tools(commands: Commands) -> None:
+    carriers = commands.add_parser("carriers", help="the carriers that are installed")
+    carriers.add_argument("--json", action="store_true")
+    carriers.set_defaults(run=_run_carriers)
+    shown = _with_settings(commands.add_parser("config", help="every setting as it would be used, secrets hidden"))
+    shown.set_defaults(run=_run_config)
+    doctor = _with_settings(
+        commands.add_parser("doctor", help="check what the daemon needs: settings, disk, store, carriers")
+    )
+    doctor.set_defaults(run=_run_doctor)
+    parse = commands.add_parser("parse", help="one body of a carrier's, as events in JSON")
+    parse.add_argument("slug")
+    parse.add_argument("file", nargs="?", default="-", help="a file, or - for standard input")
+    parse.add_argument("--content-type", default="", metavar="T")
+    parse.set_defaults(run=_run_parse)
+
+
+def _run_carriers(arguments: argparse.Namespace) -> int:
+    registry, failures = load()
+    rows = [_carrier_row(carrier) for carrier in sorted(registry, key=lambda carrier: carrier.slug)]
+    if arguments.json:
+        print(json.dumps(rows, ensure_ascii=False, indent=2))
+    for row in [] if arguments.json else rows:
+        print(f"{row['slug']:<16}{row['name']:<24}{row['ways']:<28}{row['docs']}")
+    for failure in failures:
+        print(f"milepost: {failure.origin} is broken: {failure.problem}", file=sys.stderr)
+    return 0
+
+
+def _carrier_row(carrier: Any) -> dict[str, str]:
+    ways = [
+        "query" if carrier.fetch else "",
+        "push",
+        "subscribe" if carrier.subscribe else "",
+        "signed" if carrier.verify else "",
+    ]
+    name = f"{carrier.name} {carrier.name_zh}".strip()
+    return {"slug": carrier.slug, "name": name, "ways": " ".join(way for way in ways if way), "docs": carrier.docs}
+
+
+def _run_config(arguments: argparse.Namespace) -> int:
+    for name, value in config.shown(_settings(arguments)):
+        print(f"{name} = {value}")
+    return 0
+
+
+def _run_doctor(arguments: argparse.Namespace) -> int:
+    from tracker.doctor import examine
+
+    return _loop(examine(_settings(arguments)))
+
+
+def _run_parse(arguments: argparse.Namespace) -> int:
+    registry, _ = load()
+    carrier = registry.get(arguments.slug)
+    if carrier is None:
+        raise ConfigError(f"parse: {arguments.slug!r} is no carrier; `milepost carriers` lists them")
+    try:
+        body = sys.stdin.buffer.read() if arguments.file == "-" else Path(arguments.file).read_bytes()
+    except OSError as error:
+        raise ConfigError(f"parse: {arguments.file}: {error.strerror}") from None
+    try:
+        read, problems = read_body(carrier, body, arguments.content_type, now=int(time.time() * 1000))
+    except ParseError as error:
+        print(f"milepost: {arguments.slug} can't read this: {error}", file=sys.stderr)
+        return _EXIT_UNREADABLE
+    for problem in problems:
+        print(f"milepost: {problem}", file=sys.stderr)
+    print(json.dumps(read, ensure_ascii=False, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

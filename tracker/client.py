@@ -1,0 +1,85 @@
+"""The command line's way to a running daemon: its REST interface, as any other caller would use it."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Any
+
+from tracker.errors import MilepostError
+
+_TIMEOUT_S = 30
+
+
+class Client:
+    """Asks the daemon at `url` with an API key.
+
+    Raises (every call):
+        MilepostError: the daemon can't be reached, or refuses; the message is its own.
+    """
+
+    def __init__(self, url: str, key: str) -> None:
+        self._url = url.rstrip("/")
+        self._key = key
+
+    def find(self, number: str) -> list[dict[str, Any]]:
+        """The shipments of an id, a waybill or an order number, with their timelines."""
+        if number.startswith("shp_"):
+            return [self._call("GET", f"/v1/shipments/{urllib.parse.quote(number)}")]
+        for name in ("waybill", "order_number"):
+            rows = self._call("GET", "/v1/shipments?" + urllib.parse.urlencode({name: number}))["shipments"]
+            if rows:
+                return [self._call("GET", f"/v1/shipments/{row['id']}") for row in rows]
+        return []
+
+    def stalled(self) -> list[dict[str, Any]]:
+        """Every stalled shipment."""
+        rows: list[dict[str, Any]] = []
+        cursor = ""
+        while True:
+            page = self._call(
+                "GET", "/v1/stalled?" + urllib.parse.urlencode({"limit": 200, **({"cursor": cursor} if cursor else {})})
+            )
+            rows += page["shipments"]
+            cursor = page.get("cursor") or ""
+            if not cursor:
+                return rows
+
+    def keys(self) -> Any:
+        """The keys of the account, never their secrets."""
+        return self._call("GET", "/v1/keys")
+
+    def create_key(self, name: str, scopes: list[str]) -> Any:
+        """A new key; its secret is in this answer and nowhere else."""
+        return self._call("POST", "/v1/keys", {"name": name, "scopes": scopes})
+
+    def revoke_key(self, id: str) -> Any:
+        """End a key."""
+        return self._call("DELETE", f"/v1/keys/{urllib.parse.quote(id)}")
+
+    def _call(self, method: str, path: str, body: Any = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self._url + path, data=data, method=method)
+        request.add_header("authorization", f"Bearer {self._key}")
+        request.add_header("content-type", "application/json")
+        try:
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
+                text = answer.read()
+        except urllib.error.HTTPError as error:
+            raise MilepostError(_refusal(error)) from None
+        except OSError as error:
+            reason = getattr(error, "reason", error)
+            raise MilepostError(f"no daemon answers at {self._url}: {reason}; `milepost serve` starts one") from None
+        return json.loads(text) if text else {}
+
+
+def _refusal(error: urllib.error.HTTPError) -> str:
+    with error:
+        try:
+            problem = json.loads(error.read())
+        except ValueError:
+            return f"the daemon answered {error.code}"
+    hint = " (give a key with --key or $MILEPOST_API_KEY)" if error.code == 401 else ""
+    return f"{problem.get('title', error.code)}: {problem.get('detail', '')}{hint}"

@@ -1,0 +1,335 @@
+"""Settings: a TOML file, then the environment, then flags, each over the one before; checked once, at start.
+
+A setting is named `section.name` everywhere: `[section] name = …` in the file, `MILEPOST_SECTION_NAME` in the
+environment, `--set section.name=…` on the command line. Parts are handed their section and never look here.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import msgspec
+from msgspec import Struct, field
+
+from tracker.errors import ConfigError
+
+ENV = "MILEPOST_"
+
+
+class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A group of settings; an unknown name is an error, since it is a typing mistake."""
+
+
+class StoreSection(Section, frozen=True, kw_only=True):
+    """Where the shipments are."""
+
+    url: str = ""  # "" runs the embedded server; redis://, rediss://, redis+cluster://host:port,host:port
+    shards: int = 64  # fixed when a store is created
+    durability: Literal["always", "relaxed"] = "always"
+
+
+class HttpSection(Section, frozen=True, kw_only=True):
+    """Where Milepost listens."""
+
+    host: str = "127.0.0.1"
+    port: int = 8040
+    public_url: str = ""  # how carriers and buyers reach it; "" is http://host:port
+    open_console: bool = False  # pages without sign-in, for the demo: everybody is the account `default`
+
+
+class LogSection(Section, frozen=True, kw_only=True):
+    """What is written to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = "auto"  # auto: console in a terminal, JSON elsewhere
+
+
+class SecretsSection(Section, frozen=True, kw_only=True):
+    """The key that seals credentials at rest."""
+
+    key: str = ""  # 32 bytes in base64; "" makes one in the data directory
+
+
+class DeliverySection(Section, frozen=True, kw_only=True):
+    """How changes go out."""
+
+    per_destination: int = 16  # deliveries under way at once for one destination
+    total: int = 512
+    timeout_s: float = 15.0
+    schedule_factor: float = 1.0  # multiplies the retry schedule; the demo compresses it
+
+
+class EgressSection(Section, frozen=True, kw_only=True):
+    """Which addresses we may send requests to besides public ones."""
+
+    allow: tuple[str, ...] = ()  # networks: 10.0.0.0/8
+    ports: tuple[int, ...] = ()  # besides 80, 443, 8080, 8443
+
+
+class PollSection(Section, frozen=True, kw_only=True):
+    """How carriers are asked."""
+
+    factor: float = 1.0  # multiplies the cadence; a carrier's own minimum interval always holds
+    concurrency: int = 8  # queries under way at once for one connection
+    claim: int = 2_000  # shipments taken from the agenda at once
+
+
+class StallSection(Section, frozen=True, kw_only=True):
+    """When a parcel counts as stalled; hours per stage, over the defaults of `tracker.stall`."""
+
+    factor: float = 1.0
+    hours: Mapping[str, float] = {}  # stage → hours
+    carriers: Mapping[str, Mapping[str, float]] = {}  # carrier → stage → hours
+    accounts: Mapping[str, Mapping[str, float]] = {}  # account, or account/carrier → stage → hours
+    expire_days: float = 30.0
+
+
+class OrdersSection(Section, frozen=True, kw_only=True):
+    """The order book."""
+
+    url: str = ""  # "" is SQLite in the data directory; otherwise a SQLAlchemy async address
+    ship_within_h: float = 48.0  # a paid order that waits longer needs attention
+
+
+class FeedSection(Section, frozen=True, kw_only=True):
+    """How long the feed of changes is kept."""
+
+    keep_days: float = 30.0
+    keep_entries: int = 1_000_000  # per shard
+
+
+class Settings(Section, frozen=True, kw_only=True):
+    """Everything that can be set."""
+
+    data: str = ".milepost"  # the data directory
+    roles: tuple[Literal["intake", "delivery", "poller"], ...] = ("intake", "delivery", "poller")
+    store: StoreSection = field(default_factory=StoreSection)
+    http: HttpSection = field(default_factory=HttpSection)
+    log: LogSection = field(default_factory=LogSection)
+    secrets: SecretsSection = field(default_factory=SecretsSection)
+    delivery: DeliverySection = field(default_factory=DeliverySection)
+    egress: EgressSection = field(default_factory=EgressSection)
+    poll: PollSection = field(default_factory=PollSection)
+    stall: StallSection = field(default_factory=StallSection)
+    orders: OrdersSection = field(default_factory=OrdersSection)
+    feed: FeedSection = field(default_factory=FeedSection)
+
+    @property
+    def directory(self) -> Path:
+        return Path(self.data).expanduser()
+
+    @property
+    def public_url(self) -> str:
+        return self.http.public_url.rstrip("/") or f"http://{self.http.host}:{self.http.port}"
+
+    @property
+    def networks(self) -> list[IPv4Network | IPv6Network]:
+        return [ip_network(net) for net in self.egress.allow]
+
+
+# what the command line reads itself: the settings file, and where and as whom it asks a running daemon
+_CLIENT = (ENV + "CONFIG", ENV + "URL", ENV + "API_KEY")
+_SECRET = ("secrets.key", "store.url", "orders.url")
+_STORES = ("redis", "rediss", "redis+cluster", "rediss+cluster", "unix")
+
+
+def load(
+    file: Path | None = None, env: Mapping[str, str] | None = None, flags: Mapping[str, str] | None = None
+) -> Settings:
+    """Read and check the settings.
+
+    Raises:
+        ConfigError: names the setting, the value and what would be right.
+    """
+    tree = _read(file) if file else {}
+    for name, value in _from_env(os.environ if env is None else env):
+        _put(tree, name, value)
+    for name, value in (flags or {}).items():
+        _put(tree, name, value)
+    try:
+        settings = msgspec.convert(tree, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(_explain(str(error), tree)) from None
+    _check(settings)
+    return settings
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"settings file {file}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"settings file {file} is not TOML: {error}") from None
+
+
+def _from_env(env: Mapping[str, str]) -> list[tuple[str, str]]:
+    known = {ENV + name.replace(".", "_").upper(): name for name in names()}
+    found = []
+    for key, value in sorted(env.items()):
+        if key.startswith(ENV) and key not in _CLIENT:
+            if key not in known:
+                raise ConfigError(f"environment: {key} is no setting; `milepost config` lists them")
+            found.append((known[key], value))
+    return found
+
+
+def names() -> list[str]:
+    """Every setting's name, in order: `section.name`."""
+    listed: list[str] = []
+    for entry in msgspec.structs.fields(Settings):
+        sub = entry.type
+        if isinstance(sub, type) and issubclass(sub, Section):
+            listed += [f"{entry.name}.{inner.name}" for inner in msgspec.structs.fields(sub)]
+        else:
+            listed.append(entry.name)
+    return listed
+
+
+def _put(tree: dict[str, Any], name: str, value: str) -> None:
+    if name not in names():
+        raise ConfigError(f"{name} is no setting; `milepost config` lists them")
+    section, _, leaf = name.rpartition(".")
+    place = tree.setdefault(section, {}) if section else tree
+    if not isinstance(place, dict):
+        raise ConfigError(f"{section}: {place!r} is not a table")
+    place[leaf] = _parsed(name, value)
+
+
+def _parsed(name: str, value: str) -> Any:
+    """Lists are written with commas, tables as inline TOML; the rest is converted when it is checked."""
+    kind = _default(name)
+    if isinstance(kind, tuple):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    if isinstance(kind, dict):
+        try:
+            return tomllib.loads(f"v = {value}")["v"]
+        except tomllib.TOMLDecodeError:
+            raise ConfigError(f"{name}: {value!r} is no inline table like {{ picked_up = 48 }}") from None
+    return value
+
+
+def _default(name: str) -> Any:
+    return _value(Settings(), name)
+
+
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "text",
+    "array": "a list",
+    "object": "a table",
+}
+
+
+def _explain(message: str, tree: Mapping[str, Any]) -> str:
+    """`Expected `int`, got `str` - at `$.http.port`` → `http.port: 'x' is not a whole number`."""
+    problem, _, path = message.partition(" - at `$")
+    path = path.rstrip("`").lstrip(".")
+    quoted = problem.partition("`")[2].partition("`")[0]
+    if "unknown field" in problem:
+        return f"{path}{'.' if path else ''}{quoted} is no setting; `milepost config` lists them"
+    name, inside, _ = path.partition("[...]")  # a table's key, which the message does not tell
+    value = _shown(name, _found(tree, name))
+    wanted = _KINDS.get(quoted, problem)
+    if quoted not in ("array", "object"):
+        wanted = " or ".join(_choices(_annotation(name))) or wanted
+    return f"{name}: {value} {'holds something that is not' if inside else 'is not'} {wanted}"
+
+
+def _found(tree: Mapping[str, Any], path: str) -> Any:
+    value: Any = tree
+    for part in path.replace("[", ".").replace("]", "").split("."):
+        value = value[int(part)] if isinstance(value, list) else value[part]
+    return value
+
+
+def _shown(name: str, value: Any) -> str:
+    return "the value" if name in _SECRET else repr(value)
+
+
+def _choices(kind: Any) -> list[str]:
+    """The texts that a setting of that type may have, where they are few."""
+    inner = get_args(kind)
+    return [one for one in inner if isinstance(one, str)] or [one for some in inner for one in _choices(some)]
+
+
+def _annotation(name: str) -> Any:
+    kind: Any = Settings
+    for part in name.split("[", maxsplit=1)[0].split("."):
+        kind = next((f.type for f in msgspec.structs.fields(kind) if f.name == part), None)
+    return kind
+
+
+def _check(settings: Settings) -> None:
+    for network in settings.egress.allow:
+        try:
+            ip_network(network)
+        except ValueError as error:
+            raise ConfigError(f"egress.allow: {error}; a network is written 10.0.0.0/8") from None
+    for name, (low, high) in _RANGES.items():
+        _between(name, _value(settings, name), low, high)
+    for name in _POSITIVE:
+        if not 0 < _value(settings, name) < float("inf"):
+            raise ConfigError(f"{name}: {_value(settings, name)} must be more than 0")
+    if not settings.roles:
+        raise ConfigError(f"roles: there are none; name one or more of {', '.join(_choices(_annotation('roles')))}")
+    _check_addresses(settings)
+
+
+_RANGES = {
+    "http.port": (0, 65_535),
+    "store.shards": (1, 4_096),
+    "delivery.per_destination": (1, 10_000),
+    "delivery.total": (1, 100_000),
+    "delivery.timeout_s": (0.1, 300),
+    "poll.concurrency": (1, 1_000),
+    "poll.claim": (1, 100_000),
+}
+_POSITIVE = (
+    "delivery.schedule_factor",
+    "poll.factor",
+    "stall.factor",
+    "stall.expire_days",
+    "orders.ship_within_h",
+    "feed.keep_days",
+    "feed.keep_entries",
+)
+
+
+def _check_addresses(settings: Settings) -> None:
+    scheme, parted, _ = settings.store.url.partition("://")
+    if settings.store.url and not (parted and scheme in _STORES):
+        shown = repr(scheme) if parted else "an address without ://"  # what has no scheme may begin with a password
+        raise ConfigError(f"store.url: {shown} is no kind of store; redis://, rediss:// and redis+cluster:// are")
+    public = settings.http.public_url
+    if public and not public.startswith(("http://", "https://")):
+        raise ConfigError(f"http.public_url: {public!r} must begin with https:// or http://")
+
+
+def _value(settings: Settings, name: str) -> Any:
+    value: Any = settings
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def _between(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ConfigError(f"{name}: {value} is not between {low} and {high}")
+
+
+def shown(settings: Settings) -> Sequence[tuple[str, str]]:
+    """Every setting with its value as text, secrets hidden."""
+    rows = []
+    for name in names():
+        value = _value(settings, name)
+        hidden = name in _SECRET and value and ("@" in value or name == "secrets.key")
+        rows.append((name, "(hidden)" if hidden else msgspec.json.encode(value).decode()))
+    return rows

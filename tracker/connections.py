@@ -1,0 +1,315 @@
+"""Connections: an account's access to carriers' interfaces, and the route by which a shipment is asked for or heard of.
+
+What a connection holds is sealed in the store; here it is open. When a connection last told of anything is kept
+apart from it (kind `heard`), so that a busy feed does not make everyone read the connections again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+from msgspec import Struct, structs
+from yarl import URL
+
+from carriers.sdk import Carrier
+from tracker.errors import BadInput, MilepostError, NotFound
+from tracker.model import Document
+
+KIND = "connection"
+HEARD = "heard"
+_FRESH_S = 1.0  # a change made by another process may be seen so much later
+_HEARD_EVERY_MS = 60_000  # one write a minute and connection says that it is alive
+_TEXT_MAX = 4_096
+
+log = structlog.get_logger()
+
+
+class Connection(Struct, frozen=True, kw_only=True):
+    """One account's access to one interface, its credentials open."""
+
+    id: str
+    account: str
+    carrier: str  # slug
+    name: str = ""
+    base: str = ""  # instead of the carrier's own address
+    credentials: Mapping[str, str] = {}
+    path_secret: str = ""
+    auto_register: bool = False
+    enabled: bool = True
+    created_at: int = 0  # ms
+
+    @property
+    def pushes(self) -> str:
+        """The name of its pushes as a source."""
+        return f"{self.id}/push"
+
+    @property
+    def polls(self) -> str:
+        """The name of its answers as a source."""
+        return f"{self.id}/poll"
+
+    def __repr__(self) -> str:  # never its secrets
+        return f"Connection({self.id}, {self.carrier}, account {self.account})"
+
+
+class Route(Struct, frozen=True):
+    """The connection by which a shipment's carrier is asked or heard, and the adapter that speaks over it."""
+
+    connection: Connection
+    carrier: Carrier
+
+
+class Records(Protocol):
+    """What connections need of the store."""
+
+    async def put_record(self, kind: str, account: str, id: str, value: bytes, *, create: bool = False) -> bool: ...
+    async def get_record(self, kind: str, account: str, id: str) -> bytes | None: ...
+    async def records(self, kind: str, account: str | None = None) -> dict[tuple[str, str], bytes]: ...
+    async def records_version(self, kind: str) -> int: ...
+    async def remove_record(self, kind: str, account: str, id: str) -> bool: ...
+
+
+class Registry(Protocol):
+    """The adapters that are installed."""
+
+    def get(self, slug: str) -> Carrier | None: ...
+
+
+class Seals(Protocol):
+    """How secrets lie in the store."""
+
+    def seal(self, plain: bytes) -> str: ...
+    def unseal(self, sealed: str) -> bytes: ...
+
+
+class _Kept(Struct, frozen=True, kw_only=True):
+    """A connection as stored."""
+
+    id: str
+    carrier: str
+    name: str
+    base: str
+    credentials: str  # sealed JSON object
+    path_secret: str  # sealed
+    auto_register: bool
+    enabled: bool
+    created_at: int
+
+
+class Connections:
+    """The connections of one store. Look-ups read what `refresh` last saw. Errors: BadInput, NotFound, StoreDown."""
+
+    def __init__(self, store: Records, registry: Registry, sealer: Seals) -> None:
+        self._store = store
+        self._registry = registry
+        self._sealer = sealer
+        self._version = -1
+        self._seen_at = float("-inf")
+        self._refreshing = asyncio.Lock()
+        self._by_id: dict[str, Connection] = {}
+        self._by_account: dict[str, list[Connection]] = {}
+        self._opened: dict[bytes, Connection] = {}
+        self._routes: dict[tuple[str, str, str], Route | None] = {}
+        self._heard: dict[str, int] = {}
+        self._heard_written: dict[str, int] = {}
+
+    # ------------------------------------------------------------ looking up
+
+    async def refresh(self, *, within_s: float = 0.0) -> None:
+        """See every connection as it stands in the store now, or as it stood at most `within_s` ago."""
+        if time.monotonic() - self._seen_at < within_s:
+            return
+        async with self._refreshing:
+            at = time.monotonic()
+            version = await self._store.records_version(KIND)
+            if version != self._version:
+                self._take(await self._store.records(KIND))
+                # the version was read first: what is held is at least as new as it says
+                self._version = version
+            self._seen_at = at
+
+    def _take(self, found: Mapping[tuple[str, str], bytes]) -> None:
+        opened = {value: self._opened.get(value) or self._open(account, value) for (account, _), value in found.items()}
+        self._opened = {value: connection for value, connection in opened.items() if connection}
+        every = sorted(self._opened.values(), key=lambda c: (c.created_at, c.id))
+        self._by_id = {connection.id: connection for connection in every}
+        self._by_account, self._routes = {}, {}
+        for connection in every:
+            self._by_account.setdefault(connection.account, []).append(connection)
+
+    def _open(self, account: str, value: bytes) -> Connection | None:
+        """The connection of a record; None, and a line in the log, where it can't be opened: the others go on."""
+        try:
+            kept = msgspec.json.decode(value, type=_Kept)
+            said = structs.asdict(kept) | {
+                "credentials": msgspec.json.decode(self._sealer.unseal(kept.credentials), type=dict[str, str]),
+                "path_secret": self._sealer.unseal(kept.path_secret).decode(),
+            }
+        except (MilepostError, ValueError) as error:
+            log.error("connection.unreadable", account=account, error=str(error))
+            return None
+        return Connection(account=account, **said)
+
+    async def find(self, id: str) -> Connection | None:
+        """The connection of that id, seen at most a second ago; one that is not known is looked for at once."""
+        await self.refresh(within_s=_FRESH_S)
+        found = self._by_id.get(id)
+        if found is None and id.startswith("con_"):
+            await self.refresh()
+            found = self._by_id.get(id)
+        return found
+
+    def route(self, document: Document) -> Route | None:
+        """The route of a shipment: the connection that its registration names, else one of its carrier's own, else an
+        aggregator's that knows the carrier. Only enabled ones of its account, the oldest first."""
+        key = document.account, document.carrier, document.details.connection
+        if key not in self._routes:
+            self._routes[key] = self._choose(*key)
+        return self._routes[key]
+
+    def _choose(self, account: str, slug: str, wanted: str) -> Route | None:
+        mine = [c for c in self._by_account.get(account, ()) if c.enabled]
+        routes = [Route(c, adapter) for c in mine if (adapter := self._registry.get(c.carrier))]
+        fitting = [route for route in routes if speaks_of(route.carrier, slug)]
+        chosen = next((route for route in fitting if route.connection.id == wanted), None)
+        own = next((route for route in fitting if route.carrier.slug == slug), None)
+        return chosen or own or next(iter(fitting), None)
+
+    def carrier_of(self, connection: Connection) -> Carrier | None:
+        """The adapter that speaks over the connection, None where it is not installed."""
+        return self._registry.get(connection.carrier)
+
+    # ------------------------------------------------------------ feed health
+
+    async def note_heard(self, connection: Connection, *, now: int) -> None:
+        """The connection has told us of something at `now` (ms); written once a minute."""
+        self._heard[connection.id] = now
+        if now - self._heard_written.get(connection.id, 0) >= _HEARD_EVERY_MS:
+            self._heard_written[connection.id] = now
+            await self._store.put_record(HEARD, connection.account, connection.id, str(now).encode())
+
+    async def refresh_heard(self) -> None:
+        """Learn what other processes heard."""
+        for (_, id), value in (await self._store.records(HEARD)).items():
+            self._heard[id] = max(self._heard.get(id, 0), int(value))
+
+    def heard_at(self, document: Document) -> int | None:
+        """When the sources and the route of a shipment last told of anything (ms); None where it has neither."""
+        ids = {source.name.partition("/")[0] for source in document.sources}
+        route = self.route(document)
+        if route:
+            ids.add(route.connection.id)
+        known = [id for id in ids if id in self._by_id]
+        return max((self._heard.get(id, 0) for id in known), default=None)
+
+    # ------------------------------------------------------------ changing
+
+    async def all(self, account: str) -> list[Connection]:
+        """The connections of an account, oldest first."""
+        await self.refresh()
+        return list(self._by_account.get(account, ()))
+
+    async def get(self, account: str, id: str) -> Connection | None:
+        """One connection of that account."""
+        await self.refresh()
+        found = self._by_id.get(id)
+        return found if found and found.account == account else None
+
+    async def create(
+        self,
+        account: str,
+        *,
+        carrier: str,
+        name: str = "",
+        base: str = "",
+        credentials: Mapping[str, str] | None = None,
+        auto_register: bool = False,
+        enabled: bool = True,
+        now: int,
+    ) -> Connection:
+        """Make a connection, its path secret with it."""
+        made = Connection(
+            id=f"con_{secrets.token_hex(10)}",
+            account=account,
+            carrier=carrier,
+            name=name,
+            base=base,
+            credentials=dict(credentials or {}),
+            path_secret=secrets.token_urlsafe(24),
+            auto_register=auto_register,
+            enabled=enabled,
+            created_at=now,
+        )
+        self._check(made)
+        await self._store.put_record(KIND, account, made.id, self._seal(made), create=True)
+        return made
+
+    async def amend(self, account: str, id: str, **said: Any) -> Connection:
+        """Change `name`, `base`, `credentials` (as a whole), `auto_register` or `enabled`; raises NotFound."""
+        found = await self.get(account, id)
+        if found is None:
+            raise NotFound(f"connection {id!r}")
+        amended = structs.replace(found, **said)
+        self._check(amended)
+        await self._store.put_record(KIND, account, id, self._seal(amended))
+        return amended
+
+    async def remove(self, account: str, id: str) -> None:
+        """Remove a connection; raises NotFound."""
+        if not await self._store.remove_record(KIND, account, id):
+            raise NotFound(f"connection {id!r}")
+        await self._store.remove_record(HEARD, account, id)
+
+    def _seal(self, connection: Connection) -> bytes:
+        said = structs.asdict(connection) | {
+            "credentials": self._sealer.seal(msgspec.json.encode(connection.credentials)),
+            "path_secret": self._sealer.seal(connection.path_secret.encode()),
+        }
+        del said["account"]
+        return msgspec.json.encode(_Kept(**said))
+
+    def _check(self, connection: Connection) -> None:
+        carrier = self._registry.get(connection.carrier)
+        if carrier is None:
+            raise BadInput("carrier", f"{connection.carrier[:40]!r} has no adapter here", code="unknown_carrier")
+        check_credentials(carrier, connection.credentials)
+        _check_base(connection.base)
+
+
+def speaks_of(carrier: Carrier, slug: str) -> bool:
+    """Whether an interface tells of parcels of the carrier `slug`; an aggregator with no list of its own, of any."""
+    if carrier.slug == slug:
+        return True
+    return carrier.aggregator and (not carrier.carriers or slug in carrier.carriers.values())
+
+
+def check_credentials(carrier: Carrier, credentials: Mapping[str, str]) -> None:
+    """Raise BadInput naming the field: an unknown one, an empty one that is required, one too long."""
+    names = {credential.name for credential in carrier.credentials}
+    for name, value in credentials.items():
+        if name not in names:
+            known = ", ".join(sorted(names)) or "none"
+            raise BadInput(f"credentials.{name[:64]}", f"{carrier.slug} has no such credential; it has {known}")
+        if len(value) > _TEXT_MAX:
+            raise BadInput(f"credentials.{name}", f"has {len(value)} characters, the most is {_TEXT_MAX}")
+    for credential in carrier.credentials:
+        if credential.required and not credentials.get(credential.name, "").strip():
+            raise BadInput(f"credentials.{credential.name}", f"required: {credential.about}", code="required")
+
+
+def _check_base(base: str) -> None:
+    if not base:
+        return
+    try:
+        url = URL(base)
+        fit = url.scheme in ("http", "https") and bool(url.host) and url.user is None and not url.query_string
+    except ValueError:
+        fit = False
+    if not fit:
+        raise BadInput("base", f"{base[:80]!r} is no address like https://api.carrier.example")

@@ -1,0 +1,96 @@
+"""Prometheus metrics, all named `milepost_*`; the parts tell `Metrics` what happened through protocols of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from tracker.model import ChangeKind
+
+_FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_CODES_SHOWN = 500  # series of unknown codes; the rest are counted under "(more)"
+
+
+class Metrics:
+    """Every metric of one process, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        r = self.registry
+        self._intake = Counter(
+            "milepost_intake_requests", "Carrier pushes by outcome", ["carrier", "outcome"], registry=r
+        )
+        self._intake_s = Histogram(
+            "milepost_intake_seconds", "From the push to its acknowledgement", registry=r, buckets=_FAST
+        )
+        self._quarantined = Counter("milepost_quarantined", "Bodies that could not be read", ["carrier"], registry=r)
+        self._polls = Counter("milepost_polls", "Queries to carriers by outcome", ["carrier", "outcome"], registry=r)
+        self._polled = Counter("milepost_polled_waybills", "Waybills asked about", ["carrier"], registry=r)
+        self._poll_s = Histogram("milepost_poll_seconds", "One query to a carrier", ["carrier"], registry=r)
+        self._breaker = Gauge(
+            "milepost_breaker_open", "1 while a connection's breaker is open", ["connection"], registry=r
+        )
+        self._unknown = Counter(
+            "milepost_unknown_codes", "Scans that no table or phrase covers", ["carrier", "code"], registry=r
+        )
+        self._commits = Counter("milepost_changes", "Changes committed, by kind", ["kind"], registry=r)
+        self._deliveries = Counter(
+            "milepost_deliveries", "Attempts to hand a change to a destination", ["destination", "outcome"], registry=r
+        )
+        self._delivery_s = Histogram(
+            "milepost_delivery_seconds", "One attempt", ["destination"], registry=r, buckets=_FAST
+        )
+        self.agenda_lag = Gauge("milepost_agenda_lag_seconds", "How late the most overdue shipment is", registry=r)
+        self.feed_age = Gauge("milepost_feed_age_seconds", "Age of the oldest change not yet fanned out", registry=r)
+        self.lanes = Gauge("milepost_lanes_backlog", "Changes waiting in lanes", registry=r)
+        self.stalled = Gauge("milepost_stalled_shipments", "Shipments flagged stalled", ["account"], registry=r)
+        self.open = Gauge("milepost_shipments", "Shipments by status", ["account", "status"], registry=r)
+        self.store_up = Gauge("milepost_store_up", "1 while the store answers", registry=r)
+        self.store_bytes = Gauge("milepost_store_used_bytes", "Memory that the store uses", registry=r)
+        self.log_bytes = Gauge("milepost_store_log_bytes", "Size of the append-only log", registry=r)
+        self.disk_free = Gauge("milepost_disk_free_bytes", "Free space beside the log", registry=r)
+        self._codes: set[tuple[str, str]] = set()
+
+    def page(self) -> bytes:
+        """The exposition text."""
+        return generate_latest(self.registry)
+
+    # -------------------------------------------------------- what the parts tell
+
+    def intake(self, carrier: str, outcome: str, seconds: float) -> None:
+        """A push was answered: `accepted`, `quarantined`, `refused`, `unavailable`."""
+        self._intake.labels(carrier, outcome).inc()
+        self._intake_s.observe(seconds)
+
+    def quarantined(self, carrier: str) -> None:
+        """A body went into quarantine."""
+        self._quarantined.labels(carrier).inc()
+
+    def polled(self, carrier: str, outcome: str, waybills: int, seconds: float) -> None:
+        """A query was answered or failed."""
+        self._polls.labels(carrier, outcome).inc()
+        self._polled.labels(carrier).inc(waybills)
+        self._poll_s.labels(carrier).observe(seconds)
+
+    def breaker(self, connection: str, open: bool) -> None:
+        """A connection's breaker opened or closed."""
+        self._breaker.labels(connection).set(open)
+
+    def unknown_code(self, carrier: str, code: str) -> None:
+        """A scan that nothing covers; bounded, since codes come from outside."""
+        label = (carrier, code[:40] or "(text)")
+        if label not in self._codes and len(self._codes) >= _CODES_SHOWN:
+            label = (carrier, "(more)")
+        self._codes.add(label)
+        self._unknown.labels(*label).inc()
+
+    def committed(self, kinds: Sequence[ChangeKind]) -> None:
+        """A commit announced these changes."""
+        for kind in kinds:
+            self._commits.labels(kind.value).inc()
+
+    def delivered(self, destination: str, outcome: str, seconds: float) -> None:
+        """An attempt ended; `destination` is its kind (`webhook`, `orders`), never an address."""
+        self._deliveries.labels(destination, outcome).inc()
+        self._delivery_s.labels(destination).observe(seconds)

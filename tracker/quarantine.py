@@ -1,0 +1,54 @@
+"""Bodies that could not be read, as they are kept: whole, with what is needed to read them again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+from msgspec import Struct
+
+_TELLING = ("content-type", "content-encoding", "user-agent", "date")  # the rest may hold signatures and keys
+_LONGEST = 300  # characters of a header or a reason
+
+
+class Quarantined(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One body. `text` holds it where it is UTF-8, `body` (base64 in JSON) where it is not."""
+
+    carrier: str
+    source: str  # `con_…/push` or `con_…/poll`
+    heard_at: int  # ms
+    reason: str
+    headers: Mapping[str, str] = {}
+    status: int = 0  # of an answer
+    text: str = ""
+    body: bytes = b""
+
+    @property
+    def raw(self) -> bytes:
+        """The body as it came."""
+        return self.body or self.text.encode()
+
+    def encode(self) -> bytes:
+        """As the store keeps it: JSON."""
+        return msgspec.json.encode(self)
+
+
+def quarantined(
+    carrier: str, source: str, body: bytes, headers: Mapping[str, str], *, reason: str, now: int, status: int = 0
+) -> Quarantined:
+    """A body with its telling headers (names in lower case); those that may hold a secret are shown as present only."""
+    shown = {name: value[:_LONGEST] if name in _TELLING else "(kept back)" for name, value in headers.items()}
+    try:
+        text, raw = body.decode(), b""
+    except UnicodeDecodeError:
+        text, raw = "", body
+    return Quarantined(
+        carrier=carrier,
+        source=source,
+        heard_at=now,
+        reason=reason[:_LONGEST],
+        headers={name[:_LONGEST]: value for name, value in shown.items()},
+        status=status,
+        text=text,
+        body=raw,
+    )
