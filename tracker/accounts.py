@@ -21,7 +21,7 @@ from tracker.store.types import Gone
 OPERATOR = "default"
 ACCOUNT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _KEY = re.compile(r"mp_([A-Za-z0-9]{8})_([A-Za-z0-9]{32,64})")
-_OWNED_KINDS = ("key", "connection", "subscription")
+_OWNED_KINDS = ("key", "connection", "subscription", "heard")
 
 
 class Scope(StrEnum):

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 import structlog
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from tracker import timeline
 from tracker.connections import Connections, Route
@@ -236,7 +236,8 @@ class Agenda:
             if stored is None:
                 self._settling.settle(item, None)
             else:
-                looks.append(Look(item, timeline.derive(_decode(stored.document)), now))
+                document = structs.replace(_decode(stored.document), revision=stored.revision)
+                looks.append(Look(item, timeline.derive(document), now))
         return looks
 
     async def _see_to(self, looks: Sequence[Look]) -> None:
@@ -257,6 +258,8 @@ class Agenda:
         """The route to ask over; None where there is nothing to ask."""
         document = look.shipment.document
         if document.details.paused or self._schedule.only_watched(look.item, look.shipment):
+            return None
+        if self._watch.ready(look.shipment, now=self._now()):  # a push said enough: no need to ask
             return None
         route = self._connections.route(document)
         return route if route and answers(route, document) else None

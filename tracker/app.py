@@ -305,15 +305,20 @@ class Parts:
         await _regularly(_STATS_EVERY_S, self._measure_once)
 
     async def _measure_once(self) -> None:
-        stats = await self.store.stats()
         metrics = self.metrics
+        try:
+            stats = await self.store.stats()
+        except StoreDown:
+            metrics.store_up.set(0)
+            raise
         metrics.store_up.set(1)
         metrics.feed_age.set(stats.unfanned_age_ms / 1000)
         metrics.agenda_lag.set(stats.agenda_lag_ms / 1000)
         metrics.lanes.set(stats.lanes)
         metrics.store_bytes.set(stats.used_memory)
         metrics.log_bytes.set(stats.aof_bytes)
-        metrics.disk_free.set(stats.disk_free)
+        if stats.disk_free >= 0:  # the disk of a store elsewhere is not ours to see
+            metrics.disk_free.set(stats.disk_free)
         for account in (await self.accounts.all())[:_ACCOUNTS_MEASURED]:
             for status, number in (await self.store.counts(account.name)).items():
                 gauge = metrics.stalled.labels(account.name) if status == "stalled" else None
@@ -374,7 +379,7 @@ class Parts:
         )
 
     def _show(self, shipment: Shipment) -> dict[str, Any]:
-        return shipment_view(shipment, tracking_url=self.tracking_url.replace("{id}", shipment.document.id))
+        return shipment_view(shipment, now=_now(), tracking_url=self.tracking_url.replace("{id}", shipment.document.id))
 
     async def _reader(self, key: str) -> str | None:
         identity = await self.accounts.authenticate(key)

@@ -6,6 +6,7 @@ environment, `--set section.name=…` on the command line. Parts are handed thei
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -276,8 +277,9 @@ def _check(settings: Settings) -> None:
     for name, (low, high) in _RANGES.items():
         _between(name, _value(settings, name), low, high)
     for name in _POSITIVE:
-        if not 0 < _value(settings, name) < float("inf"):
-            raise ConfigError(f"{name}: {_value(settings, name)} must be more than 0")
+        value = _value(settings, name)
+        if not 0 < value < math.inf:
+            raise ConfigError(f"{name}: {value} must be more than 0{' and finite' if value > 0 else ''}")
     if not settings.roles:
         raise ConfigError(f"roles: there are none; name one or more of {', '.join(_choices(_annotation('roles')))}")
     _check_addresses(settings)

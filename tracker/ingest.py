@@ -23,7 +23,7 @@ from tracker.normalise import UNKNOWN, classify
 from tracker.store.types import Conflict, Indexed, NewChange, Stored, Write
 from tracker.views import change_body
 
-_ATTEMPTS = 20  # conflicts in a row before we admit that something is wrong
+_ATTEMPTS = 100  # conflicts in a row; of n writers at once one is through each time, so n of them need n
 _WAYBILL = re.compile(r"[A-Z0-9][A-Z0-9._/-]{3,48}[A-Z0-9]")
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -288,6 +288,8 @@ class Ingest:
         self, account: str, id: str | None, carrier: Carrier, receipt: timeline.Receipt, register: bool
     ) -> tuple[Shipment | None, bool]:
         for _ in range(_ATTEMPTS):
+            if id is None and not _says_something(receipt.report):
+                return None, False
             if id is None and register:
                 id = await self._take_up(account, carrier, receipt)
             if id is None:
@@ -386,319 +388,12 @@ class Ingest:
         return await self.amend(account, id, flagged, now=now)
 
     async def flag_expired(self, account: str, id: str, *, now: int, seen: int | None = None) -> Shipment:
-        """Declare that the carrier has been silent for too long, unless it spoke since `seen`; any new scan wakes it."""
+        """Declare that the carrier has been silent for too long, unless it spoke since `seen`; a new scan wakes it."""
 
         def expired(doc: Document) -> Document:
             return doc if _moved_on(doc, seen) else structs.replace(doc, expired_at=now, stall=None)
 
         return await self.amend(account, id, expired, now=now)
-
-    async def delete(
-        self,
-        account: str,
-        id: str,
-        expected: int,
-        before: Indexed,
-        waybills: Sequence[str],
-        change: NewChange | None = None,
-    ) -> None: ...
-    async def park(
-        self, account: str, waybill: str, item: bytes, *, now_ms: int, limit: int, ttl_ms: int
-    ) -> str | None: ...
-    async def parked(self, account: str, waybill: str) -> list[bytes]: ...
-
-
-class Counters(Protocol):
-    """What the door tells the one who counts."""
-
-    def unknown_code(self, carrier: str, code: str) -> None: ...
-    def committed(self, kinds: Sequence[ChangeKind]) -> None: ...
-
-
-class IngestSettings(Struct, frozen=True, kw_only=True):
-    """`tracking_url` is a template with `{id}`; parking is bounded per waybill and in time."""
-
-    tracking_url: str = ""
-    parked_limit: int = 10_000  # bodies per account
-    parked_ttl_ms: int = 30 * 86_400_000
-
-
-class _Silent:
-    def unknown_code(self, carrier: str, code: str) -> None:
-        """Nobody counts."""
-
-    def committed(self, kinds: Sequence[ChangeKind]) -> None:
-        """Nobody counts."""
-
-
-def clean_waybill(number: str, field: str = "waybill") -> str:
-    """A waybill as it is stored: no blanks, upper case.
-
-    Raises:
-        BadInput: it can't be a waybill number of any carrier.
-    """
-    waybill = "".join(number.split()).upper()
-    if not _WAYBILL.fullmatch(waybill):
-        raise BadInput(field, f"{number[:60]!r} is no waybill number: 5 to 50 letters, digits, '-', '.', '_' or '/'")
-    return waybill
-
-
-def fingerprint(body: bytes) -> str:
-    """The name of a body, so that an event can be traced to what it came from: 16 hexadecimal digits."""
-    return hashlib.blake2b(body, digest_size=8).hexdigest()
-
-
-def indexed(shipment: Shipment) -> Indexed:
-    """What a shipment is listed under."""
-    doc = shipment.document
-    return Indexed(
-        status=shipment.status.value,
-        stalled=doc.stall is not None,
-        open=shipment.status.open,
-        order_number=doc.details.order_number,
-        registered_at=doc.registered_at,
-    )
-
-
-class Ingest:
-    """The door. `due` says when a shipment wants to be looked at again (ms; None: never)."""
-
-    def __init__(
-        self,
-        store: Store,
-        carriers: Carriers,
-        *,
-        due: Callable[[Shipment, int], int | None],
-        settings: IngestSettings | None = None,
-        counters: Counters | None = None,
-    ) -> None:
-        self._store = store
-        self._carriers = carriers
-        self._due = due
-        self._settings = settings or IngestSettings()
-        self._counters = counters or _Silent()
-
-    # ------------------------------------------------------------ reading
-
-    async def get(self, account: str, ids: Sequence[str]) -> list[Shipment | None]:
-        """The shipments of that account, None for what it does not have."""
-        found = await self._store.read(ids)
-        return [self._read(stored, account) for stored in found]
-
-    async def peek(self, ids: Sequence[str]) -> list[Document | None]:
-        """The documents as they lie there, whoever owns them: for the daemon's own rooms, never for a caller."""
-        return [_document(stored) if stored else None for stored in await self._store.read(ids)]
-
-    def _read(self, stored: Stored | None, account: str) -> Shipment | None:
-        if stored is None:
-            return None
-        document = _document(stored)
-        return timeline.derive(document) if document.account == account else None
-
-    async def _one(self, account: str, id: str) -> tuple[int, Shipment]:
-        [stored] = await self._store.read([id])
-        shipment = self._read(stored, account)
-        if stored is None or shipment is None:
-            raise NotFound(f"no shipment {id}")
-        return stored.version, shipment
-
-    # ------------------------------------------------------------ registering
-
-    async def register(self, account: str, wanted: Sequence[Registration], *, now: int) -> list[Registered]:
-        """Follow waybills; one that is already followed is answered as it stands. Idempotent."""
-        return list(await asyncio.gather(*(self._register(account, one, now) for one in wanted)))
-
-    async def _register(self, account: str, wanted: Registration, now: int, *, heard: bool = False) -> Registered:
-        try:
-            wanted = self._checked(wanted, heard=heard)
-        except BadInput as error:
-            return Registered(error=error)
-        for _ in range(_ATTEMPTS):
-            [id] = await self._store.find(account, [wanted.waybill])
-            if id:
-                [known] = await self.get(account, [id])
-                if known:
-                    return Registered(shipment=known)
-            try:
-                return Registered(shipment=await self._create(account, wanted, now), created=True)
-            except Conflict:
-                continue
-        raise Conflict(f"waybill {wanted.waybill} changed too often while it was being registered")
-
-    def _checked(self, wanted: Registration, *, heard: bool) -> Registration:
-        """With `heard` the carrier speaks of it by itself, and what it would want to be told when asked can wait."""
-        waybill = clean_waybill(wanted.waybill)
-        known = self._carriers.known()
-        if wanted.carrier not in known:
-            raise BadInput("carrier", _unknown_carrier(wanted.carrier, known), code="unknown_carrier")
-        carrier = self._carriers.get(wanted.carrier)
-        lacking = carrier.needs(_ask(waybill, wanted)) if carrier and carrier.needs and not heard else ""
-        if lacking:
-            raise BadInput(lacking, f"{wanted.carrier} does not answer without it", code="required")
-        return structs.replace(wanted, waybill=waybill)
-
-    async def _create(self, account: str, wanted: Registration, now: int) -> Shipment:
-        parked = await self._store.parked(account, wanted.waybill)
-        document = Document(
-            id=self._store.new_id(account, wanted.waybill),
-            account=account,
-            waybill=wanted.waybill,
-            carrier=wanted.carrier,
-            registered_at=now,
-            updated_at=now,
-            details=wanted.details,
-        )
-        for item in parked:
-            document = self._merge_parked(document, msgspec.msgpack.decode(item, type=Parked))
-        return await self._commit(None, 0, timeline.derive(document), now, parked=len(parked))
-
-    def _merge_parked(self, document: Document, parked: Parked) -> Document:
-        carrier = self._carriers.get(parked.carrier)
-        receipt = timeline.Receipt(
-            source=parked.source,
-            heard_at=parked.heard_at,
-            report=parked.report,
-            fingerprint=parked.fingerprint,
-            asked=parked.asked,
-        )
-        return _with_successor(timeline.merge(document, receipt, self._classify(carrier)), parked.report)
-
-    # ------------------------------------------------------------ hearing
-
-    async def receive(
-        self,
-        account: str,
-        source: str,
-        carrier: Carrier,
-        reports: Sequence[Report],
-        *,
-        fingerprint: str,
-        now: int,
-        asked: bool = False,
-        register: bool = False,
-    ) -> Received:
-        """Take in what one body said. Returns once it is on disk: new scans committed, foreign waybills parked.
-
-        With `register`, a waybill that nobody registered is registered now.
-        """
-        reports = [structs.replace(r, waybill="".join(r.waybill.split()).upper()) for r in reports if r.waybill]
-        ids = await self._store.find(account, [report.waybill for report in reports])
-        hears = [
-            self._hear(account, id, carrier, _receipt(source, report, fingerprint, now, asked), register)
-            for id, report in zip(ids, reports, strict=True)
-        ]
-        # one body is most often one waybill: no task for that
-        outcomes = [await hears[0]] if len(hears) == 1 else await asyncio.gather(*hears)
-        heard = [(shipment, changed) for shipment, changed in outcomes if shipment]
-        return Received(
-            changed=tuple(shipment.document.id for shipment, changed in heard if changed),
-            same=tuple(shipment.document.id for shipment, changed in heard if not changed),
-            parked=tuple(r.waybill for r, (shipment, _) in zip(reports, outcomes, strict=True) if shipment is None),
-            shipments={shipment.document.id: shipment for shipment, _ in heard},
-        )
-
-    async def _hear(
-        self, account: str, id: str | None, carrier: Carrier, receipt: timeline.Receipt, register: bool
-    ) -> tuple[Shipment | None, bool]:
-        for _ in range(_ATTEMPTS):
-            if id is None and register:
-                id = await self._take_up(account, carrier, receipt)
-            if id is None:
-                id = await self._park(account, carrier, receipt)
-            if id is None:
-                return None, False
-            [stored] = await self._store.read([id])
-            if stored is None:  # deleted in between
-                id = None
-                continue
-            try:
-                return await self._join(stored, carrier, receipt)
-            except Conflict:
-                continue
-        raise Conflict(f"shipment of waybill {receipt.report.waybill} changed too often while a scan was being added")
-
-    async def _join(self, stored: Stored, carrier: Carrier, receipt: timeline.Receipt) -> tuple[Shipment, bool]:
-        before = timeline.derive(_document(stored))
-        document = timeline.merge(before.document, receipt, self._classify(carrier))
-        document = _with_successor(document, receipt.report)
-        after = _unstalled(before, timeline.derive(document))
-        if not _worth_writing(before, after):
-            return before, False
-        return await self._commit(before, stored.version, after, receipt.heard_at), True
-
-    async def _take_up(self, account: str, carrier: Carrier, receipt: timeline.Receipt) -> str | None:
-        slug = carrier.carriers.get(receipt.report.carrier, "") if carrier.aggregator else carrier.slug
-        wanted = Registration(waybill=receipt.report.waybill, carrier=slug)
-        done = await self._register(account, wanted, receipt.heard_at, heard=True)
-        return done.shipment.document.id if done.shipment else None
-
-    async def _park(self, account: str, carrier: Carrier, receipt: timeline.Receipt) -> str | None:
-        item = Parked(
-            receipt.source, carrier.slug, receipt.heard_at, receipt.fingerprint, receipt.asked, receipt.report
-        )
-        return await self._store.park(
-            account,
-            receipt.report.waybill,
-            msgspec.msgpack.encode(item),
-            now_ms=receipt.heard_at,
-            limit=self._settings.parked_limit,
-            ttl_ms=self._settings.parked_ttl_ms,
-        )
-
-    def _classify(self, carrier: Carrier | None) -> timeline.Classify:
-        table: Mapping[str, Meaning] = carrier.milestones if carrier else {}
-        slug = carrier.slug if carrier else ""
-
-        def read(code: str, text: str) -> tuple[Milestone, Reason | None]:
-            meaning = classify(table, code, text)
-            if meaning is UNKNOWN:
-                self._counters.unknown_code(slug, code)
-            return meaning.milestone, meaning.reason
-
-        return read
-
-    # ------------------------------------------------------------ changing by hand and by clock
-
-    async def amend(self, account: str, id: str, change: Callable[[Document], Document], *, now: int) -> Shipment:
-        """Change what the registration said (order, tags, pause, carrier) by a function of the document."""
-        for _ in range(_ATTEMPTS):
-            version, before = await self._one(account, id)
-            document = change(before.document)
-            if document == before.document:
-                return before
-            try:
-                return await self._commit(before, version, timeline.derive(document), now)
-            except Conflict:
-                continue
-        raise Conflict(f"shipment {id} changed too often while it was being amended")
-
-    async def correct_carrier(self, account: str, id: str, carrier: str, *, now: int) -> Shipment:
-        """Move a shipment to the carrier whose number it really is; its id stays."""
-        known = self._carriers.known()
-        if carrier not in known:
-            raise BadInput("carrier", _unknown_carrier(carrier, known), code="unknown_carrier")
-        return await self.amend(account, id, lambda doc: structs.replace(doc, carrier=carrier), now=now)
-
-    async def retrack(self, account: str, id: str, *, now: int) -> Shipment:
-        """Ask again at once, also what is closed or was given up."""
-        for _ in range(_ATTEMPTS):
-            version, before = await self._one(account, id)
-            document = structs.replace(before.document, expired_at=0)
-            try:
-                return await self._commit(before, version, timeline.derive(document), now, due=now)
-            except Conflict:
-                continue
-        raise Conflict(f"shipment {id} changed too often to be retracked")
-
-    async def flag_stalled(self, account: str, id: str, stall: Stall, *, now: int) -> Shipment:
-        """Declare a shipment stalled, unless it already is, or has moved since the stall was noticed."""
-        return await self.amend(
-            account, id, lambda doc: structs.replace(doc, stall=stall) if _still_at(doc, stall) else doc, now=now
-        )
-
-    async def flag_expired(self, account: str, id: str, *, now: int) -> Shipment:
-        """Declare that the carrier has been silent for too long; any new scan wakes it."""
-        return await self.amend(account, id, lambda doc: structs.replace(doc, expired_at=now, stall=None), now=now)
 
     async def delete(self, account: str, id: str, *, now: int) -> None:
         """Forget a shipment: its document, index entries and lanes' future; the change says so once."""
@@ -760,6 +455,11 @@ class Ingest:
         return change_body(kind, before, after, revision=revision, now=now, tracking_url=url)
 
 
+def _says_something(report: Report) -> bool:
+    """Whether a report is worth keeping for a waybill that nobody registered; trouble with a number is not."""
+    return bool(report.scans) or bool(report.summary and report.summary.status)
+
+
 def _document(stored: Stored) -> Document:
     return structs.replace(_decode(stored.document), revision=stored.revision)
 
@@ -799,8 +499,12 @@ def _progressed(before: Shipment, after: Shipment) -> bool:
 
 
 def _worth_writing(before: Shipment, after: Shipment) -> bool:
-    """Whether a reader would see a difference, or the carrier's trouble with this number is a new one."""
-    return timeline.visible(before) != timeline.visible(after) or _troubles(before) != _troubles(after)
+    """Whether a reader would see a difference, another source tells the same, or the carrier's trouble is a new one."""
+    return (
+        timeline.visible(before) != timeline.visible(after)
+        or timeline.told_by(before) != timeline.told_by(after)
+        or _troubles(before) != _troubles(after)
+    )
 
 
 def _troubles(shipment: Shipment) -> list[str]:

@@ -15,7 +15,7 @@ from structlog.typing import Processor
 _DROPPED = frozenset(
     {"body", "text", "description", "credentials", "secret", "key", "authorization", "password", "token"}
 )
-_PHONE = re.compile(r"(?<!\d)1[3-9]\d{9}(?!\d)|(?<![\w-])\+?\d{2,4}[ -]\d{3,4}[ -]\d{4}(?!\d)")
+_PHONE = re.compile(r"(?<!\d)1[3-9]\d{9}(?!\d)|(?<![\w-])(?:\+\d{1,3}[ -])?\+?\d{2,4}[ -]\d{3,4}[ -]\d{4}(?!\d)")
 _KEY = re.compile(r"\b(mp_\w{4})\w+|\b(whsec_)[\w+/=]+|(/hooks/con_\w+/)[\w-]+")
 
 
@@ -23,16 +23,15 @@ def configure(level: str = "info", format: Literal["auto", "json", "console"] = 
     """Send structlog to standard error, with the request and shipment ids bound to the running task."""
     console = format == "console" or (format == "auto" and sys.stderr.isatty())
     last: list[Processor] = (
-        [structlog.dev.ConsoleRenderer()]
+        [redact, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if console
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        else [structlog.processors.format_exc_info, redact, structlog.processors.JSONRenderer()]
     )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            redact,
             *last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import secrets
 from collections.abc import Awaitable, Callable
@@ -15,6 +16,7 @@ from tracker.metrics import Metrics
 from tracker.store.types import StoreDown
 
 _REQUEST_ID = "X-Request-Id"
+_PATIENCE_S = 0.9  # an orchestrator's probe waits a second; calls of the store wait longer
 _HEAD = secrets.token_hex(4)
 _numbers = itertools.count(1)
 
@@ -56,9 +58,12 @@ class Readiness:
         waiting = [self._waiting] if self._waiting else []
         if self._store:
             try:
-                await self._store.ping()
+                async with asyncio.timeout(_PATIENCE_S):
+                    await self._store.ping()
             except StoreDown as error:
                 waiting.append(f"store: {error}")
+            except TimeoutError:
+                waiting.append(f"store: no answer within {_PATIENCE_S:g} s")
         return {
             "ready": not waiting,
             "waiting_for": waiting,

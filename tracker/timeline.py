@@ -378,11 +378,11 @@ def events_added(before: Shipment | None, after: Shipment) -> list[Event]:
 
 
 def visible(shipment: Shipment) -> tuple[object, ...]:
-    """All that a reader can see of a shipment, but for counters and clocks of ours."""
+    """What is announced when it changes: all that is said of a parcel, but not by whom and how often."""
     doc = shipment.document
     return (
         shipment.status,
-        shipment.events,
+        [_said(event) for event in shipment.events],
         shipment.leg,
         shipment.delayed,
         shipment.expected_from,
@@ -394,3 +394,22 @@ def visible(shipment: Shipment) -> tuple[object, ...]:
         doc.stall,
         doc.expired_at,
     )
+
+
+def _said(event: Event) -> tuple[object, ...]:
+    return (
+        event.time,
+        event.milestone,
+        event.reason,
+        event.code,
+        event.text,
+        event.location,
+        event.leg,
+        event.stray,
+        event.retracted,
+    )
+
+
+def told_by(shipment: Shipment) -> list[tuple[str, ...]]:
+    """Who told of each event: kept, and not worth an announcement by itself."""
+    return [event.sources for event in shipment.events]

@@ -50,8 +50,8 @@ def event_view(event: Event) -> View:
     }
 
 
-def shipment_view(shipment: Shipment, *, tracking_url: str = "", events: bool = True) -> View:
-    """A shipment, with its timeline unless `events` is false."""
+def shipment_view(shipment: Shipment, *, now: int, tracking_url: str = "", events: bool = True) -> View:
+    """A shipment as it stands at `now` (ms), with its timeline unless `events` is false."""
     doc, details = shipment.document, shipment.document.details
     view: View = {
         "id": doc.id,
@@ -70,7 +70,7 @@ def shipment_view(shipment: Shipment, *, tracking_url: str = "", events: bool = 
         "warehouse": details.warehouse or None,
         "tags": details.tags,
         "paused": details.paused,
-        "stalled": doc.stall and _stall_view(doc.stall, doc.updated_at),
+        "stalled": doc.stall and _stall_view(doc.stall, now),
         "delayed": shipment.delayed,
         "expected": _expected_view(shipment),
         "signed_by": shipment.signed_by or None,
@@ -116,7 +116,7 @@ def change_body(
     kind: ChangeKind, before: Shipment | None, after: Shipment, *, revision: int, now: int, tracking_url: str = ""
 ) -> bytes:
     """The frozen body of a change: what every receiver gets, byte for byte."""
-    view = shipment_view(after, tracking_url=tracking_url, events=False)
+    view = shipment_view(after, now=now, tracking_url=tracking_url, events=False)
     view["revision"] = revision
     data: View = {
         "shipment": view,

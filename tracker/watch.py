@@ -47,6 +47,10 @@ class Watch:
             log.info("watch.passed", shipment=doc.id, why=str(error))
             return True
 
+    def ready(self, shipment: Shipment, *, now: int) -> bool:
+        """Whether `look` would flag it now."""
+        return self._expired(shipment, now) or self._stall(shipment, now) is not None
+
     def _expired(self, shipment: Shipment, now: int) -> bool:
         end = expires(shipment, self._policy)
         return end is not None and now >= end * 1000

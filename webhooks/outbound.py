@@ -31,7 +31,7 @@ _PAUSE_S = 0.5  # after the store did not answer
 _GIVE_UP_AFTER = 4  # settles of a drain that the store did not answer
 _AHEAD_S = 0.2  # a healthy destination has so much work claimed ahead
 _REMEMBERED_S = 5.0  # how long we know how fast an idle destination was
-_MOST_AHEAD = 8  # times its slots
+_MOST_AHEAD = 16  # times its slots
 _SETTLED_AT_ONCE = 1_000
 
 
@@ -69,7 +69,7 @@ class OutboundSettings(Struct, frozen=True, kw_only=True):
     """How hard and how long we try; seconds."""
 
     per_destination: int = 16  # deliveries under way at once for one destination
-    total: int = 512
+    total: int = 512  # and in all
     timeout_s: float = 15.0  # one attempt, the answer's body included
     schedule_factor: float = 1.0  # multiplies the retry schedule
     pace_s: float = 0.004  # between two claims, so that each carries more
@@ -174,6 +174,8 @@ class Outbound:
         self._drained = False
         self._nudged = asyncio.Event()
         self._ended = asyncio.Event()
+        self._dry = asyncio.Event()  # most of what the last claim brought is done
+        self._dry_below = 0
         self._settlements: list[Settlement] = []
 
     async def run(self) -> None:
@@ -217,15 +219,17 @@ class Outbound:
             found = await self._claimed()
             for delivery in found:
                 self._take(tasks, delivery)
+            self._dry_below = len(found) // 2
+            self._dry.clear()
+            await asyncio.sleep(self._settings.pace_s)
             # a claim asks every shard: rest in proportion, so that under load each brings more
-            await asyncio.sleep(max(self._settings.pace_s, 2 * (loop.time() - began)))
+            await _either(self._dry, 2 * (loop.time() - began))
             if not found:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._nudged.wait(), self._settings.poll_s)
+                await _either(self._nudged, self._settings.poll_s)
 
     async def _claimed(self) -> list[Delivery]:
         """The next heads of lanes; none where there is no room, no work or no store."""
-        room = self._settings.total - self._held
+        room = 2 * self._settings.total - self._held  # half of them may wait
         if room <= 0:
             return []
         try:
@@ -276,6 +280,8 @@ class Outbound:
             delivery, until = outlet.waiting.popleft()
             await self._attempt(outlet, delivery, until)
             self._held -= 1
+            if self._held < self._dry_below:
+                self._dry.set()
         outlet.busy -= 1
         self._nudged.set()
 
@@ -396,6 +402,12 @@ class Outbound:
         if self._down:
             self._down = False
             log.info("delivery_resumed")
+
+
+async def _either(event: asyncio.Event, seconds: float) -> None:
+    """Wait for the event, no longer than so many seconds."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
 
 
 def _prefix(destination: str) -> str:

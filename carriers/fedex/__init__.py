@@ -141,6 +141,9 @@ PROBLEMS = (
 # ---------------------------------------------------------------- asking
 
 
+_JOURNEY_S = 21 * 86_400  # results whose newest scans lie further apart are of two lives of the number
+
+
 async def fetch(http: Http, asks: Sequence[Ask]) -> list[Reply]:
     """One answer for each thirty numbers."""
     return [await _track(http, asks[start : start + BATCH]) for start in range(0, len(asks), BATCH)]
@@ -218,7 +221,10 @@ def _reports(output: dict[str, Any], path: str, *, full: bool) -> list[Report]:
 
 
 def _report(number: str, results: list[dict[str, Any]], path: str, *, full: bool) -> Report:
-    """The report of one number. FedEx uses numbers again: of several results, the one with the newest scan counts."""
+    """The report of one number. Of several results the one with the newest scan speaks, with those of the same journey.
+
+    FedEx uses numbers again after months, and splits one parcel's journey over two results when it is tendered again.
+    """
     if not results:
         return Report(waybill=number, problem=Problem(ProblemKind.NOT_FOUND, "no trackResults"))
     read = [(result, _scans(result, f"{path}[{place}]"), f"{path}[{place}]") for place, result in enumerate(results)]
@@ -229,8 +235,14 @@ def _report(number: str, results: list[dict[str, Any]], path: str, *, full: bool
     error = dict_at(result, "error", here)
     if error and not scans:
         return Report(waybill=waybill, problem=_problem_of(error))
+    scans = oldest_first(scan for _, some, _ in read if _same_journey(some, scans) for scan in some)
     # Two lives of one number can overlap: only a lone result is its whole history.
     return Report(waybill=waybill, scans=scans, full=full and len(results) == 1, summary=_summary(result, scans, here))
+
+
+def _same_journey(some: Sequence[Scan], newest: Sequence[Scan]) -> bool:
+    """Whether the scans lead up to the newest result's without a gap of weeks."""
+    return bool(some) and _newest(newest) - _newest(some) <= _JOURNEY_S
 
 
 def _newest(scans: Iterable[Scan]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ async def desk(store: Store, book: OrderBook, aiohttp_client: Any) -> Desk:
         store=store,
         ingest=ingest,
         book=book,
-        show=shipment_view,
+        show=partial(shipment_view, now=NOW * 1000),
         authenticate=authenticate,
         carriers={"acme": CarrierNames(zh="极速快递", en="Acme Post")},
     )

@@ -307,6 +307,13 @@ def test_the_same_receipt_twice_announces_nothing() -> None:
     assert timeline.changes(shipment_of([once]), shipment_of([once, once])) == ()
 
 
+def test_another_source_that_tells_the_same_is_kept_and_not_announced() -> None:
+    once, again = receipt(scan("picked_up", 1)), receipt(scan("picked_up", 1), source="con_a/poll")
+    before, after = shipment_of([once]), shipment_of([once, again])
+    assert timeline.changes(before, after) == ()
+    assert timeline.told_by(before) != timeline.told_by(after)
+
+
 # ------------------------------------------------------------ any order, any repetition, any mix
 
 _scans = st.builds(

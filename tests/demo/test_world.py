@@ -77,7 +77,7 @@ async def listening(ears: Ears) -> AsyncIterator[str]:
 async def until(met: Callable[[], bool], seconds: float = 5) -> None:
     """Wait for it, at most that long."""
     async with asyncio.timeout(seconds):
-        while not met():  # noqa: ASYNC110 - what is awaited is across a socket
+        while not met():
             await asyncio.sleep(0.01)
 
 

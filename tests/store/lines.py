@@ -17,6 +17,8 @@ class Line:
         self.server = server
         self.lose_reply = False
         self.lose_request = False
+        self.lose_every = 0  # requests between two whose reply is lost; 0: none
+        self._requests = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_unix_connection(self.server)
@@ -25,7 +27,7 @@ class Line:
             while (data := await reader.read(1 << 16)) and not self._lost_request():
                 far_writer.write(data)
                 await far_writer.drain()
-                if self.lose_reply:  # the server runs it and nobody hears of it
+                if self._loses_reply():  # the server runs it and nobody hears of it
                     back.cancel()
                     await asyncio.sleep(0.01)
                     self.lose_reply = False
@@ -36,6 +38,10 @@ class Line:
             one.close()
             with contextlib.suppress(OSError):
                 await one.wait_closed()
+
+    def _loses_reply(self) -> bool:
+        self._requests += 1
+        return self.lose_reply or bool(self.lose_every and self._requests % self.lose_every == 0)
 
     def _lost_request(self) -> bool:
         lost, self.lose_request = self.lose_request, False

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tracker.store import Store, StoreSettings, open_store
+from tracker.store.connect import ask, open_connection, sentinel_of
 from tracker.store.embedded import server_binary
 from tracker.store.types import CursorTooOld, StoreDown
 
@@ -74,6 +75,20 @@ async def opened(url: str, directory: Path) -> AsyncIterator[Store]:
                 await asyncio.sleep(0.2)
 
 
+async def replica_known(url: str) -> None:
+    """Return once the sentinel, which looks every ten seconds, knows that there is a replica to take over."""
+    (sentinel,), _, name = sentinel_of(url)
+    connection = await open_connection(sentinel)
+    try:
+        async with asyncio.timeout(30):
+            while True:
+                if await ask(connection, "SENTINEL", "REPLICAS", name):
+                    return
+                await asyncio.sleep(0.2)
+    finally:
+        await connection.disconnect(nowait=True)
+
+
 async def test_a_replica_that_takes_over_has_what_was_acknowledged(
     servers: tuple[list[subprocess.Popen[bytes]], str], tmp_path: Path
 ) -> None:
@@ -82,7 +97,7 @@ async def test_a_replica_that_takes_over_has_what_was_acknowledged(
     async with opened(url, tmp_path) as store:
         id = await register(store, "acme", "W1")
         cursor, epoch = await store.head(), store.epoch
-        await asyncio.sleep(1.5)  # the sentinel looks for replicas once in a while
+        await replica_known(url)
         processes[0].kill()
         async with asyncio.timeout(25):
             while store.epoch == epoch:

@@ -170,5 +170,5 @@ class Desk:
 async def until(holds: Callable[[], bool], within: float = 5.0) -> None:
     """Return as soon as `holds`, fail if it does not in time."""
     async with asyncio.timeout(within):
-        while not holds():  # noqa: ASYNC110
+        while not holds():
             await asyncio.sleep(0.01)

@@ -304,17 +304,22 @@ async def test_a_test_event_says_what_the_receiver_answered(desk: Desk, receiver
 
 
 async def test_stopping_finishes_what_is_under_way_and_begins_nothing(desk: Desk, receiver: Receiver) -> None:
-    async def take_time(_: web.Request, __: int) -> web.Response:
-        await asyncio.sleep(0.3)
+    released = asyncio.Event()
+
+    async def hold(_: web.Request, __: int) -> web.Response:
+        await released.wait()
         return web.Response()
 
-    receiver.answers["/hook"] = take_time
+    receiver.answers["/hook"] = hold
     desk.set(per_destination=2)
     subscription, _ = await desk.subscribe(receiver.url("/hook"))
     async with desk.running(book):
         for n in range(8):
             await desk.change(f"SF{n}", "registered")
+        await until(lambda: desk.observer.seen.count(("orders", "done")) == 8)  # so all are in the lanes
+        assert await desk.store.lanes(subscription.id) == 8
         await until(lambda: len(receiver.heard) == 2)
+        asyncio.get_running_loop().call_later(0.2, released.set)
     assert len(receiver.heard) == 2
     assert desk.observer.seen.count(("webhook", "done")) == 2
     assert await desk.store.lanes(subscription.id) == 6

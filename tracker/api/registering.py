@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import time
 from collections.abc import Collection, Sequence
 from typing import Any, cast
 
@@ -125,4 +126,4 @@ def batch_result(results: list[ItemResult]) -> BatchResult:
 def view_of(call: Call, shipment: Shipment, *, events: bool = False) -> ShipmentView:
     """The shipment as the API shows it."""
     url = call.services.settings.tracking_url.replace("{id}", shipment.document.id)
-    return cast(ShipmentView, shipment_view(shipment, tracking_url=url, events=events))
+    return cast(ShipmentView, shipment_view(shipment, now=int(time.time() * 1000), tracking_url=url, events=events))

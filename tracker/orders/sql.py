@@ -25,7 +25,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from tracker.errors import BadInput, ConfigError
@@ -55,17 +55,33 @@ class OrderSettings(Struct, frozen=True, kw_only=True):
 async def open_book(settings: OrderSettings) -> AsyncIterator[OrderBook]:
     """Open the book, make its tables at the first start, and close it at the end.
 
-    Raises ConfigError for a book that a later version wrote.
+    Raises ConfigError for an address that can't be opened and for a book that a later version wrote.
     """
-    url = settings.url or f"sqlite+aiosqlite:///{settings.directory / 'orders.db'}"
-    engine = create_async_engine(url)
+    engine = _engine_of(settings.url or f"sqlite+aiosqlite:///{settings.directory / 'orders.db'}")
     if engine.dialect.name == "sqlite":
         _tune_sqlite(engine)
     try:
-        await _make_tables(engine)
+        try:
+            await _make_tables(engine)
+        except (SQLAlchemyError, OSError) as error:
+            raise ConfigError(f"orders.url: can't open {engine.url!r}: {_reason(error)}") from None
         yield OrderBook(engine, overdue_after_ms=settings.overdue_after_s * 1000)
     finally:
         await engine.dispose()
+
+
+def _engine_of(url: str) -> AsyncEngine:
+    try:
+        return create_async_engine(url)
+    except (SQLAlchemyError, ImportError) as error:
+        raise ConfigError(
+            f"orders.url: {_reason(error)}; write sqlite+aiosqlite:///path or postgresql+asyncpg://user@host/name"
+        ) from None
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what went wrong, in the driver's words."""
+    return str(getattr(error, "orig", None) or error).partition("\n")[0]
 
 
 class OrderBook:

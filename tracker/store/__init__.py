@@ -16,6 +16,7 @@ from tracker.store.embedded import EmbeddedServer
 from tracker.store.flush import PATIENCE_S
 from tracker.store.keys import Keys
 from tracker.store.store import Store
+from tracker.store.types import StoreDown
 from tracker.store.wire import OneServer, Wire
 
 __all__ = ["EmbeddedServer", "Store", "StoreSettings", "open_store"]
@@ -60,9 +61,18 @@ async def _connected(settings: StoreSettings, url: str, patience: float) -> Asyn
     store = Store(keys, _wire(keys, url, settings.durability, patience))
     store.url = url
     async with _running(store.wire.run(), store._listen()):
-        await store.identify()
+        try:
+            await store.identify()
+        except StoreDown as error:
+            raise StoreDown(f"store.url: {_address(url)} can't be used: {error}") from None
         async with _running(store.keep_identity()):
             yield store
+
+
+def _address(url: str) -> str:
+    """The url without what it may hold of credentials."""
+    scheme, _, rest = url.partition("?")[0].partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
 def _wire(keys: Keys, url: str, durability: str, patience: float) -> Wire:

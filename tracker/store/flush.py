@@ -18,6 +18,7 @@ from tracker.store.types import StoreDown
 
 DEADLINE_S = 10.0  # for one flush, from the write to its last reply
 PATIENCE_S = 5.0  # how long a call may wait for a connection
+CONNECT_S = 5.0  # for one attempt to connect and to examine the server: one that is frozen accepts and never answers
 BATCH = 4_000
 WAITING = 100_000
 
@@ -178,12 +179,14 @@ class FlushLoop:
         pause = 0.02
         while self._connection is None:
             try:
-                self._connection = await self._connect()
+                async with asyncio.timeout(CONNECT_S):
+                    self._connection = await self._connect()
             except ConfigError as error:
                 self._fail_waiting(error, older_than=0)
                 await asyncio.sleep(1.0)
             except (RedisError, OSError, RuntimeError, TimeoutError, StoreDown) as error:
-                self._fail_waiting(StoreDown(f"{self.name}: {error}"), older_than=self._patience)
+                why = str(error) or f"connected, and no answer within {CONNECT_S:g} s"
+                self._fail_waiting(StoreDown(f"{self.name}: {why}"), older_than=self._patience)
                 if self._on_error:
                     self._on_error(error)
                 await asyncio.sleep(pause)

@@ -1,0 +1,140 @@
+"""A log line is for finding out what happened, and holds nobody's phone, key or address."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from tracker.log import configure, redact
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+
+
+def redacted(**event: Any) -> dict[str, Any]:
+    return dict(redact(None, "", event))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "13800000000",
+        "call 13800000000 now",
+        "快件交给张**（联系电话：13800000000）",
+        "+86 138 0000 0000",
+        "0571-8888-0000",
+    ],
+)
+def test_a_phone_number_in_a_text_is_masked(text: str) -> None:
+    assert "***" in redacted(error=text)["error"]
+    assert "0000" not in redacted(error=text)["error"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "shp_138000000001380",
+        "SF1380000000013",
+        "773800000000001",
+        "2026-11-23T04:05:06Z",
+        "attempt 3 of 10",
+        "138****0000",
+    ],
+)
+def test_a_number_that_is_no_phone_stays(text: str) -> None:
+    assert redacted(waybill=text) == {"waybill": text}
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("key mp_AbCd1234_s3cr3ts3cr3t refused", "key mp_AbCd… refused"),
+        ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_…"),
+        ("POST /hooks/con_1a2b/p4thsecret answered", "POST /hooks/con_1a2b/… answered"),
+    ],
+)
+def test_a_key_and_a_secret_in_an_address_are_cut(text: str, left: str) -> None:
+    assert redacted(event=text) == {"event": left}
+
+
+@pytest.mark.parametrize(
+    "name", ["body", "text", "description", "credentials", "secret", "key", "authorization", "token"]
+)
+def test_what_a_log_never_needs_is_dropped_whatever_it_holds(name: str) -> None:
+    assert redacted(**{"event": "x", name: {"a": "b"}}) == {"event": "x"}
+
+
+def test_numbers_and_ids_pass_untouched() -> None:
+    event = {"event": "delivered", "shipment": "shp_1", "attempt": 2, "ok": True, "took": 0.5, "none": None}
+    assert redacted(**event) == event
+
+
+def lines(captured: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in captured.splitlines()]
+
+
+def test_json_lines_go_to_standard_error_one_per_event(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", "json")
+    structlog.get_logger().info("push_accepted", carrier="acme", text="张三 13800000000")
+    out, err = capsys.readouterr()
+    [line] = lines(err)
+    assert out == ""
+    assert (line["event"], line["level"], line["carrier"]) == ("push_accepted", "info", "acme")
+    assert line["timestamp"].endswith("Z")
+    assert "text" not in line
+
+
+def test_what_an_exception_repeats_is_masked_too(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", "json")
+    try:
+        raise ValueError("recipient 13800000000")
+    except ValueError:
+        structlog.get_logger().exception("adapter_broken")
+    [line] = lines(capsys.readouterr().err)
+    assert "ValueError: recipient ***" in line["exception"]
+
+
+def test_what_is_bound_to_the_running_task_is_on_its_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", "json")
+    with structlog.contextvars.bound_contextvars(request_id="r-1"):
+        structlog.get_logger().info("inside")
+    structlog.get_logger().info("outside")
+    assert [line.get("request_id") for line in lines(capsys.readouterr().err)] == ["r-1", None]
+
+
+def test_a_level_hides_what_is_below_it(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("warning", "json")
+    structlog.get_logger().info("hidden")
+    structlog.get_logger().warning("shown")
+    assert [line["event"] for line in lines(capsys.readouterr().err)] == ["shown"]
+
+
+def test_away_from_a_terminal_auto_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", "auto")
+    structlog.get_logger().info("x")
+    assert lines(capsys.readouterr().err)[0]["event"] == "x"
+
+
+def test_for_people_a_line_is_no_json(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", "console")
+    structlog.get_logger().info("started")
+    assert "started" in capsys.readouterr().err
+
+
+def test_what_the_libraries_log_goes_to_the_same_stream(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", "json")
+    logging.getLogger("aiohttp.server").error("broken")
+    assert "ERROR aiohttp.server broken" in capsys.readouterr().err

@@ -1,0 +1,89 @@
+"""docs/webhooks.md does what it says: its receiver runs, and its tables are those of the code."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from examples import example
+
+from tracker.model import ChangeKind
+from webhooks.outbound import SCHEDULE_S
+from webhooks.standard import Signer, new_secret
+
+TEXT = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text(encoding="utf-8")
+SECRET = new_secret()
+_SECONDS = {"s": 1, "min": 60, "h": 3600}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_for(port: int) -> None:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    raise TimeoutError("the receiver does not listen")
+
+
+@pytest.fixture
+def receiver() -> Iterator[str]:
+    """The receiver of the document, running."""
+    [code] = re.findall(r"^```python\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+    port = _free_port()
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=os.environ | {"WEBHOOK_SECRET": SECRET, "PORT": str(port)},
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        try:
+            _wait_for(port)
+            yield f"http://127.0.0.1:{port}/"
+        finally:
+            process.terminate()
+
+
+async def _post(url: str, body: bytes, secret: str = SECRET, *, at: int | None = None) -> int:
+    now = at if at is not None else int(time.time())
+    headers = {
+        "webhook-id": "msg_1",
+        "webhook-timestamp": str(now),
+        "webhook-signature": Signer([secret]).sign("msg_1", now, body),
+    }
+    async with aiohttp.ClientSession() as session, session.post(url, data=body, headers=headers) as answer:
+        return answer.status
+
+
+async def test_the_receiver_takes_what_is_signed_and_nothing_else(receiver: str) -> None:
+    body = example(ChangeKind.DELIVERED)
+    assert await _post(receiver, body) == 204
+    assert await _post(receiver, body) == 204
+    assert await _post(receiver, b'{"type": "milepost.test", "data": {"subscription_id": "sub_1"}}') == 204
+    assert await _post(receiver, body, new_secret()) == 400
+    assert await _post(receiver, body, at=int(time.time()) - 3600) == 400
+
+
+def test_the_table_of_retries_is_the_schedule() -> None:
+    table = TEXT.partition("| attempt | after the one before |")[2].partition("\n\n")[0]
+    waits = re.findall(r"^\| (\d+) \| (?:at once|(\d+) (s|min|h)) \|$", table, re.MULTILINE)
+    assert [int(number) for number, _, _ in waits] == list(range(1, len(SCHEDULE_S) + 1))
+    assert [int(wait or 0) * _SECONDS.get(unit, 0) for _, wait, unit in waits] == list(SCHEDULE_S)
+
+
+def test_every_kind_of_change_is_explained_in_order() -> None:
+    assert re.findall(r"^### `shipment\.(\w+)`$", TEXT, re.MULTILINE) == [kind.value for kind in ChangeKind]
