@@ -96,8 +96,14 @@ async def _arrived(desk: Desk, subscriber: Subscriber, row: dict[str, Any], orde
     assert len(added) == len(row["events"])
 
     async with asyncio.timeout(10):
-        while (await desk("GET", f"/v1/orders/{order}"))["parcels"][0]["status"] != row["status"]:
+        while await _parcel_status(desk, order) != row["status"]:
             await asyncio.sleep(0.05)
+
+
+async def _parcel_status(desk: Desk, order: str) -> str:
+    """The order's word on its parcel; "" while the order book has not heard of the order."""
+    status, said = await desk.ask("GET", f"/v1/orders/{order}")
+    return said["parcels"][0]["status"] if status == 200 and said["parcels"] else ""
 
 
 async def _feed(desk: Desk) -> list[dict[str, Any]]:
