@@ -52,6 +52,7 @@ _STATS_EVERY_S = 5.0
 _HOUSEKEEPING_EVERY_S = 60.0
 _ACCOUNTS_MEASURED = 100  # accounts whose shipments are counted for the metrics
 _DRAIN_S = 20.0
+_LEAST_DISK = 1 << 30  # bytes free beside the log, below which nothing new is taken in
 
 Loop = Coroutine[Any, Any, None]
 
@@ -211,6 +212,7 @@ class Parts:
         key = settings.secrets.key or key_from(settings.directory)
         self.settings, self.registry, self.store, self.book, self.readiness = settings, registry, store, book, readiness
         self.metrics = Metrics()
+        self._full = ""
         self.sealer = Sealer(key.split(","))
         self.cookie_secret = hashlib.blake2b(decode_key(key.split(",")[0]), person=b"milepost-cookie").digest()
         self.accounts = Accounts(store)
@@ -231,6 +233,7 @@ class Parts:
             due=self.schedule.due,
             settings=IngestSettings(tracking_url=self.tracking_url),
             counters=self.metrics,
+            closed=lambda: self._full,
         )
         self.inbound = Inbound(self.ingest, store, self.connections, self.metrics)
         self.agenda = self._agenda(carriers_http)
@@ -317,12 +320,22 @@ class Parts:
         metrics.lanes.set(stats.lanes)
         metrics.store_bytes.set(stats.used_memory)
         metrics.log_bytes.set(stats.aof_bytes)
+        self._mind_disk(stats.disk_free, stats.aof_bytes)
         if stats.disk_free >= 0:  # the disk of a store elsewhere is not ours to see
             metrics.disk_free.set(stats.disk_free)
         for account in (await self.accounts.all())[:_ACCOUNTS_MEASURED]:
             for status, number in (await self.store.counts(account.name)).items():
                 gauge = metrics.stalled.labels(account.name) if status == "stalled" else None
                 (gauge or metrics.open.labels(account.name, status)).set(number)
+
+    def _mind_disk(self, free: int, log_bytes: int) -> None:
+        """Close the door before the disk is full: a server that can't write its log ends, and a rewrite needs room."""
+        wanted = max(2 * log_bytes, _LEAST_DISK)
+        full = f"{free >> 20} MiB free beside the log, {wanted >> 20} MiB are needed" if 0 <= free < wanted else ""
+        if bool(full) != bool(self._full):
+            logger.warning("intake", closed=bool(full), why=full)
+        self._full = full
+        self.readiness.short_of(full)
 
     async def _keep_house(self) -> None:
         await _regularly(_HOUSEKEEPING_EVERY_S, self._keep_house_once)

@@ -96,9 +96,10 @@ def _serve(commands: Commands) -> None:
 
 
 def _run_serve(arguments: argparse.Namespace) -> int:
+    settings = _settings(arguments)  # a wrong one is told before anything else is loaded
     from tracker.app import serve
 
-    return _loop(serve(_settings(arguments)))
+    return _loop(serve(settings))
 
 
 def _demo(commands: Commands) -> None:

@@ -20,7 +20,7 @@ from tracker import timeline
 from tracker.errors import BadInput, NotFound
 from tracker.model import ChangeKind, Details, Document, Milestone, Reason, Report, Shipment, Stall
 from tracker.normalise import UNKNOWN, classify
-from tracker.store.types import Conflict, Indexed, NewChange, Stored, Write
+from tracker.store.types import Conflict, Indexed, NewChange, Stored, StoreDown, Write
 from tracker.views import change_body
 
 _ATTEMPTS = 100  # conflicts in a row; of n writers at once one is through each time, so n of them need n
@@ -148,7 +148,10 @@ def indexed(shipment: Shipment) -> Indexed:
 
 
 class Ingest:
-    """The door. `due` says when a shipment wants to be looked at again (ms; None: never)."""
+    """The door. `due` says when a shipment wants to be looked at again (ms; None: never).
+
+    `closed` says why nothing may be written now, "" while the door is open; deletions always pass.
+    """
 
     def __init__(
         self,
@@ -158,12 +161,14 @@ class Ingest:
         due: Callable[[Shipment, int], int | None],
         settings: IngestSettings | None = None,
         counters: Counters | None = None,
+        closed: Callable[[], str] = lambda: "",
     ) -> None:
         self._store = store
         self._carriers = carriers
         self._due = due
         self._settings = settings or IngestSettings()
         self._counters = counters or _Silent()
+        self._closed = closed
 
     # ------------------------------------------------------------ reading
 
@@ -322,6 +327,7 @@ class Ingest:
         return done.shipment.document.id if done.shipment else None
 
     async def _park(self, account: str, carrier: Carrier, receipt: timeline.Receipt) -> str | None:
+        self._check_open()
         item = Parked(
             receipt.source, carrier.slug, receipt.heard_at, receipt.fingerprint, receipt.asked, receipt.report
         )
@@ -428,6 +434,7 @@ class Ingest:
         parked: int = 0,
         due: int | None = None,
     ) -> Shipment:
+        self._check_open()
         kinds = timeline.changes(before, after)
         first = before.document.revision if before else 0
         document = structs.replace(after.document, updated_at=now, revision=first + len(kinds))
@@ -449,6 +456,11 @@ class Ingest:
         )
         self._counters.committed(kinds)
         return after
+
+    def _check_open(self) -> None:
+        """Raise StoreDown where a write might be the one that fills the disk and ends the server."""
+        if why := self._closed():
+            raise StoreDown(why)
 
     def _body(self, kind: ChangeKind, before: Shipment | None, after: Shipment, revision: int, now: int) -> bytes:
         url = self._settings.tracking_url.replace("{id}", after.document.id)

@@ -36,6 +36,7 @@ class Readiness:
         self._waiting = "starting"
         self._store: Pinged | None = None
         self._relaxed = False
+        self._short = ""
 
     def waits_for(self, what: str) -> None:
         """Not ready until `opened`."""
@@ -49,13 +50,17 @@ class Readiness:
         """Ready, as long as the store answers."""
         self._waiting = ""
 
+    def short_of(self, what: str) -> None:
+        """Not ready while `what` is not ""."""
+        self._short = what
+
     def draining(self) -> None:
         """No longer ready: this process ends."""
         self._waiting = "draining"
 
     async def state(self) -> dict[str, object]:
         """`ready`, `waiting_for` and `durability`, as JSON has them."""
-        waiting = [self._waiting] if self._waiting else []
+        waiting = [why for why in (self._waiting, self._short) if why]
         if self._store:
             try:
                 async with asyncio.timeout(_PATIENCE_S):

@@ -14,6 +14,7 @@ from tracker.errors import BadInput, NotFound
 from tracker.ingest import Ingest, IngestSettings, Received, Registered, Registration, clean_waybill, fingerprint
 from tracker.model import ChangeKind, Details, Milestone, Shipment, Stall, Status
 from tracker.store import Store
+from tracker.store.types import StoreDown
 
 M, S, K = Milestone, Status, ChangeKind
 ACCOUNT = "shop-one"
@@ -541,3 +542,17 @@ async def test_each_commit_says_when_to_look_again(store: Store) -> None:
     assert delivered.delivered
     assert delivered.delivered.time == at(3)
     assert await store.claim_due("c2", limit=10, lease_ms=60_000) == []
+
+
+async def test_a_closed_door_takes_nothing_in_and_still_lets_go(store: Store) -> None:
+    """Nearly out of disk: a scan and a registration are refused as `StoreDown`, a deletion passes."""
+    why: list[str] = []
+    door = Ingest(store, Registry(), due=lambda shipment, now: None, closed=lambda: "".join(why))
+    shipment = await registered(door)
+    why.append("12 MiB free")
+    with pytest.raises(StoreDown, match="12 MiB"):
+        await register(door, "W20002")
+    for waybill in ("W10001", "W30003"):
+        with pytest.raises(StoreDown, match="12 MiB"):
+            await receive(door, report(waybill, scan("PUP", 1)))
+    await door.delete(ACCOUNT, shipment.document.id, now=NOW)
