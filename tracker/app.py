@@ -26,6 +26,7 @@ from tracker.connections import Connection, Connections
 from tracker.console import ConsoleSettings
 from tracker.console import mount as mount_console
 from tracker.console.queries import CarrierNames, Queries
+from tracker.crew import crew, parted
 from tracker.errors import ConfigError
 from tracker.feeds import Audience, FanOut
 from tracker.ingest import Ingest, IngestSettings
@@ -65,9 +66,9 @@ class Daemon(Struct, frozen=True):
     accounts: Accounts
 
 
-async def serve(settings: Settings) -> int:
-    """Run until SIGTERM or SIGINT, then drain."""
-    stop = asyncio.Event()
+async def serve(settings: Settings, *, stop: asyncio.Event | None = None) -> int:
+    """Run until SIGTERM, SIGINT or `stop`, then drain."""
+    stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
@@ -100,13 +101,17 @@ async def open_daemon(settings: Settings) -> AsyncIterator[Daemon]:
         finally:
             await lobby.cleanup()
         first_key = await parts.accounts.first_start(now=_now())
+        workers: list[Settings] = []
+        if settings.processes == "roles":
+            settings, workers = parted(settings, parts.store.url)
         async with asyncio.TaskGroup() as tasks:
             working = [tasks.create_task(loop) for loop in parts.workers(settings)]
             loops = [tasks.create_task(loop) for loop in parts.loops(settings)]
             runner = await _listen(parts.site(settings), settings)
             readiness.opened()
             try:
-                yield Daemon(_address(runner, settings), first_key, parts.accounts)
+                async with crew(workers):
+                    yield Daemon(_address(runner, settings), first_key, parts.accounts)
             finally:
                 readiness.draining()
                 await runner.cleanup()
@@ -290,7 +295,7 @@ class Parts:
 
     def loops(self, settings: Settings) -> list[Loop]:
         """What runs beside them and can be cut off at any point."""
-        loops: list[Loop] = [self._measure(), self._keep_house()]
+        loops: list[Loop] = [self._measure(), self._keep_house(), _regularly(1.0, self.connections.refresh)]
         if "delivery" in settings.roles:
             loops.append(FanOut(self.store, Audience(self.store, subs.KIND, subs.from_records), self._labels).run())
         return loops

@@ -22,6 +22,9 @@ from tracker.errors import ConfigError
 ENV = "MILEPOST_"
 
 
+Role = Literal["intake", "delivery", "poller"]
+
+
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A group of settings; an unknown name is an error, since it is a typing mistake."""
 
@@ -108,7 +111,8 @@ class Settings(Section, frozen=True, kw_only=True):
     """Everything that can be set."""
 
     data: str = ".milepost"  # the data directory
-    roles: tuple[Literal["intake", "delivery", "poller"], ...] = ("intake", "delivery", "poller")
+    roles: tuple[Role, ...] = ("intake", "delivery", "poller")  # what this process does
+    processes: Literal["one", "roles"] = "one"  # roles: one for each role, on http.port and the ports after it
     store: StoreSection = field(default_factory=StoreSection)
     http: HttpSection = field(default_factory=HttpSection)
     log: LogSection = field(default_factory=LogSection)

@@ -50,6 +50,7 @@ def test_every_setting_can_be_set_by_environment_and_by_flag(name: str) -> None:
     texts = {
         "data": "elsewhere",
         "roles": "intake",
+        "processes": "roles",
         "store.url": "redis://127.0.0.1:1",
         "store.durability": "relaxed",
         "http.host": "127.0.0.2",

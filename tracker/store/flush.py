@@ -165,13 +165,15 @@ class FlushLoop:
 
     async def _broken(self, lost: list[_Call], error: Exception) -> None:
         self._lose(lost, error)
+        # what waited behind a flush that took its whole deadline need not wait for the next connection too
+        self._fail_waiting(StoreDown(f"{self.name}: {_why(error)}"), older_than=self._patience)
         await self._drop_connection()
         if self._on_error:
             self._on_error(error)
 
     def _lose(self, lost: list[_Call], error: Exception) -> None:
         for call in lost:
-            call.fail(ReplyLost(f"{self.name}: {error or type(error).__name__}"))
+            call.fail(ReplyLost(f"{self.name}: {_why(error)}"))
 
     async def _connected(self) -> AbstractConnection:
         if self._connection is not None and await self._connection.can_read():  # closed by the server, or out of step
@@ -185,8 +187,7 @@ class FlushLoop:
                 self._fail_waiting(error, older_than=0)
                 await asyncio.sleep(1.0)
             except (RedisError, OSError, RuntimeError, TimeoutError, StoreDown) as error:
-                why = str(error) or f"connected, and no answer within {CONNECT_S:g} s"
-                self._fail_waiting(StoreDown(f"{self.name}: {why}"), older_than=self._patience)
+                self._fail_waiting(StoreDown(f"{self.name}: {_why(error)}"), older_than=self._patience)
                 if self._on_error:
                     self._on_error(error)
                 await asyncio.sleep(pause)
@@ -203,3 +204,10 @@ class FlushLoop:
         if connection is not None:
             with contextlib.suppress(RedisError, OSError, TimeoutError):
                 await connection.disconnect(nowait=True)
+
+
+def _why(error: Exception) -> str:
+    """What broke, also where the exception has no words of its own."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return str(error) or type(error).__name__
