@@ -222,8 +222,9 @@ class Outbound:
             self._dry_below = len(found) // 2
             self._dry.clear()
             await asyncio.sleep(self._settings.pace_s)
-            # a claim asks every shard: rest in proportion, so that under load each brings more
-            await _either(self._dry, 2 * (loop.time() - began))
+            # a claim asks every shard: rest in proportion, so that under load each brings more;
+            # one that was slow because the store was away is no measure
+            await _either(self._dry, min(2 * (loop.time() - began), self._settings.poll_s))
             if not found:
                 await _either(self._nudged, self._settings.poll_s)
 
