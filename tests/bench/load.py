@@ -1,0 +1,121 @@
+"""The load generator in a process of its own: prebuilt requests over keep-alive connections, one under way on each."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import cast
+
+import uvloop
+
+from tests.bench.http1 import length_of
+from tests.bench.processes import Answer, obey
+
+_SIZE = struct.Struct(">I")
+
+
+def write_requests(file: Path, requests: Sequence[bytes]) -> None:
+    """Leave requests in a file for `run`."""
+    file.write_bytes(b"".join(_SIZE.pack(len(one)) + one for one in requests))
+
+
+def read_requests(file: Path) -> Iterator[bytes]:
+    """The requests of a file."""
+    data, at = file.read_bytes(), 0
+    while at < len(data):
+        (size,) = _SIZE.unpack_from(data, at)
+        at += _SIZE.size
+        yield data[at : at + size]
+        at += size
+
+
+class Caller(asyncio.Protocol):
+    """One connection: sends a request, waits for its answer, sends the next."""
+
+    def __init__(self, requests: Sequence[bytes], took: list[float], done: asyncio.Future[None]) -> None:
+        self._requests = iter(requests)
+        self._took = took
+        self._done = done
+        self._received = b""
+        self._sent_at = 0.0
+        self.refused = 0
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by name
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self._done.done():
+            self._done.set_exception(error or ConnectionError("the server hung up"))
+
+    def next(self) -> None:
+        """Send the next request, or be done."""
+        request = next(self._requests, None)
+        if request is None:
+            self._done.set_result(None)
+            return
+        assert self._transport is not None
+        self._sent_at = time.monotonic()
+        self._transport.write(request)
+
+    def data_received(self, data: bytes) -> None:
+        received = self._received + data if self._received else data
+        end = received.find(b"\r\n\r\n") + 4
+        if end < 4 or len(received) < end + length_of(received[:end]):
+            self._received = received
+            return
+        self._received = b""
+        self._took.append(time.monotonic() - self._sent_at)
+        self.refused += received[9:12] != b"200"
+        self.next()
+
+    def close(self) -> None:
+        """Hang up."""
+        assert self._transport is not None
+        self._transport.close()
+
+
+async def run(port: int, connections: int, requests: Sequence[bytes]) -> Answer:
+    """Send all requests; how many, how many were not answered with 200, from when to when, and latencies in ms."""
+    loop = asyncio.get_running_loop()
+    took: list[float] = []
+    callers: list[Caller] = []
+    ends: list[asyncio.Future[None]] = []
+    for place in range(connections):
+        ends.append(loop.create_future())
+        caller = Caller(requests[place::connections], took, ends[-1])
+        await loop.create_connection(lambda caller=caller: caller, "127.0.0.1", port)  # type: ignore[misc]
+        callers.append(caller)
+    began = time.monotonic()
+    for caller in callers:
+        caller.next()
+    await asyncio.gather(*ends)
+    ended = time.monotonic()
+    for caller in callers:
+        caller.close()
+    took.sort()
+    return {
+        "sent": len(took),
+        "refused": sum(caller.refused for caller in callers),
+        "began": began,
+        "ended": ended,
+        "p50_ms": 1000 * took[len(took) // 2],
+        "p99_ms": 1000 * took[len(took) * 99 // 100],
+    }
+
+
+async def told(command: Answer) -> Answer:
+    """Run what a file holds."""
+    return await run(command["port"], command["connections"], list(read_requests(Path(command["file"]))))
+
+
+async def main() -> None:
+    """Run what is told until the pipe closes."""
+    await obey({}, told)
+
+
+if __name__ == "__main__":
+    uvloop.run(main())
