@@ -75,7 +75,7 @@ class FanOut:
     """Moves changes from the feed into lanes: each change once per destination, whoever and however many run it.
 
     `labels` gives the shop and carrier of shipments, None for one that is gone; it is asked only where a listener
-    filters by them. `order_books` is the prefix of the destination that gets every change of its account.
+    filters by them. `order_books` is the prefix of the destination that gets every change that concerns an order.
     """
 
     def __init__(
@@ -174,9 +174,10 @@ def refs(
     labels: Mapping[str, Labels | None],
     order_books: str,
 ) -> Iterable[LaneRef]:
-    """Where each change goes: its account's order book, and every listener that wants it."""
+    """Where each change goes: its account's order book if an order is concerned, and every listener that wants it."""
     for entry in entries:
-        yield _ref(order_books + entry.account, entry)
+        if entry.ordered:
+            yield _ref(order_books + entry.account, entry)
         shop, carrier = labels.get(entry.id) or (None, None)
         for listener in listeners.get(entry.account, ()):
             if listener.wants(entry.kind, shop, carrier):

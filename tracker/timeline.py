@@ -122,18 +122,29 @@ def _join(a: Kept, b: Kept) -> Kept:
     heard = {h.source: h for h in a.heard}
     for h in b.heard:
         heard[h.source] = _join_heard(heard[h.source], h) if h.source in heard else h
-    first, second = sorted((a, b), key=lambda s: (min(h.first_at for h in s.heard), s.fingerprint))
+    first, second = (a, b) if _telling(a) <= _telling(b) else (b, a)
     return Kept(
-        min(a.time, b.time, key=lambda t: t.wall) if a.untimed else max(a.time, b.time, key=_sureness),
+        _joined_time(a, b),
         a.milestone,
         a.reason,
         a.code,
         a.text,
-        max(a.location, b.location, key=lambda place: (len(place), place)),
+        a.location if a.location == b.location else max(a.location, b.location, key=lambda place: (len(place), place)),
         tuple(heard[source] for source in sorted(heard)),
         first.fingerprint or second.fingerprint,
         a.untimed,
     )
+
+
+def _telling(scan: Kept) -> tuple[int, str]:
+    heard = scan.heard
+    return (heard[0].first_at if len(heard) == 1 else min(h.first_at for h in heard), scan.fingerprint)
+
+
+def _joined_time(a: Kept, b: Kept) -> Moment:
+    if a.time == b.time:
+        return a.time
+    return min(a.time, b.time, key=lambda t: t.wall) if a.untimed else max(a.time, b.time, key=_sureness)
 
 
 def _join_heard(a: Heard, b: Heard) -> Heard:
@@ -215,7 +226,7 @@ def _latest_summary(document: Document) -> Summary | None:
 
 
 def _event(scan: Kept, document: Document, *, summary: bool = False) -> Event:
-    names = [document.sources[h.source].name for h in sorted(scan.heard, key=lambda h: (h.first_at, h.source))]
+    heard = scan.heard if len(scan.heard) == 1 else sorted(scan.heard, key=_hearing)
     return Event(
         time=scan.time,
         milestone=scan.milestone,
@@ -223,12 +234,24 @@ def _event(scan: Kept, document: Document, *, summary: bool = False) -> Event:
         code=scan.code,
         text=scan.text,
         location=scan.location,
-        sources=tuple(names),
-        heard_at=min(h.first_at for h in scan.heard),
-        retracted=not summary and all(_withdrawn(h, scan, document) for h in scan.heard),
+        sources=tuple([document.sources[h.source].name for h in heard]),
+        heard_at=heard[0].first_at,
+        retracted=not summary and _retracted(scan, document),
         summary=summary,
         fingerprint=scan.fingerprint,
     )
+
+
+def _hearing(heard: Heard) -> tuple[int, int]:
+    return (heard.first_at, heard.source)
+
+
+def _retracted(scan: Kept, document: Document) -> bool:
+    # a loop, not `all`: done for every scan of a parcel at each of its changes
+    for heard in scan.heard:  # noqa: SIM110
+        if not _withdrawn(heard, scan, document):
+            return False
+    return True
 
 
 def _withdrawn(heard: Heard, scan: Kept, document: Document) -> bool:
@@ -245,7 +268,7 @@ def _told_once(document: Document) -> list[Event]:
 
 
 def _happened(scan: Kept) -> tuple[int, int, int, str, str]:
-    seq = max(h.seq for h in scan.heard)
+    seq = scan.heard[0].seq if len(scan.heard) == 1 else max(h.seq for h in scan.heard)
     return (scan.time.instant, seq, STAGE[scan.milestone], scan.code, scan.text)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from tracker.milestones import MILESTONES, REASONS, STATUSES, Word
-from tracker.model import ChangeKind, Event, Milestone, Reason, Shipment, Stall, Status
+from tracker.model import ChangeKind, Event, Milestone, Moment, Reason, Shipment, Stall, Status
 from tracker.timeline import events_added, events_corrected
 
 View = dict[str, Any]
@@ -17,7 +18,15 @@ View = dict[str, Any]
 
 def iso(at_ms: int) -> str:
     """ISO 8601 in UTC, to the second, of a time of ours."""
-    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _second(at_ms // 1000)
+
+
+@lru_cache(maxsize=4_096)  # one change names the same few times again and again
+def _second(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+_wall = lru_cache(maxsize=4_096)(Moment.iso)
 
 
 def _label(word: Word) -> dict[str, str]:
@@ -32,7 +41,7 @@ _REASON: dict[Reason | None, dict[str, str] | None] = {None: None, **{r: _label(
 def event_view(event: Event) -> View:
     """One event of a timeline; empty strings of the carrier's are null."""
     return {
-        "occurred_at": event.time.iso(),
+        "occurred_at": _wall(event.time),
         "certainty": event.time.certainty.value,
         "milestone": event.milestone.value,
         "label": _MILESTONE[event.milestone],
@@ -59,7 +68,7 @@ def shipment_view(shipment: Shipment, *, now: int, tracking_url: str = "", event
         "carrier": doc.carrier,
         "status": shipment.status.value,
         "status_label": _STATUS[shipment.status],
-        "status_at": shipment.status_at and shipment.status_at.iso(),
+        "status_at": shipment.status_at and _wall(shipment.status_at),
         "leg": shipment.leg,
         "picked_up": any(_moved(event) for event in shipment.events),
         "revision": doc.revision,
@@ -74,7 +83,7 @@ def shipment_view(shipment: Shipment, *, now: int, tracking_url: str = "", event
         "delayed": shipment.delayed,
         "expected": _expected_view(shipment),
         "signed_by": shipment.signed_by or None,
-        "delivered_at": shipment.delivered and shipment.delivered.time.iso(),
+        "delivered_at": shipment.delivered and _wall(shipment.delivered.time),
         "aliases": doc.aliases,
         "tracking_url": tracking_url or None,
         "last_event": event_view(shipment.progress) if shipment.progress else None,
@@ -109,7 +118,7 @@ def _expected_view(shipment: Shipment) -> View | None:
     start, end = shipment.expected_from, shipment.expected_to
     if not (start or end):
         return None
-    return {"from": start and start.iso(), "to": end and end.iso()}
+    return {"from": start and _wall(start), "to": end and _wall(end)}
 
 
 def change_body(

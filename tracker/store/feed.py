@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from tracker.store.agenda import ITEMS
-from tracker.store.keys import decode_cursor, encode_cursor, encode_id, kind_code, kind_of
+from tracker.store.keys import ORDERLESS, decode_cursor, encode_cursor, encode_id, kind_code, kind_of
 from tracker.store.types import CursorTooOld, FeedEntry, FeedPage, LaneRef
 from tracker.store.wire import Calls, checked, number
 
@@ -22,10 +22,12 @@ def position_of(stream_id: str) -> Position:
 
 
 def entry_of(shard: int, stream_id: str, account: str, change: bytes) -> FeedEntry:
-    """A feed entry from its stored form: id, revision u32, kind code."""
+    """A feed entry from its stored form: id, revision u32, `-` where no order is concerned, kind code."""
     revision = int.from_bytes(change[6:10], "big")
     at = position_of(stream_id)[0]
-    return FeedEntry(stream_id, account, encode_id("shp_", shard, change[:6]), revision, kind_of(change[10:]), at)
+    ordered = change[10:11] != ORDERLESS
+    kind = kind_of(change[10:] if ordered else change[11:])
+    return FeedEntry(stream_id, account, encode_id("shp_", shard, change[:6]), revision, kind, at, ordered)
 
 
 def _varint(value: int) -> bytes:

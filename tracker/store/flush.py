@@ -38,11 +38,12 @@ def packed(*args: bytes) -> bytes:
 
 
 class _Call:
-    __slots__ = ("command", "future", "queued_at")
+    __slots__ = ("again", "command", "future", "queued_at")
 
-    def __init__(self, command: bytes, future: asyncio.Future[Any]) -> None:
+    def __init__(self, command: bytes, future: asyncio.Future[Any], again: bool) -> None:
         self.command = command
         self.future = future
+        self.again = again  # may be sent once more if its reply is lost
         self.queued_at = time.monotonic()
 
     def fail(self, error: Exception) -> None:
@@ -89,13 +90,16 @@ class FlushLoop:
     def connected(self) -> bool:
         return self._connection is not None
 
-    def send(self, *args: bytes) -> asyncio.Future[Any]:
-        """Queue one command; the future gets its reply, an error reply as `Refused`, or `StoreDown`."""
+    def send(self, *args: bytes, again: bool = False) -> asyncio.Future[Any]:
+        """Queue one command; the future gets its reply, an error reply as `Refused`, or `StoreDown`.
+
+        `again`: it reads, or writes what it may write twice; a lost reply is then asked for once more.
+        """
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if self._closed or len(self._waiting) >= WAITING:
             future.set_exception(StoreDown(f"{self.name}: {'closed' if self._closed else 'too many calls wait'}"))
             return future
-        self._waiting.append(_Call(packed(*args), future))
+        self._waiting.append(_Call(packed(*args), future, again))
         self._awake.set()
         return future
 
@@ -172,8 +176,12 @@ class FlushLoop:
             self._on_error(error)
 
     def _lose(self, lost: list[_Call], error: Exception) -> None:
-        for call in lost:
-            call.fail(ReplyLost(f"{self.name}: {_why(error)}"))
+        for call in reversed(lost):
+            if call.again and not self._closed:
+                call.again = False
+                self._waiting.appendleft(call)
+            else:
+                call.fail(ReplyLost(f"{self.name}: {_why(error)}"))
 
     async def _connected(self) -> AbstractConnection:
         if self._connection is not None and await self._connection.can_read():  # closed by the server, or out of step

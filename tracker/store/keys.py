@@ -61,6 +61,9 @@ _KINDS = {
 _KIND_OF = {code: kind for kind, code in _KINDS.items()}
 
 
+ORDERLESS = b"-"  # before the code of a change that concerns no order
+
+
 def kind_code(kind: str) -> bytes:
     """The kind of a change as it is stored: one letter, or the word itself where there is none for it."""
     return _KINDS.get(kind) or kind.encode()

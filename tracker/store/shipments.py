@@ -9,7 +9,7 @@ from typing import Any
 
 from tracker.model import Status
 from tracker.store.flush import ReplyLost
-from tracker.store.keys import digest, encode_id, kind_code
+from tracker.store.keys import ORDERLESS, digest, encode_id, kind_code
 from tracker.store.rows import Rows, row_cursor
 from tracker.store.types import Committed, Conflict, Indexed, NewChange, Stored, Write
 from tracker.store.wire import checked, number
@@ -38,6 +38,8 @@ class Shipments(Rows):
 
     async def read(self, ids: Sequence[str]) -> list[Stored | None]:
         """The documents of the ids, None where there is none (or the id is none of ours)."""
+        if len(ids) == 1:  # most reads are of one: no task for that
+            return [stored(await self._document(ids[0]))]
         return [stored(value) for value in await asyncio.gather(*[self._document(id) for id in ids])]
 
     async def _document(self, id: str) -> bytes | None:
@@ -50,6 +52,8 @@ class Shipments(Rows):
 
     async def find(self, account: str, waybills: Sequence[str]) -> list[str | None]:
         """The shipment of each waybill or alias, None where it is not registered."""
+        if len(waybills) == 1:
+            return [await self._holder(account, waybills[0])]
         return list(await asyncio.gather(*[self._holder(account, waybill) for waybill in waybills]))
 
     async def _holder(self, account: str, waybill: str) -> str | None:
@@ -140,8 +144,9 @@ class Shipments(Rows):
             *numbers,
             number(len(write.changes)),
         ]
+        mark = b"" if order_before or order_after else ORDERLESS
         for change in write.changes:
-            args += (kind_code(change.kind), change.body)
+            args += (mark + kind_code(change.kind), change.body)
         return self._write(shard, "commit", named, args)
 
     async def _alias(self, account: str, shard: int, local: bytes, waybills: Sequence[str]) -> None:

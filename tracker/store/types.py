@@ -87,6 +87,7 @@ class FeedEntry(Struct, frozen=True):
     revision: int
     kind: str
     at: int  # ms
+    ordered: bool = True  # the shipment belongs to an order, or belonged to one until this change
 
 
 class FeedPage(Struct, frozen=True):

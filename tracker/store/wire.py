@@ -119,10 +119,11 @@ class Calls:
         self, shard: int, function: str, keys: Sequence[bytes], args: Sequence[bytes] = ()
     ) -> asyncio.Future[Any]:
         name = b"milepost_" + function.encode()
-        return self.wire.shard(shard).send(b"FCALL_RO", name, b"%d" % len(keys), *keys, *args)
+        return self.wire.shard(shard).send(b"FCALL_RO", name, b"%d" % len(keys), *keys, *args, again=True)
 
     def _plain(self, shard: int, *args: bytes) -> asyncio.Future[Any]:
-        return self.wire.shard(shard).send(*args)
+        """A plain command: one that reads, or removes what may be removed twice."""
+        return self.wire.shard(shard).send(*args, again=True)
 
     async def _everywhere(self, call: Callable[[int], asyncio.Future[Any]]) -> list[Any]:
         """The answers of all shards, in one flush per primary."""
