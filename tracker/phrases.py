@@ -1,23 +1,33 @@
-"""Free text to milestone and reason, in 中文 and English, by rules that can name themselves.
+"""Free text to milestone and reason, by rules that can name themselves.
 
-The rules are data (`tracker/vocabulary/*.toml`), read from the top: the first that matches decides. A text that none
-covers is nobody's guess: it stays unknown.
+The rules are data (`tracker/vocabulary/<language>.toml`), read from the top: the first that matches decides. A text
+that none covers is nobody's guess: it stays unknown.
+
+A pattern in a file is a regular expression, read in lower case, with two shorthands: `{hub}` stands for any of the
+words listed under that name, `…` for a gap of up to 20 characters (`……`: up to 60).
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
+import unicodedata
+from collections.abc import Mapping
 from functools import cache, lru_cache
 from pathlib import Path
 
-from msgspec import Struct, convert
+from msgspec import Struct, ValidationError, convert
 
 from tracker.model import Milestone, Reason
 
 _VOCABULARY = Path(__file__).parent / "vocabulary"
-_HAN = re.compile(r"[㐀-鿿]")
 _CACHED = 20_000  # texts; carriers repeat themselves
+_LONGEST = 1_000  # characters read of a text
+_DEFAULT = "en"
+_NAMED = re.compile(r"\{([a-z_]+)\}")
+_LOOSE_SPACE = re.compile(r"(?<![!-~]) | (?![!-~])")  # one that does not part two ASCII words: Chinese has no others
+_KANA, _HANGUL, _HAN = re.compile(r"[\u3040-\u30ff]"), re.compile(r"[\uac00-\ud7af]"), re.compile(r"[㐀-鿿]")
+_SCRIPTS = (("ko", _HANGUL), ("ja", _KANA), ("zh", _HAN))
 
 
 class PhraseMatch(Struct, frozen=True):
@@ -29,7 +39,7 @@ class PhraseMatch(Struct, frozen=True):
 
 
 class RuleEntry(Struct, frozen=True, forbid_unknown_fields=True):
-    """One rule as it stands in the file."""
+    """One rule as it stands in the file: one of `any` must be found, none of `none`."""
 
     name: str
     any: list[str]
@@ -38,11 +48,14 @@ class RuleEntry(Struct, frozen=True, forbid_unknown_fields=True):
     reason: Reason | None = None
 
 
-class Vocabulary(Struct, frozen=True, forbid_unknown_fields=True):
-    """One file of rules; `drop` is cut from a text before it is read."""
+class VocabularyFile(Struct, frozen=True, forbid_unknown_fields=True):
+    """One language as it stands in its file."""
 
     rule: list[RuleEntry]
-    drop: list[str] = []
+    drop: list[str] = []  # cut from a text before it is read: courtesies, hotlines
+    words: dict[str, list[str]] = {}  # what `{name}` stands for; may use names defined above it
+    marks: list[str] = []  # words that tell this language from its neighbours
+    fold: str = ""  # pairs of characters, the first read as the second: 郵邮
 
 
 class Rule(Struct, frozen=True):
@@ -57,35 +70,101 @@ class Rule(Struct, frozen=True):
         return bool(self.found.search(text)) and not (self.absent and self.absent.search(text))
 
 
+class Vocabulary(Struct, frozen=True):
+    """One language, compiled."""
+
+    rules: list[Rule]
+    drop: re.Pattern[str]
+    marks: re.Pattern[str]
+    fold: dict[int, str]
+
+    def plain(self, text: str) -> str:
+        """`text` as the patterns expect it: one script, lower case, single blanks, courtesies gone."""
+        folded = unicodedata.normalize("NFKC", text).lower().replace("_", " ").replace("\u2019", "'")
+        joined = " ".join(folded.translate(self.fold).split())
+        return " ".join(self.drop.sub(" ", _LOOSE_SPACE.sub("", joined) if self.fold else joined).split())
+
+    def read(self, text: str) -> PhraseMatch | None:
+        """The first rule that covers `text`."""
+        plain = self.plain(text)
+        return next((rule.match for rule in self.rules if rule.covers(plain)), None)
+
+
 def match(text: str, lang: str | None = None) -> PhraseMatch | None:
-    """The first rule that covers `text`, None where none does; the language is found by itself when not given."""
-    return _match(text[:1_000], lang or language(text))
+    """The first rule that covers `text`, None where none does.
+
+    `lang` (`zh`, `zh-TW`, `en` …) is read first when given; the languages that the text itself shows come after it,
+    for carriers mix them.
+    """
+    return _match(text[:_LONGEST], (lang or "").lower().replace("_", "-").partition("-")[0])
 
 
 def language(text: str) -> str:
-    """`zh` for a text with Han characters, `en` otherwise."""
-    return "zh" if _HAN.search(text) else "en"
+    """The language a text is most likely in: by its script, else by its common words, else English."""
+    return _languages(text)[0]
+
+
+def languages() -> list[str]:
+    """The languages there is a vocabulary for."""
+    return sorted(file.stem for file in _VOCABULARY.glob("*.toml"))
 
 
 @lru_cache(maxsize=_CACHED)
 def _match(text: str, lang: str) -> PhraseMatch | None:
-    if lang not in ("zh", "en"):
-        return None
-    drop, rules = _rules(lang)
-    plain = " ".join(drop.sub(" ", text.lower().replace("_", " ")).split())
-    return next((rule.match for rule in rules if rule.covers(plain)), None)
+    first = [lang] if lang in _vocabularies() else []
+    for name in dict.fromkeys(first + _languages(text)):
+        found = _vocabularies()[name].read(text)
+        if found:
+            return found
+    return None
+
+
+def _languages(text: str) -> list[str]:
+    """Every language the text may be in, likeliest first; English, which everyone mixes in, at the latest last."""
+    scripts = [name for name, script in _SCRIPTS if script.search(text)]
+    low = text.lower()
+    score = {name: len(set(one.marks.findall(low))) for name, one in _vocabularies().items() if one.marks.pattern}
+    spoken = sorted((name for name, count in score.items() if count), key=lambda name: (-score[name], name != _DEFAULT))
+    return [*scripts, *spoken] if _DEFAULT in spoken else [*scripts, *spoken, _DEFAULT]
 
 
 @cache
-def _rules(lang: str) -> tuple[re.Pattern[str], list[Rule]]:
-    file = convert(tomllib.loads((_VOCABULARY / f"{lang}.toml").read_text(encoding="utf-8")), Vocabulary)
-    return _any_of(file.drop or ["(?!)"]), [_compiled(lang, entry) for entry in file.rule]
+def _vocabularies() -> dict[str, Vocabulary]:
+    return {name: _compiled(name, _read(name)) for name in languages()}
 
 
-def _compiled(lang: str, entry: RuleEntry) -> Rule:
+def _read(name: str) -> VocabularyFile:
+    file = _VOCABULARY / f"{name}.toml"
+    try:
+        return convert(tomllib.loads(file.read_text(encoding="utf-8")), VocabularyFile)
+    except (tomllib.TOMLDecodeError, ValidationError) as error:
+        raise ValueError(f"{file.name}: {error}") from None
+
+
+def _compiled(name: str, file: VocabularyFile) -> Vocabulary:
+    words: dict[str, str] = {}
+    for word, patterns in file.words.items():
+        words[word] = f"(?:{'|'.join(_expanded(pattern, words) for pattern in patterns)})"
+    return Vocabulary(
+        rules=[_rule(name, entry, words) for entry in file.rule],
+        drop=_any_of(file.drop or ["(?!)"], words),
+        marks=re.compile("|".join(file.marks)),
+        fold=str.maketrans(dict(zip(file.fold[::2], file.fold[1::2], strict=True))),
+    )
+
+
+def _rule(lang: str, entry: RuleEntry, words: Mapping[str, str]) -> Rule:
     said = PhraseMatch(entry.milestone, entry.reason, f"{lang}/{entry.name}")
-    return Rule(_any_of(entry.any), _any_of(entry.none) if entry.none else None, said)
+    try:
+        return Rule(_any_of(entry.any, words), _any_of(entry.none, words) if entry.none else None, said)
+    except (re.error, KeyError) as error:
+        raise ValueError(f"{said.rule}: {error}") from None
 
 
-def _any_of(patterns: list[str]) -> re.Pattern[str]:
-    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns))
+def _any_of(patterns: list[str], words: Mapping[str, str]) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{_expanded(pattern, words)})" for pattern in patterns))
+
+
+def _expanded(pattern: str, words: Mapping[str, str]) -> str:
+    named = _NAMED.sub(lambda name: words[name[1]], pattern)
+    return named.replace("……", ".{0,60}").replace("…", ".{0,20}")
