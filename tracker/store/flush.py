@@ -180,6 +180,7 @@ class FlushLoop:
             if call.again and not self._closed:
                 call.again = False
                 self._waiting.appendleft(call)
+                self._awake.set()
             else:
                 call.fail(ReplyLost(f"{self.name}: {_why(error)}"))
 
