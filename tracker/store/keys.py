@@ -27,7 +27,7 @@ from __future__ import annotations
 import base64
 import binascii
 import secrets
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import blake2b
 
 SLOTS = 16_384
@@ -35,6 +35,7 @@ BUCKETS = 256
 MAX_SHARDS = 1024
 LAYOUT = 1
 CONTROL = b"{milepost}"
+_IDS = 8_192  # remembered both ways: one change names its shipment a dozen times on its way out
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuv"
 _KINDS = {
@@ -102,6 +103,7 @@ def digest(purpose: bytes, account: str, value: str) -> bytes:
     return blake2b(f"{account}\0{value}".encode(), digest_size=8, person=purpose).digest()
 
 
+@lru_cache(maxsize=_IDS)
 def encode_id(prefix: str, shard: int, local: bytes) -> str:
     """`shp_` + two digits of the shard + ten of the six random bytes, in base 32."""
     number = int.from_bytes(local, "big")
@@ -109,6 +111,7 @@ def encode_id(prefix: str, shard: int, local: bytes) -> str:
     return f"{prefix}{_DIGITS[shard >> 5]}{_DIGITS[shard & 31]}{''.join(digits)}"
 
 
+@lru_cache(maxsize=_IDS)
 def decode_id(prefix: str, id: str) -> tuple[int, bytes]:
     """Shard and the six bytes of an identifier; `ValueError` where it is none of ours."""
     try:
