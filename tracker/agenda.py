@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -139,6 +140,7 @@ class Polls(Protocol):
 
     def offer(self, route: Route, looks: Sequence[Look]) -> Sequence[Look]: ...
     def full(self) -> bool: ...
+    async def worked_off(self) -> None: ...
     def backlog_s(self, route: Route) -> float: ...
     async def run(self) -> None: ...
     async def drain(self) -> None: ...
@@ -147,9 +149,10 @@ class Polls(Protocol):
 class AgendaSettings(Struct, frozen=True, kw_only=True):
     """How the agenda is worked off."""
 
-    claim: int = 1_000  # shipments at once
+    claim: int = 500  # shipments at once: a thousand more in memory make each dearer
     lease_s: float = 120.0
     idle_s: float = 0.5  # between two looks at an agenda where nothing is due
+    full_s: float = 0.5  # the longest that a queue that is full holds up the carriers of others
     heard_s: float = 60.0  # between two looks at what other processes heard
 
 
@@ -189,7 +192,9 @@ class Agenda:
             workers = [tasks.create_task(self._polls.run()), tasks.create_task(self._settling.run())]
             while not self._stopping.is_set():
                 if await self._turn():
-                    await self._rest()
+                    await self._rest(self._settings.idle_s)
+                elif self._polls.full():
+                    await self._eased()
             await self._polls.drain()
             await self._settling.flush()
             for worker in workers:
@@ -203,15 +208,19 @@ class Agenda:
             log.warning("agenda.waits", error=str(error))
             return True
 
-    async def _rest(self) -> None:
-        try:
-            async with asyncio.timeout(self._settings.idle_s):
+    async def _rest(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
                 await self._stopping.wait()
-        except TimeoutError:
-            return
+
+    async def _eased(self) -> None:
+        """Claim on when a full queue is half worked off: what is claimed before would only be given back."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.full_s):
+                await self._polls.worked_off()
 
     async def step(self) -> bool:
-        """Claim what is due and see to it; True where the agenda was worked off, or the pollers have their fill."""
+        """Claim what is due and see to it; True where the agenda was worked off."""
         await self._connections.refresh()
         await self._learn_heard()
         limit = self._settings.claim
@@ -219,7 +228,7 @@ class Agenda:
         items = await self._store.claim_due(claim, limit=limit, lease_ms=round(self._settings.lease_s * 1000))
         looks = await self._read(items)
         await self._see_to(looks)
-        return len(items) < limit or self._polls.full()
+        return len(items) < limit
 
     async def _learn_heard(self) -> None:
         if self._clock() - self._heard_at >= self._settings.heard_s:

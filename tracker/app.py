@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import hashlib
 import signal
 import time
@@ -30,6 +29,7 @@ from tracker.console.queries import CarrierNames, Queries
 from tracker.crew import crew, parted
 from tracker.errors import ConfigError
 from tracker.feeds import Audience, FanOut
+from tracker.garbage import collect_seldom
 from tracker.ingest import Ingest, IngestSettings
 from tracker.metrics import Metrics
 from tracker.model import Shipment
@@ -54,7 +54,6 @@ _STATS_EVERY_S = 5.0
 _HOUSEKEEPING_EVERY_S = 60.0
 _ACCOUNTS_MEASURED = 100  # accounts whose shipments are counted for the metrics
 _DRAIN_S = 20.0
-_YOUNG, _MIDDLE, _OLD = 20_000, 20, 50  # objects made, and collections of the generation before, between two collections
 _LEAST_DISK = 1 << 30  # bytes free beside the log, below which nothing new is taken in
 
 Loop = Coroutine[Any, Any, None]
@@ -110,7 +109,7 @@ async def open_daemon(settings: Settings) -> AsyncIterator[Daemon]:
             working = [tasks.create_task(loop) for loop in parts.workers(settings)]
             loops = [tasks.create_task(loop) for loop in parts.loops(settings)]
             runner = await _listen(parts.site(settings), settings)
-            _collect_garbage_seldom()
+            collect_seldom()
             readiness.opened()
             try:
                 async with crew(workers):
@@ -122,13 +121,6 @@ async def open_daemon(settings: Settings) -> AsyncIterator[Daemon]:
                 await _ended(working)
                 for loop in loops:
                     loop.cancel()
-
-
-def _collect_garbage_seldom() -> None:
-    """A webhook makes some hundred objects and no cycle: what is here now stays, and the rest is looked at in bulk."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_YOUNG, _MIDDLE, _OLD)
 
 
 async def _ended(running: Sequence[asyncio.Task[None]]) -> None:

@@ -80,7 +80,7 @@ class PollSection(Section, frozen=True, kw_only=True):
 
     factor: float = 1.0  # multiplies the cadence; a carrier's own minimum interval always holds
     concurrency: int = 8  # queries under way at once for one connection
-    claim: int = 2_000  # shipments taken from the agenda at once
+    claim: int = 500  # shipments taken from the agenda at once
 
 
 class StallSection(Section, frozen=True, kw_only=True):

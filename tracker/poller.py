@@ -36,7 +36,7 @@ class PollSettings(Struct, frozen=True, kw_only=True):
 
     concurrency: int = 8  # queries under way at once for one connection
     horizon_s: float = 20.0  # a queue holds what its connection can do in so long
-    queue_max: int = 4_000  # shipments in one queue
+    queue_max: int = 800  # shipments in one queue: what waits is memory that each one under way pays for
     lease_s: float = 120.0  # as the agenda claims
     backoff_s: float = 300.0  # after an answer that nobody can use
     refused_s: float = 900.0  # after our credentials were refused
@@ -110,6 +110,7 @@ class Poller:
         self.callback = callback
         self.settings = settings or PollSettings()
         self.clock = clock
+        self.eased = asyncio.Event()  # some queue is at most half full
         self._desks: dict[str, _Desk] = {}
         self._tasks: asyncio.TaskGroup | None = None
 
@@ -131,6 +132,12 @@ class Poller:
     def full(self) -> bool:
         """Whether some queue can take no more."""
         return any(desk.room <= 0 for desk in self._desks.values())
+
+    async def worked_off(self) -> None:
+        """Wait until some queue is at most half full; at once where none is full."""
+        if self.full():
+            self.eased.clear()
+            await self.eased.wait()
 
     def backlog_s(self, route: Route) -> float:
         """How long the queue of the route's connection will take, at best."""
@@ -208,6 +215,8 @@ class _Desk:
         while self._queue:
             size = min(max(1, self._route.carrier.batch), len(self._queue))
             batch = [self._queue.popleft() for _ in range(size)]
+            if 2 * len(self._queue) <= self._capacity:
+                self._poller.eased.set()
             await _Question(self._poller, self._route, batch).run()
 
 

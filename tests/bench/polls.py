@@ -24,6 +24,7 @@ from tracker import timeline
 from tracker.agenda import Agenda, AgendaSettings, Schedule, Settling
 from tracker.carrier_http import Exits
 from tracker.connections import Connections
+from tracker.garbage import collect_seldom
 from tracker.ingest import Ingest, Registration, indexed
 from tracker.metrics import Metrics
 from tracker.model import Document, Shipment
@@ -113,6 +114,7 @@ async def _polled(
         await _register(store, carriers, f"{made.id}/poll", registered, began_at)
         bare = [await _bare(peer, carriers.carrier, sizes.polling_s / 2) for _ in range(sizes.rounds)]
         agenda = _agenda(store, connections, carriers, metrics, session)
+        collect_seldom()  # as the daemon does once it is ready
         pid = int((directory / "server.pid").read_text())
         rates, costs = await _rounds(agenda, metrics, pid, sizes, f"polls-{registered}")
     return rates, costs, bare
@@ -129,9 +131,7 @@ def _agenda(
     poller = Poller(
         ingest, store, connections, schedule, watch, settling, Exits(session, observer=metrics), observer=metrics
     )
-    return Agenda(
-        store, connections, schedule, watch, poller, settling, settings=AgendaSettings(claim=2_000, idle_s=_IDLE_S)
-    )
+    return Agenda(store, connections, schedule, watch, poller, settling, settings=AgendaSettings(idle_s=_IDLE_S))
 
 
 async def _rounds(
