@@ -15,7 +15,7 @@ from tracker.normalise import classify
 
 FOLDER = Path(yunda.__file__).parent
 FIXTURES = FOLDER / "fixtures"
-CREDENTIALS = {"app_key": "002615", "app_secret": "hush"}
+CREDENTIALS = {"app_key": "app-1", "app_secret": "hush"}
 
 
 def read(name: str) -> Report:
@@ -105,7 +105,7 @@ async def test_each_waybill_is_asked_for_alone_and_signed() -> None:
     assert [one.body for one in asked] == [b'{"mailno":"43"}', b'{"mailno":"44"}']
     headers = asked[0].headers
     assert headers["sign"] == md5(b'{"mailno":"43"}_hush').hexdigest()
-    assert (headers["app-key"], headers["req-time"]) == ("002615", "1778000000000")
+    assert (headers["app-key"], headers["req-time"]) == ("app-1", "1778000000000")
 
 
 async def test_waybills_are_subscribed_at_once_and_refused_at_once() -> None:
