@@ -513,7 +513,7 @@ def _progressed(before: Shipment, after: Shipment) -> bool:
 def _worth_writing(before: Shipment, after: Shipment) -> bool:
     """Whether a reader would see a difference, another source tells the same, or the carrier's trouble is a new one."""
     return (
-        timeline.visible(before) != timeline.visible(after)
+        timeline.differ(before, after)
         or timeline.told_by(before) != timeline.told_by(after)
         or _troubles(before) != _troubles(after)
     )

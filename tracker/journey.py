@@ -31,7 +31,6 @@ class Journey:
         self.last_time: Moment | None = None
         self._back = False  # this leg leads to the sender
         self._moved = False  # something beyond the pick-up was seen on this leg
-        self._told: set[tuple[Milestone, int]] = set()
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> Journey:
@@ -43,13 +42,10 @@ class Journey:
 
     def told(self, milestone: Milestone, time: Moment) -> bool:
         """Whether an event of that milestone stands at that time."""
-        return (milestone, time.wall) in self._told
+        return any(e.milestone is milestone and e.time.wall == time.wall and not e.retracted for e in self.events)
 
     def _take(self, event: Event) -> None:
-        stray = False
-        if not event.retracted:
-            stray = not self._accept(event)
-            self._told.add((event.milestone, event.time.wall))
+        stray = not (event.retracted or self._accept(event))
         self.events.append(structs.replace(event, leg=self.leg, stray=stray) if stray or self.leg > 1 else event)
 
     def _accept(self, event: Event) -> bool:

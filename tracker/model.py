@@ -177,7 +177,7 @@ class Report(Struct, frozen=True, kw_only=True):
     problem: Problem | None = None
 
 
-class Event(Struct, frozen=True, kw_only=True):
+class Event(Struct, frozen=True):
     """A scan given a milestone, at its place in the timeline."""
 
     time: Moment
@@ -188,11 +188,11 @@ class Event(Struct, frozen=True, kw_only=True):
     location: str
     sources: tuple[str, ...]  # `connection/push` or `connection/poll`, first heard first
     heard_at: int  # ms, when we first heard of it
+    fingerprint: str = ""  # of the body that it came from
     leg: int = 1
     stray: bool = False  # kept, and changes nothing: it contradicts what is known for certain
     retracted: bool = False  # the carrier took it back
     summary: bool = False  # counted from the carrier's summary status
-    fingerprint: str = ""  # of the body that it came from
 
 
 class Details(Struct, frozen=True, kw_only=True, array_like=True):

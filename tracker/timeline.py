@@ -6,7 +6,8 @@ document as a shipment: events in order, status, leg. `changes` names what diffe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from operator import lt
 
 import msgspec
 from msgspec import Struct, structs
@@ -228,17 +229,17 @@ def _latest_summary(document: Document) -> Summary | None:
 def _event(scan: Kept, document: Document, *, summary: bool = False) -> Event:
     heard = scan.heard if len(scan.heard) == 1 else sorted(scan.heard, key=_hearing)
     return Event(
-        time=scan.time,
-        milestone=scan.milestone,
-        reason=scan.reason,
-        code=scan.code,
-        text=scan.text,
-        location=scan.location,
-        sources=tuple([document.sources[h.source].name for h in heard]),
-        heard_at=heard[0].first_at,
+        scan.time,
+        scan.milestone,
+        scan.reason,
+        scan.code,
+        scan.text,
+        scan.location,
+        tuple([document.sources[h.source].name for h in heard]),
+        heard[0].first_at,
+        scan.fingerprint,
         retracted=not summary and _retracted(scan, document),
         summary=summary,
-        fingerprint=scan.fingerprint,
     )
 
 
@@ -248,23 +249,25 @@ def _hearing(heard: Heard) -> tuple[int, int]:
 
 def _retracted(scan: Kept, document: Document) -> bool:
     # a loop, not `all`: done for every scan of a parcel at each of its changes
-    for heard in scan.heard:  # noqa: SIM110
-        if not _withdrawn(heard, scan, document):
+    for heard in scan.heard:
+        source = document.sources[heard.source]
+        if heard.last_at >= source.full_at or not source.span_from <= scan.time.instant <= source.span_to:
             return False
     return True
 
 
-def _withdrawn(heard: Heard, scan: Kept, document: Document) -> bool:
-    source = document.sources[heard.source]
-    return heard.last_at < source.full_at and source.span_from <= scan.time.instant <= source.span_to
-
-
 def _told_once(document: Document) -> list[Event]:
     """Events in order of happening, the same scan told by two sources as one."""
-    scans = sorted(document.scans, key=_happened)
+    scans = _in_order(document.scans)
     if len({source.name.partition("/")[0] for source in document.sources}) < 2:
         return [_event(scan, document) for scan in scans]
     return _without_doubles([_event(scan, document) for scan in scans])
+
+
+def _in_order(scans: Sequence[Kept]) -> Sequence[Kept]:
+    """The scans in order of happening. They are kept by the reading of the clock, which mostly is that order."""
+    instants = [scan.time.instant for scan in scans]
+    return scans if all(map(lt, instants, instants[1:])) else sorted(scans, key=_happened)
 
 
 def _happened(scan: Kept) -> tuple[int, int, int, str, str]:
@@ -363,7 +366,7 @@ def changes(before: Shipment | None, after: Shipment) -> tuple[ChangeKind, ...]:
     kinds += _status_kind(before.status, after.status)
     if after.document.stall and not before.document.stall:
         kinds.append(ChangeKind.STALLED)
-    if not kinds and visible(before) != visible(after):
+    if not kinds and differ(before, after):
         kinds.append(ChangeKind.UPDATED)
     return tuple(kinds)
 
@@ -400,12 +403,17 @@ def events_added(before: Shipment | None, after: Shipment) -> list[Event]:
     return [event for event in after.events if event_key(event) not in known]
 
 
-def visible(shipment: Shipment) -> tuple[object, ...]:
-    """What is announced when it changes: all that is said of a parcel, but not by whom and how often."""
+def differ(before: Shipment, after: Shipment) -> bool:
+    """Whether there is something to announce: all that is said of a parcel counts, by whom and how often does not."""
+    if len(before.events) != len(after.events) or _spoken(before) != _spoken(after):
+        return True
+    return any(map(_reads_otherwise, before.events, after.events))
+
+
+def _spoken(shipment: Shipment) -> tuple[object, ...]:
     doc = shipment.document
     return (
         shipment.status,
-        [_said(event) for event in shipment.events],
         shipment.leg,
         shipment.delayed,
         shipment.expected_from,
@@ -417,6 +425,10 @@ def visible(shipment: Shipment) -> tuple[object, ...]:
         doc.stall,
         doc.expired_at,
     )
+
+
+def _reads_otherwise(a: Event, b: Event) -> bool:
+    return _said(a) != _said(b)
 
 
 def _said(event: Event) -> tuple[object, ...]:
