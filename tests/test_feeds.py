@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from tracker.feeds import Audience, FanOut, refs
 from tracker.store import Store
-from tracker.store.types import Delivery, FeedEntry, Indexed, NewChange, Write
+from tracker.store.types import Claim, Delivery, Fanned, FeedEntry, Indexed, NewChange, StoreDown, Write
 
 KIND = "subscription"
 LISTED = Indexed(status="in_transit", stalled=False, open=True, order_number="O1", registered_at=1)
@@ -135,6 +135,46 @@ async def test_a_listener_hears_every_change_committed_after_it_was_made(store: 
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert expected <= await heads(store)
+
+
+class Slots:
+    """A courier with so many slots for each destination."""
+
+    def __init__(self, free: int) -> None:
+        self.free = free
+        self.got: list[Delivery] = []
+
+    def offer(self, wanted: Mapping[str, int]) -> Claim:
+        return Claim(id="courier", lease_ms=60_000, free=dict.fromkeys(wanted, self.free))
+
+    async def take_claimed(self, found: Sequence[Delivery], sent_at: float) -> None:
+        self.got += found
+
+
+async def test_a_courier_gets_what_it_has_slots_for_and_the_rest_waits_in_lanes(store: Store, shops: Shops) -> None:
+    courier = Slots(3)
+    for n in range(8):
+        await commit(store, f"SF{n}")
+    await FanOut(store, Audience(store, KIND, read), shops.labels, courier=courier).turn()
+    assert len(courier.got) == 3
+    assert len(await lanes(store)) == 5
+
+
+async def test_a_claim_whose_answer_was_lost_is_asked_for_again(store: Store, shops: Shops) -> None:
+    class Losing:
+        """A store whose fan-out runs, and whose answer never comes."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(store, name)
+
+        async def fan_out(self, *args: object) -> Fanned:
+            await store.fan_out(*args)  # type: ignore[arg-type]
+            raise StoreDown("the answer was lost")
+
+    courier = Slots(9)
+    id = await commit(store, "SF1")
+    await FanOut(Losing(), Audience(store, KIND, read), shops.labels, courier=courier).turn()  # type: ignore[arg-type]
+    assert [(one.destination, one.id, one.body) for one in courier.got] == [("orders:acme", id, b"{0}")]
 
 
 async def _all_fanned(store: Store) -> bool:

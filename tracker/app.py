@@ -299,7 +299,8 @@ class Parts:
         """What runs beside them and can be cut off at any point."""
         loops: list[Loop] = [self._measure(), self._keep_house(), _regularly(1.0, self.connections.refresh)]
         if "delivery" in settings.roles:
-            loops.append(FanOut(self.store, Audience(self.store, subs.KIND, subs.from_records), self._labels).run())
+            audience = Audience(self.store, subs.KIND, subs.from_records)
+            loops.append(FanOut(self.store, audience, self._labels, courier=self.outbound).run())
         return loops
 
     def stop(self) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Protocol, TypeVar
 
 import structlog
+from msgspec import Struct, structs
 
-from tracker.store.types import FeedEntry, LaneRef, StoreDown
+from tracker.store.types import Claim, Delivery, Fanned, FeedEntry, LaneRef, StoreDown
 
 log = structlog.get_logger()
 
@@ -41,10 +42,20 @@ class FeedStore(Protocol):
     @property
     def shards(self) -> int: ...
     async def unfanned(self, shard: int, limit: int = 500) -> tuple[str, list[FeedEntry]]: ...
-    async def fan_out(self, shard: int, cursor: str, upto: str, refs: Sequence[LaneRef]) -> bool: ...
+    async def fan_out(
+        self, shard: int, cursor: str, upto: str, refs: Sequence[LaneRef], claim: Claim | None = None
+    ) -> Fanned: ...
+    async def claimed_lanes(self, shard: int, claim: str) -> list[Delivery]: ...
     async def records(self, kind: str, account: str | None = None) -> dict[tuple[str, str], bytes]: ...
     async def records_version(self, kind: str) -> int: ...
     async def wake(self, timeout: float) -> frozenset[int]: ...
+
+
+class Courier(Protocol):
+    """Who delivers in this process, and takes changes on the spot: they need not be looked for in the lanes."""
+
+    def offer(self, wanted: Mapping[str, int]) -> Claim | None: ...
+    async def take_claimed(self, found: Sequence[Delivery], sent_at: float) -> None: ...
 
 
 class Audience:
@@ -71,11 +82,21 @@ class Audience:
         return self._by_account
 
 
+class _Move(Struct, frozen=True):
+    """What goes from the feed of one shard into lanes."""
+
+    shard: int
+    cursor: str
+    upto: str
+    refs: Sequence[LaneRef]
+
+
 class FanOut:
     """Moves changes from the feed into lanes: each change once per destination, whoever and however many run it.
 
     `labels` gives the shop and carrier of shipments, None for one that is gone; it is asked only where a listener
     filters by them. `order_books` is the prefix of the destination that gets every change that concerns an order.
+    A `courier` gets what it has slots for at once.
     """
 
     def __init__(
@@ -85,12 +106,14 @@ class FanOut:
         labels: Callable[[Sequence[str]], Awaitable[Sequence[Labels | None]]],
         *,
         order_books: str = "orders:",
+        courier: Courier | None = None,
         pace_s: float = 0.01,
     ) -> None:
         self._store = store
         self._audience = audience
         self._labels = labels
         self._order_books = order_books
+        self._courier = courier
         self._pace_s = pace_s
         self._failing = False
 
@@ -115,13 +138,30 @@ class FanOut:
         # only now: a subscription older than a change that was read is then certainly among the listeners
         listeners = await self._audience.now()
         labels = await self._labels_for(pages, listeners)
-        await _settled(
-            self._store.fan_out(
-                shard, cursor, entries[-1].position, list(refs(entries, listeners, labels, self._order_books))
-            )
+        moves = [
+            _Move(shard, cursor, entries[-1].position, list(refs(entries, listeners, labels, self._order_books)))
             for shard, cursor, entries in pages
-        )
+        ]
+        await self._move(moves)
         return frozenset(shard for shard, _, entries in pages if len(entries) >= _PAGE)
+
+    async def _move(self, moves: Sequence[_Move]) -> None:
+        sent_at = asyncio.get_running_loop().time()
+        wanted = Counter(ref.destination for move in moves for ref in move.refs)
+        claim = self._courier.offer(wanted) if self._courier and wanted else None
+        free = dict(claim.free) if claim else {}
+        fanned = await _settled(self._moved(move, _share(claim, free, move)) for move in moves)
+        found = [delivery for claimed in fanned for delivery in claimed]
+        if self._courier and claim and found:
+            await self._courier.take_claimed(found, sent_at)
+
+    async def _moved(self, move: _Move, claim: Claim | None) -> Sequence[Delivery]:
+        try:
+            return (await self._store.fan_out(move.shard, move.cursor, move.upto, move.refs, claim)).claimed
+        except StoreDown:
+            if claim is None:
+                raise
+        return await self._store.claimed_lanes(move.shard, claim.id)  # it may have run, and its answer was lost
 
     async def _pages(self, shards: Iterable[int]) -> list[tuple[int, str, list[FeedEntry]]]:
         answers = await _settled(self._page(shard) for shard in shards)
@@ -166,6 +206,16 @@ class FanOut:
             self._failing = True
             log.warning("fan_out_failing", error=str(error))
         await asyncio.sleep(_PAUSE_S)
+
+
+def _share(claim: Claim | None, free: dict[str, int], move: _Move) -> Claim | None:
+    """The part of the claim that one shard may use; what it might use up is no longer `free`."""
+    if claim is None:
+        return None
+    share = {name: min(count, free[name]) for name, count in Counter(ref.destination for ref in move.refs).items()}
+    for name, count in share.items():
+        free[name] -= count
+    return structs.replace(claim, free=share) if any(share.values()) else None
 
 
 def refs(

@@ -20,7 +20,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from tracker.store.types import Delivery, Outcome, Settlement, StoreDown
+from tracker.store.types import Claim, Delivery, Outcome, Settlement, StoreDown
 from webhooks.destination import Result, Webhooks, iso_ms, message_id
 
 log = structlog.get_logger()
@@ -166,6 +166,7 @@ class Outbound:
         self._clock = clock
         self._jitter = jitter
         self._outlets: dict[str, _Outlet] = {}
+        self._tasks: asyncio.TaskGroup | None = None
         self._held = 0
         self._claim_id = ""
         self._claim_sent = 0.0
@@ -181,9 +182,10 @@ class Outbound:
     async def run(self) -> None:
         """Claim, deliver and settle until `stop`; then finish what is under way."""
         async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
             listening = tasks.create_task(self._listen())
             tasks.create_task(self._settle())
-            await self._claim(tasks)
+            await self._claim()
             listening.cancel()
             self._give_back()
             while self._held:
@@ -201,6 +203,27 @@ class Outbound:
         """Look for work now."""
         self._nudged.set()
 
+    def offer(self, wanted: Mapping[str, int]) -> Claim | None:
+        """A claim for changes that are about to go into lanes: of each destination no more than it has slots free."""
+        room = 2 * self._settings.total - self._held
+        if self._stopping or self._tasks is None or room <= 0:
+            return None
+        free = {}
+        for name, count in wanted.items():
+            outlet = self._outlets.get(name)
+            free[name] = min(count, room, outlet.free if outlet else self._width(name))
+            room -= free[name]
+        return Claim(id=token_hex(12), lease_ms=int(self._settings.lease_s * 1000), free=free)
+
+    async def take_claimed(self, found: Sequence[Delivery], sent_at: float) -> None:
+        """Deliver what was claimed by an offer at `sent_at` (s of the loop's clock)."""
+        await self._know(found)
+        for delivery in found:
+            if self._stopping:
+                self._let_go(delivery)
+            else:
+                self._take(delivery, sent_at)
+
     async def _listen(self) -> None:
         timeout = 0.0  # the first call only begins to listen
         while True:
@@ -211,14 +234,14 @@ class Outbound:
                 await asyncio.sleep(_PAUSE_S)
             self._nudged.set()
 
-    async def _claim(self, tasks: asyncio.TaskGroup) -> None:
+    async def _claim(self) -> None:
         loop = asyncio.get_running_loop()
         while not self._stopping:
             self._nudged.clear()
             began = loop.time()
             found = await self._claimed()
             for delivery in found:
-                self._take(tasks, delivery)
+                self._take(delivery, self._claim_sent)
             self._dry_below = len(found) // 2
             self._dry.clear()
             await asyncio.sleep(self._settings.pace_s)
@@ -235,9 +258,7 @@ class Outbound:
             return []
         try:
             found = await self._claim_once(room)
-            await self._webhooks.directory.refresh(
-                [one.destination for one in found if self._handler(one.destination) is None]
-            )
+            await self._know(found)
         except StoreDown as error:
             self._note_down(error)
             await asyncio.sleep(_PAUSE_S)
@@ -245,6 +266,12 @@ class Outbound:
         self._claim_id = ""
         self._note_up()
         return found
+
+    async def _know(self, found: Sequence[Delivery]) -> None:
+        """Be as new as the subscriptions that `found` goes to."""
+        await self._webhooks.directory.refresh(
+            [one.destination for one in found if self._handler(one.destination) is None]
+        )
 
     async def _claim_once(self, room: int) -> list[Delivery]:
         now = asyncio.get_running_loop().time()
@@ -264,16 +291,17 @@ class Outbound:
             del self._outlets[name]
         return {name: outlet.free for name, outlet in self._outlets.items()}
 
-    def _take(self, tasks: asyncio.TaskGroup, delivery: Delivery) -> None:
+    def _take(self, delivery: Delivery, sent_at: float) -> None:
         outlet = self._outlets.get(delivery.destination)
         if outlet is None:
             outlet = self._outlets[delivery.destination] = _Outlet(self._width(delivery.destination))
         # our own clock, from before the claim was sent: never later than the store's
-        outlet.waiting.append((delivery, self._claim_sent + self._settings.lease_s))
+        outlet.waiting.append((delivery, sent_at + self._settings.lease_s))
         self._held += 1
         if outlet.busy < outlet.width:
+            assert self._tasks is not None
             outlet.busy += 1
-            tasks.create_task(self._work(outlet))
+            self._tasks.create_task(self._work(outlet))
 
     async def _work(self, outlet: _Outlet) -> None:
         """One slot: delivers what waits for the destination, one after the other, and ends when nothing does."""
@@ -343,12 +371,16 @@ class Outbound:
 
     def _give_back(self) -> None:
         """Let go of what waits and was not begun."""
-        now = int(self._clock() * 1000)
         for outlet in self._outlets.values():
             for delivery, _ in outlet.waiting:
-                self._settlements.append(Settlement(delivery=delivery, outcome=Outcome.RETRY, retry_at=now))
+                self._let_go(delivery)
                 self._held -= 1
             outlet.waiting.clear()
+        self._ended.set()
+
+    def _let_go(self, delivery: Delivery) -> None:
+        now = int(self._clock() * 1000)
+        self._settlements.append(Settlement(delivery=delivery, outcome=Outcome.RETRY, retry_at=now))
         self._ended.set()
 
     async def _settle(self) -> None:

@@ -111,7 +111,7 @@ async def _dead(api: Api, account: str) -> str:
         cursor, entries = await store.unfanned(shard)
         if entries:
             refs = [LaneRef(hook, account, entry.id, entry.revision, entry.kind) for entry in entries]
-            assert await store.fan_out(shard, cursor, entries[-1].position, refs)
+            assert (await store.fan_out(shard, cursor, entries[-1].position, refs)).moved
     [delivery] = await store.claim_lanes("claim", free={}, default_free=5, limit=10, lease_ms=60_000)
     log = msgspec.json.encode(ATTEMPT)
     await store.settle_lanes([Settlement(delivery=delivery, outcome=Outcome.DEAD, detail="500 for 75 h", log=log)])

@@ -63,6 +63,6 @@ async def fan_out_all(store: Store, *destinations: str) -> int:
                 for entry in entries
                 for destination in destinations
             ]
-            assert await store.fan_out(shard, cursor, entries[-1].position, refs)
+            assert (await store.fan_out(shard, cursor, entries[-1].position, refs)).moved
             seen += len(entries)
     return seen

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from tracker.store import Store
-from tracker.store.types import Delivery, LaneRef, Outcome, Settlement
+from tracker.store.types import Claim, Delivery, Fanned, LaneRef, NewChange, Outcome, Settlement
 
 from .goods import creation, fan_out_all, next_write, register
 
@@ -82,6 +83,47 @@ async def test_the_same_claim_gets_the_same_deliveries(store: Store) -> None:
     await store.settle_lanes([done(first[0])])
     third = await store.claim_lanes("c1", free={"sub_1": 0}, default_free=9, limit=9, lease_ms=60_000)
     assert {one.id for one in third} == {one.id for one in first[1:]}
+
+
+async def test_lanes_are_claimed_as_they_are_filled(store: Store) -> None:
+    """As far as the quota goes; the same claim gets the same answer again, and the second change waits."""
+    write = creation(store, "acme", "W1", changes=(NewChange("registered", b"1"), NewChange("in_transit", b"2")))
+    await store.commit(write)
+    fanned = await fan_out(store, write.id, {"sub_1": 5, "sub_2": 0})
+    assert [(one.destination, one.revision, one.attempt, one.body) for one in fanned.claimed] == [("sub_1", 1, 1, b"1")]
+    assert await store.claimed_lanes(store.shard_of_id(write.id), "now") == fanned.claimed
+    assert [one.destination for one in await claim(store, "c1")] == ["sub_2"]
+    await store.settle_lanes([done(one) for one in fanned.claimed])
+    assert [(one.destination, one.body) for one in await claim(store, "c2")] == [("sub_1", b"2")]
+
+
+async def test_a_new_change_is_not_claimed_before_those_that_wait(store: Store) -> None:
+    """Of the same shard and destination; what is claimed comes back when its lease has run out."""
+    first, second = creation(store, "acme", "W1"), creation(store, "acme", "W2")
+    while store.shard_of_id(second.id) != store.shard_of_id(first.id):
+        second = creation(store, "acme", f"W{time.monotonic_ns()}")
+    await store.commit(first)
+    await fan_out(store, first.id, {})
+    await store.commit(second)
+    assert (await fan_out(store, second.id, {"sub_1": 5})).claimed == []
+    assert len(await claim(store, "c1")) == 4
+    third = creation(store, "acme", "W3")
+    await store.commit(third)
+    dead = await fan_out(store, third.id, {"sub_1": 5}, lease_ms=20)
+    await asyncio.sleep(0.05)
+    (alive,) = [one for one in await claim(store, "c2") if one.destination == "sub_1"]
+    assert (alive.body, alive.attempt) == (dead.claimed[0].body, 2)
+
+
+async def fan_out(store: Store, id: str, free: dict[str, int], lease_ms: int = 60_000) -> Fanned:
+    """The changes of a shipment into the lanes of two destinations, claimed as far as `free` says."""
+    shard = store.shard_of_id(id)
+    cursor, entries = await store.unfanned(shard)
+    refs = [
+        LaneRef(name, one.account, one.id, one.revision, one.kind) for one in entries for name in ("sub_1", "sub_2")
+    ]
+    wish = Claim(id="now", lease_ms=lease_ms, free=free) if free else None
+    return await store.fan_out(shard, cursor, entries[-1].position, refs, wish)
 
 
 async def test_a_hanging_destination_takes_no_more_than_its_slots(store: Store) -> None:
@@ -194,5 +236,5 @@ async def test_a_ref_to_no_change_is_left_out(store: Store) -> None:
     shard = store.shard_of_id(id)
     cursor, (entry,) = await store.unfanned(shard)
     refs = [LaneRef("sub_1", "acme", id, 9, "delivered")]
-    assert await store.fan_out(shard, cursor, entry.position, refs)
+    assert (await store.fan_out(shard, cursor, entry.position, refs)).moved
     assert await store.lanes("sub_1") == 0

@@ -137,11 +137,11 @@ class Desk:
         )
         self.versions[id] = (await self.store.commit(write)).version
 
-    def fan_out(self) -> FanOut:
+    def fan_out(self, courier: Outbound | None = None) -> FanOut:
         async def labels(ids: object) -> list[tuple[str, str]]:
             return [(self.shops[id], "simulated") for id in ids]  # type: ignore[attr-defined]
 
-        return FanOut(self.store, Audience(self.store, KIND, from_records), labels)
+        return FanOut(self.store, Audience(self.store, KIND, from_records), labels, courier=courier)
 
     def outbound(self, orders: Handler) -> Outbound:
         return Outbound(
@@ -158,7 +158,7 @@ class Desk:
         """Fan-out and delivery at work; drained on leaving."""
         outbound = self.outbound(orders)
         async with asyncio.TaskGroup() as tasks:
-            fanning = tasks.create_task(self.fan_out().run())
+            fanning = tasks.create_task(self.fan_out(outbound).run())
             tasks.create_task(outbound.run())
             try:
                 yield outbound

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 
 from tracker.store.agenda import ITEMS
 from tracker.store.keys import ORDERLESS, decode_cursor, encode_cursor, encode_id, kind_code, kind_of
-from tracker.store.types import CursorTooOld, FeedEntry, FeedPage, LaneRef
+from tracker.store.lanes import deliveries
+from tracker.store.types import Claim, CursorTooOld, Delivery, Fanned, FeedEntry, FeedPage, LaneRef
 from tracker.store.wire import Calls, checked, number
 
 Position = tuple[int, int]  # ms and sequence: a stream id
@@ -105,17 +106,23 @@ class Feed(Calls):
         ]
         return answer[1].decode(), entries
 
-    async def fan_out(self, shard: int, cursor: str, upto: str, refs: Sequence[LaneRef]) -> bool:
-        """Fill the lanes with the changes after `cursor` up to `upto` and advance; False: another worker did.
+    async def fan_out(
+        self, shard: int, cursor: str, upto: str, refs: Sequence[LaneRef], claim: Claim | None = None
+    ) -> Fanned:
+        """Fill the lanes with the changes after `cursor` up to `upto` and advance, unless another worker did.
 
         A change without a ref loses its body. A ref to a destination or an account that was deleted is left out.
+        With `claim`, lanes that were empty are claimed as they are filled, unless the destination has due work already.
         """
+        claimed: list[Delivery] = []
         for step, some in await self._steps(shard, cursor, upto, refs):
-            answer = checked(await self._fan_out(shard, cursor, step, some))
+            answer = checked(await self._fan_out(shard, cursor, step, some, claim))
             if answer[0] != b"ok":
-                return False
-            cursor = step
-        return True
+                return Fanned(False, claimed)
+            if claim:
+                claimed += deliveries(shard, claim.id, answer[1:])
+            cursor, claim = step, None  # one call, one answer that is kept
+        return Fanned(True, claimed)
 
     async def _steps(
         self, shard: int, cursor: str, upto: str, refs: Sequence[LaneRef]
@@ -141,9 +148,12 @@ class Feed(Calls):
             reached = entry.position
         return [*steps, (upto, some)]
 
-    async def _fan_out(self, shard: int, cursor: str, upto: str, refs: Sequence[LaneRef]) -> list[bytes]:
+    async def _fan_out(
+        self, shard: int, cursor: str, upto: str, refs: Sequence[LaneRef], claim: Claim | None
+    ) -> list[bytes]:
         keys = self.keys
         places = {name: at + 1 for at, name in enumerate(dict.fromkeys(ref.destination for ref in refs))}
+        id, lease, free = (claim.id, claim.lease_ms, claim.free) if claim else ("", 0, {})
         named = (
             keys.feed[shard],
             keys.fanned[shard],
@@ -152,10 +162,13 @@ class Feed(Calls):
             keys.bodies[shard],
             keys.pending[shard],
             keys.tombs[shard],
+            keys.claim(shard, f"lane:{id}"),
             *[keys.queue(shard, name) for name in places],
         )
-        args = [cursor.encode(), upto.encode(), keys.channel[shard], self.wire.publish, number(len(places))]
-        args += [name.encode() for name in places]
+        args = [cursor.encode(), upto.encode(), keys.channel[shard], self.wire.publish]
+        args += (id.encode(), number(lease), number(len(places)))
+        for name in places:
+            args += (name.encode(), number(free.get(name, 0)))
         for ref in refs:
             local = keys.split(ref.id)[1]
             args += (

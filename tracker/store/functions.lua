@@ -343,45 +343,82 @@ local function release_body(bodies, pending, change)
   redis.call('HDEL', bodies, change)
 end
 
--- KEYS feed fanned lanes ready bodies pending tombs queue…
--- ARGV cursor upto channel publish n_destinations destination… (destination_index account id revision kind)…
+local function claimed(answer, bodies, destination, id, lane)
+  local body = redis.call('HGET', bodies, id .. struct.pack('>I4', lane[5]))
+  if not body then return end
+  for _, value in ipairs({destination, lane[4], id, lane[5], lane[6], lane[3], ms(lane[7]), ms(lane[2]), body}) do
+    answer[#answer + 1] = value
+  end
+end
+
+local function has_due_work(queue, now)
+  local head = redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES')
+  return head[2] and tonumber(head[2]) <= now
+end
+
+-- KEYS feed fanned lanes ready bodies pending tombs claim queue…
+-- ARGV cursor upto channel publish claim lease_ms n_destinations (destination quota)…
+--      (destination_index account id revision kind)…
+-- Lanes that were empty are claimed at once, a destination's as far as its quota goes and unless others have waited longer.
 local function fan_out(keys, args)
   local cursor = redis.call('GET', keys[2]) or '0-0'
   if cursor ~= args[1] then return {'behind', cursor} end
   if not after(position_of(args[2]), position_of(cursor)) then return {'bad', 'upto is not after the cursor'} end
   local entries, counts = redis.call('XRANGE', keys[1], '(' .. cursor, args[2]), {}
   for _, entry in ipairs(entries) do counts[string.sub(entry[2][2], 1, 10)] = 0 end
-  local now, destinations, touched = now_ms(), tonumber(args[5]), {}
-  local open = {}
-  for i = 1, destinations do open[i] = not tombstoned(keys[7], 'd:' .. args[5 + i]) end
-  local put = 0
-  for i = 6 + destinations, #args, 5 do
+  local now, destinations = now_ms(), tonumber(args[7])
+  local names, quotas = {}, {}
+  for i = 1, destinations do
+    local name = args[6 + 2 * i]
+    if not tombstoned(keys[7], 'd:' .. name) then
+      local quota = tonumber(args[7 + 2 * i])
+      names[i] = name
+      quotas[i] = quota > 0 and not has_due_work(keys[8 + i], now) and quota or 0
+    end
+  end
+  local lanes, fresh, put = {}, {}, 0
+  for i = 8 + 2 * destinations, #args, 5 do
     local which, account, id, revision = tonumber(args[i]), args[i + 1], args[i + 2], tonumber(args[i + 3])
     local change = id .. struct.pack('>I4', revision)
-    if open[which] and counts[change] and not tombstoned(keys[7], 'a:' .. account) then
-      local field = args[5 + which] .. '\0' .. id
-      local lane = redis.call('HGET', keys[3], field)
-      if lane then
-        lane = cmsgpack.unpack(lane)
-      else
-        lane = {'', 0, 0, account}
-        redis.call('ZADD', keys[7 + which], ms(now), id)
-        touched[which] = true
+    if names[which] and counts[change] and not tombstoned(keys[7], 'a:' .. account) then
+      local field = names[which] .. '\0' .. id
+      local lane = lanes[field]
+      if not lane then
+        local kept = redis.call('HGET', keys[3], field)
+        lane = kept and cmsgpack.unpack(kept) or {'', 0, 0, account}
+        lanes[field] = lane
+        if not kept then fresh[#fresh + 1] = {which, id, lane} end
       end
       lane[#lane + 1], lane[#lane + 2], lane[#lane + 3] = revision, args[i + 4], now
-      redis.call('HSET', keys[3], field, cmsgpack.pack(lane))
       counts[change] = counts[change] + 1
       put = put + 1
     end
   end
-  for which in pairs(touched) do refresh_ready(keys[4], keys[7 + which], args[5 + which]) end
+  local answer, taken, touched, left = {'ok', put}, {}, {}, false
+  for _, one in ipairs(fresh) do
+    local which, id, lane = one[1], one[2], one[3]
+    touched[which] = true
+    if quotas[which] > 0 then
+      quotas[which] = quotas[which] - 1
+      lane[1], lane[2], lane[3] = args[5], now + tonumber(args[6]), 1
+      taken[#taken + 1], taken[#taken + 2] = names[which], id
+      redis.call('ZADD', keys[8 + which], ms(lane[2]), id)
+      claimed(answer, keys[5], names[which], id, lane)
+    else
+      left = true
+      redis.call('ZADD', keys[8 + which], ms(now), id)
+    end
+  end
+  for field, lane in pairs(lanes) do redis.call('HSET', keys[3], field, cmsgpack.pack(lane)) end
+  for which in pairs(touched) do refresh_ready(keys[4], keys[8 + which], names[which]) end
   for change, count in pairs(counts) do
     if count == 0 then redis.call('HDEL', keys[5], change) end
     if count > 1 then redis.call('HSET', keys[6], change, count) end
   end
   redis.call('SET', keys[2], args[2])
-  if put > 0 then redis.call(args[4], args[3], '1') end
-  return {'ok', put}
+  if #taken > 0 then redis.call('SET', keys[8], cmsgpack.pack(taken), 'PX', args[6]) end
+  if left then redis.call(args[4], args[3], '1') end
+  return answer
 end
 
 -- KEYS ready claim; ARGV limit excluded…: destinations with work now, oldest first
@@ -398,14 +435,6 @@ local function lanes_peek(keys, args)
     offset = offset + ITEMS
   end
   return answer
-end
-
-local function claimed(answer, bodies, destination, id, lane)
-  local body = redis.call('HGET', bodies, id .. struct.pack('>I4', lane[5]))
-  if not body then return end
-  for _, value in ipairs({destination, lane[4], id, lane[5], lane[6], lane[3], ms(lane[7]), ms(lane[2]), body}) do
-    answer[#answer + 1] = value
-  end
 end
 
 local function claimed_before(keys, claim, kept, answer)

@@ -89,7 +89,7 @@ class Lanes(Rows):
             quotas = allotted({shard: peeks[shard][2:] for shard in rotated}, free, default_free, limit)
         calls = [self._claim_lanes(shard, claim, quota, lease_ms) for shard, quota in quotas.items()]
         answers = zip(quotas, await asyncio.gather(*calls), strict=True)
-        return [delivery for shard, answer in answers for delivery in _deliveries(shard, claim, answer)]
+        return [delivery for shard, answer in answers for delivery in deliveries(shard, claim, answer)]
 
     _turn = 0
 
@@ -108,6 +108,10 @@ class Lanes(Rows):
             named.append(keys.queue(shard, name.decode()))
             args += (name, number(slots))
         return self._write(shard, "lanes_claim", named, args)
+
+    async def claimed_lanes(self, shard: int, claim: str) -> list[Delivery]:
+        """What was claimed in one shard under that id, where the answer was lost; less what was settled meanwhile."""
+        return deliveries(shard, claim, await self._claim_lanes(shard, claim, {}, 1))
 
     async def settle_lanes(self, settlements: Sequence[Settlement]) -> None:
         """Say what became of deliveries, one call per shard. A claim that is no longer the latest changes nothing."""
@@ -216,7 +220,8 @@ class Lanes(Rows):
         return bool(answer[0] == b"ok")
 
 
-def _deliveries(shard: int, claim: str, answer: Sequence[bytes]) -> list[Delivery]:
+def deliveries(shard: int, claim: str, answer: Sequence[bytes]) -> list[Delivery]:
+    """What a claim answered: nine values for each head of a lane, after the first one."""
     return [
         Delivery(
             destination=answer[at].decode(),

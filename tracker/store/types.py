@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 from msgspec import Struct
@@ -119,6 +120,21 @@ class Delivery(Struct, frozen=True):
     claim: str
     lease_until: int  # ms, server time
     body: bytes
+
+
+class Claim(Struct, frozen=True, kw_only=True):
+    """A wish to claim heads of lanes while they are filled: under which id, for how long, how many by destination."""
+
+    id: str
+    lease_ms: int
+    free: Mapping[str, int]
+
+
+class Fanned(Struct, frozen=True):
+    """What became of a fan-out: whether it was this worker's, and the heads of lanes that were claimed with it."""
+
+    moved: bool
+    claimed: Sequence[Delivery] = ()
 
 
 class Outcome(StrEnum):
