@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from carriers.registry import load
-from carriers.sdk import ParseError
+from carriers.registry import Registry, load
+from carriers.sdk import Carrier, ParseError
 from tracker import __version__, config
+from tracker.catalogue import listed
 from tracker.client import Client
 from tracker.errors import ConfigError, MilepostError
 from tracker.reading import read_body
@@ -212,7 +213,7 @@ def _run_keys(arguments: argparse.Namespace) -> int:
 
 
 def _tools(commands: Commands) -> None:
-    carriers = commands.add_parser("carriers", help="the carriers that are installed")
+    carriers = commands.add_parser("carriers", help="the carriers that are known, those with an adapter first")
     carriers.add_argument("--json", action="store_true")
     carriers.set_defaults(run=_run_carriers)
     shown = _with_settings(commands.add_parser("config", help="every setting as it would be used, secrets hidden"))
@@ -230,25 +231,46 @@ def _tools(commands: Commands) -> None:
 
 def _run_carriers(arguments: argparse.Namespace) -> int:
     registry, failures = load()
-    rows = [_carrier_row(carrier) for carrier in sorted(registry, key=lambda carrier: carrier.slug)]
+    slugs = sorted(registry.known(), key=lambda slug: (slug not in registry, slug))
+    rows = [_carrier_row(registry, slug) for slug in slugs]
     if arguments.json:
         print(json.dumps(rows, ensure_ascii=False, indent=2))
     for row in [] if arguments.json else rows:
-        print(f"{row['slug']:<16}{row['name']:<24}{row['ways']:<28}{row['docs']}")
+        name = f"{row['name']} {row['name_zh']}".strip()
+        print(f"{row['slug']:<18}{row['country']:<4}{name:<36}{row['ways']:<40}{row['docs'] or row['site']}".rstrip())
     for failure in failures:
         print(f"milepost: {failure.origin} is broken: {failure.problem}", file=sys.stderr)
     return 0
 
 
-def _carrier_row(carrier: Any) -> dict[str, str]:
+def _carrier_row(registry: Registry, slug: str) -> dict[str, str]:
+    carrier, one = registry.get(slug), listed().get(slug)
+    return {
+        "slug": slug,
+        "name": one.en if one else carrier.name if carrier else slug,
+        "name_zh": one.zh if one else carrier.name_zh if carrier else "",
+        "country": one.country if one else "",
+        "zone": one.zone if one else "",
+        "site": one.site if one else "",
+        "ways": _ways(carrier) if carrier else _through(registry, slug),
+        "docs": carrier.docs if carrier else "",
+    }
+
+
+def _ways(carrier: Carrier) -> str:
     ways = [
         "query" if carrier.fetch else "",
         "push",
         "subscribe" if carrier.subscribe else "",
         "signed" if carrier.verify else "",
     ]
-    name = f"{carrier.name} {carrier.name_zh}".strip()
-    return {"slug": carrier.slug, "name": name, "ways": " ".join(way for way in ways if way), "docs": carrier.docs}
+    return " ".join(way for way in ways if way)
+
+
+def _through(registry: Registry, slug: str) -> str:
+    """The aggregators by which a carrier without an adapter is asked."""
+    tellers = [one.slug for one in registry if slug in one.carriers.values()]
+    return f"through {', '.join(tellers)}" if tellers else ""
 
 
 def _run_config(arguments: argparse.Namespace) -> int:

@@ -98,7 +98,7 @@ CARRIERS = {
     "yuantong": "yto",
     "shentong": "sto",
     "yunda": "yunda",
-    "jtexpress": "jt",
+    "jtexpress": "jtexpress",
     "jd": "jd",
     "ems": "ems",
     "youzhengguonei": "chinapost",

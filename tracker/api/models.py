@@ -416,11 +416,17 @@ class CredentialView(TypedDict):
 
 
 class CarrierView(TypedDict):
-    """A carrier that registrations may name. Without an adapter it is heard of through an aggregator."""
+    """A carrier that registrations may name. Without an adapter it is heard of through an aggregator.
+
+    `country` (ISO 3166) and `zone` (IANA) are where it is at home; null where the catalogue does not list it.
+    """
 
     slug: str
     name: str
     name_zh: str
+    country: str | None
+    zone: str | None
+    site: str | None
     adapter: bool
     aggregator: bool
     docs: str | None
