@@ -7,15 +7,18 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+from msgspec import structs
 
 from carriers.registry import Registry, load
 from carriers.sdk import Carrier, ParseError
 from tracker import __version__, config
 from tracker.catalogue import listed
 from tracker.client import Client
+from tracker.detect import Hints, detect
 from tracker.errors import ConfigError, MilepostError
 from tracker.reading import read_body
 
@@ -153,6 +156,10 @@ def _client_commands(commands: Commands) -> None:
     track.set_defaults(run=_run_track)
     stalled = _with_daemon(commands.add_parser("stalled", help="the parcels that have stopped moving"))
     stalled.set_defaults(run=_run_stalled)
+    whose = _with_daemon(commands.add_parser("detect", help="whose numbers these may be, one JSON a line"))
+    whose.add_argument("numbers", nargs="+", metavar="NUMBER")
+    whose.add_argument("--account", action="store_true", help="ask the daemon, which knows what the account uses")
+    whose.set_defaults(run=_run_detect)
     keys = _with_daemon(commands.add_parser("keys", help="API keys: list, create, revoke"))
     keys.add_argument("action", choices=("list", "create", "revoke"), nargs="?", default="list")
     keys.add_argument("id", nargs="?", help="the key to revoke")
@@ -193,6 +200,23 @@ def _run_stalled(arguments: argparse.Namespace) -> int:
         label = row["status_label"][arguments.lang]
         print(f"{row['waybill']:<24}{row['carrier']:<14}{label:<10}{hours:8.1f} h  {row['order_number'] or ''}")
     return 0
+
+
+def _run_detect(arguments: argparse.Namespace) -> int:
+    for detection in _asked(arguments) if arguments.account else _detected(arguments.numbers):
+        print(json.dumps(detection, ensure_ascii=False))
+    return 0
+
+
+def _asked(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    return _client(arguments).detect(arguments.numbers)
+
+
+def _detected(numbers: Sequence[str]) -> Iterator[dict[str, Any]]:
+    hints = Hints(numbers={carrier.slug: carrier.numbers for carrier in load()[0]})
+    for number in numbers:
+        candidates = [structs.asdict(candidate) for candidate in detect(number, hints)]
+        yield {"number": number, "candidates": candidates}
 
 
 def _run_keys(arguments: argparse.Namespace) -> int:

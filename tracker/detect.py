@@ -141,14 +141,15 @@ def _shares(level: Iterable[Reading]) -> dict[str, float]:
 
 
 def _weighed(sums: Mapping[str, float], hints: Hints) -> dict[str, float]:
-    """The same confidence in all, moved towards what the account uses."""
+    """The confidences, and the doubt that is left, weighed anew by what the account uses."""
     every = sum(hints.used.values()) or 1
     weight = {
         carrier: 1 + _USED * hints.used.get(carrier, 0) / every + _CONNECTED * (carrier in hints.connected)
         for carrier in sums
     }
-    moved = sum(sums[carrier] * weight[carrier] for carrier in sums)
-    return {carrier: sums[carrier] * weight[carrier] * sum(sums.values()) / moved for carrier in sums}
+    doubt = 1 - sum(sums.values())
+    whole = doubt + sum(sums[carrier] * weight[carrier] for carrier in sums)
+    return {carrier: sums[carrier] * weight[carrier] / whole for carrier in sums}
 
 
 def _ranked(sums: Mapping[str, float]) -> tuple[Candidate, ...]:

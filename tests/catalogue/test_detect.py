@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tracker import check_digits
 from tracker.catalogue import listed, posts
+from tracker.cli import main
 from tracker.detect import Candidate, Form, Hints, decided, detect, forms, read
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "tracking-number-formats.json"
@@ -110,6 +111,14 @@ def test_only_a_clear_candidate_decides() -> None:
     assert decided(near, {"sto", "ups"}) == "sto"
     assert decided(near, {"sto", "zto"}) is None
     assert decided(()) is None
+
+
+def test_the_command_prints_one_line_a_number(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["detect", "1Z999AA10123456784", "?"]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one["number"] for one in told] == ["1Z999AA10123456784", "?"]
+    assert told[0]["candidates"] == [{"carrier": "ups", "confidence": 0.98}]
+    assert told[1]["candidates"] == []
 
 
 @given(st.text(alphabet=string.ascii_uppercase + string.digits + " -", max_size=40))
