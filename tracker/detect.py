@@ -18,7 +18,7 @@ from importlib.resources import files
 
 from msgspec import Struct, ValidationError, convert
 
-from tracker.catalogue import listed, posts
+from tracker.catalogue import CatalogueError, listed, posts
 from tracker.check_digits import Check
 
 _FILE = "numbers.toml"
@@ -173,7 +173,7 @@ def _formed() -> frozenset[str]:
 
 @cache
 def forms() -> list[Form]:
-    """The forms in the order of the file; ValueError where it is wrong."""
+    """The forms in the order of the file; CatalogueError where it is wrong."""
     return read(files("tracker.catalogue").joinpath(_FILE).read_text("utf-8"))
 
 
@@ -182,11 +182,11 @@ def read(text: str) -> list[Form]:
     try:
         found = convert(tomllib.loads(text), dict[str, list[Form]]).get("format", [])
     except (tomllib.TOMLDecodeError, ValidationError) as error:
-        raise ValueError(f"{_FILE}: {error}") from None
+        raise CatalogueError(f"{_FILE}: {error}") from None
     for place, form in enumerate(found, 1):
         problem = _problem(form)
         if problem:
-            raise ValueError(f"{_FILE}: format {place} ({form.carrier}: {form.note}): {problem}")
+            raise CatalogueError(f"{_FILE}: format {place} ({form.carrier}: {form.note}): {problem}")
     return found
 
 

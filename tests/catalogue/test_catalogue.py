@@ -17,7 +17,6 @@ TABLE = Path(catalogue.__file__).with_name("carriers.csv").read_text("utf-8")
 HEAD = ",".join(COLUMNS)
 ACME = "acme,极速,Acme Post,DE,Europe/Berlin,https://acme.example,,jisu,,,,,,"
 REGISTRY, _ = load()
-SIMULATED = "simulated"  # moves parcels in demonstrations only
 
 
 def changed(**cells: str) -> str:
@@ -81,13 +80,6 @@ def test_a_table_with_other_columns_is_refused() -> None:
         read(TABLE.replace("slug,zh", "zh,slug", 1))
     with pytest.raises(CatalogueError, match="line 1"):
         read("")
-
-
-@pytest.mark.parametrize("carrier", [one for one in REGISTRY if not one.aggregator], ids=lambda one: one.slug)
-def test_every_carrier_with_an_adapter_is_listed(carrier: Carrier) -> None:
-    assert carrier.slug in listed() or carrier.slug == SIMULATED, (
-        f"add {carrier.slug} to tracker/catalogue/carriers.csv"
-    )
 
 
 @pytest.mark.parametrize("carrier", [one for one in REGISTRY if one.slug in AGGREGATORS], ids=lambda one: one.slug)

@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tracker import check_digits
-from tracker.catalogue import listed, posts
+from tracker.catalogue import CatalogueError, listed, posts
 from tracker.cli import main
 from tracker.detect import Candidate, Form, Hints, decided, detect, forms, read
 
@@ -152,7 +152,7 @@ def test_an_s10_number_is_the_posts_of_its_country(serial: str, country: str) ->
     ],
 )
 def test_a_wrong_form_is_named(broken: str, problem: str) -> None:
-    with pytest.raises(ValueError, match=r"^numbers.toml: ") as refusal:
+    with pytest.raises(CatalogueError, match=r"^numbers.toml: ") as refusal:
         read(f"[[format]]\n{broken}\n")
     assert problem in str(refusal.value)
 

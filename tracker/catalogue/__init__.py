@@ -17,6 +17,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Struct
 
+from tracker.errors import MilepostError
+
 AGGREGATORS = ("kuaidi100", "kdniao", "seventeentrack", "aftership", "easypost", "shippo", "wechat")
 COLUMNS = ("slug", "zh", "en", "country", "zone", "site", "post", *AGGREGATORS)
 
@@ -25,8 +27,8 @@ _SLUG = re.compile(r"[a-z][a-z0-9_]{0,30}")  # as the conformance kit wants an a
 _SITE = re.compile(r"https://[^\s/]+\.[^\s]+")
 
 
-class CatalogueError(ValueError):
-    """The table is wrong; the message names each line, the value and what would be right."""
+class CatalogueError(MilepostError):
+    """A table is wrong; the message names each line, the value and what would be right."""
 
 
 class Listed(Struct, frozen=True, kw_only=True):
