@@ -203,7 +203,10 @@ def _problem(form: Form) -> str:
         return f"pattern has no group {' and no group '.join(sorted(lacking))}"
     if not 0 < form.share <= 1:
         return f"share {form.share} must be above 0 and at most 1"
-    wrong = [example for example in form.examples if not _fits(pattern, form, example)]
+    try:
+        wrong = [example for example in form.examples if not _fits(pattern, form, example)]
+    except ValueError as error:  # weights that are too few, letters in what must be digits
+        return f"check: {error}"
     return f"examples {wrong} do not fit" if wrong else "" if form.examples else "has no examples"
 
 

@@ -148,6 +148,11 @@ def test_an_s10_number_is_the_posts_of_its_country(serial: str, country: str) ->
         ("carrier = 'sf'\npattern = 'A'\nnote = ''\nexamples = []", "has no examples"),
         ("carrier = 'sf'\npattern = 'A'\nnote = ''\nshare = 2.0\nexamples = ['A']", "share 2.0"),
         ("carrier = 'sf'\npattern = 'A'\nnote = ''\ncheck = {by='s10'}\nexamples = ['A']", "no group check"),
+        (
+            "carrier = 'sf'\npattern = '(?P<serial>..)(?P<check>.)'\nnote = ''\n"
+            "check = {by='weighted', weights=[1]}\nexamples = ['123']",
+            "check: ",
+        ),
         ("carrier = 'sf'\npattern = 'A'\nnote = ''\ncolour = 1\nexamples = ['A']", "colour"),
     ],
 )
