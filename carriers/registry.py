@@ -13,6 +13,7 @@ from msgspec import Struct
 
 import carriers
 from carriers.sdk import Carrier
+from tracker.catalogue import listed
 
 ENTRY_POINT = "milepost.carriers"
 
@@ -30,7 +31,7 @@ class Registry:
     def __init__(self, found: Iterable[Carrier]) -> None:
         self._carriers = {carrier.slug: carrier for carrier in sorted(found, key=lambda carrier: carrier.slug)}
         followed = (slug for carrier in self._carriers.values() for slug in carrier.carriers.values())
-        self._known = frozenset(self._carriers) | frozenset(followed)
+        self._known = frozenset(listed()) | frozenset(self._carriers) | frozenset(followed)
 
     def __iter__(self) -> Iterator[Carrier]:
         return iter(self._carriers.values())
@@ -46,7 +47,7 @@ class Registry:
         return self._carriers.get(slug)
 
     def known(self) -> Collection[str]:
-        """Every slug that a shipment may name: those with an adapter, and those that an aggregator follows."""
+        """Every slug that a shipment may name: the catalogue's, the adapters', and those that an aggregator follows."""
         return self._known
 
     def by_alias(self, aggregator: str, code: str) -> str:

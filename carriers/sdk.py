@@ -28,6 +28,7 @@ from carriers.reading import (
     rows_at,
     text_at,
 )
+from tracker.catalogue import codes_at
 from tracker.model import (
     Certainty,
     Milestone,
@@ -61,6 +62,7 @@ __all__ = [
     "Scan",
     "Summary",
     "coarse",
+    "codes_at",
     "dict_at",
     "form",
     "hmac_sha256",
@@ -171,7 +173,7 @@ class Carrier(Struct, frozen=True, kw_only=True):
     base: str = ""  # the production address
     sandbox: str = ""
     aggregator: bool = False
-    carriers: Mapping[str, str] = {}  # an aggregator's own carrier code → our slug
+    carriers: Mapping[str, str] = {}  # an aggregator's own carrier code → our slug: `codes_at(slug)`
     numbers: Sequence[str] = ()  # regular expressions of whole waybill numbers
     batch: int = 1  # numbers per query
     fetch: Fetch | None = None

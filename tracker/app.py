@@ -21,6 +21,7 @@ from tracker.accounts import OPERATOR, Accounts, Scope
 from tracker.agenda import Agenda, AgendaSettings, Schedule, Settling
 from tracker.api import ApiSettings, Services, mount
 from tracker.carrier_http import Exits
+from tracker.catalogue import listed
 from tracker.config import Settings
 from tracker.connections import Connection, Connections
 from tracker.console import ConsoleSettings
@@ -387,7 +388,8 @@ class Parts:
             book=self.book,
             show=self._show,
             authenticate=self._reader,
-            carriers={c.slug: CarrierNames(c.name_zh or c.name, c.name) for c in self.registry},
+            carriers={c.slug: CarrierNames(c.name_zh or c.name, c.name) for c in self.registry}
+            | {one.slug: CarrierNames(one.zh, one.en) for one in listed().values()},
         )
         mount_console(
             root,

@@ -7,14 +7,18 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from carriers.registry import load
-from carriers.sdk import ParseError
+from msgspec import structs
+
+from carriers.registry import Registry, load
+from carriers.sdk import Carrier, ParseError
 from tracker import __version__, config
+from tracker.catalogue import listed
 from tracker.client import Client
+from tracker.detect import Hints, detect
 from tracker.errors import ConfigError, MilepostError
 from tracker.reading import read_body
 
@@ -152,6 +156,10 @@ def _client_commands(commands: Commands) -> None:
     track.set_defaults(run=_run_track)
     stalled = _with_daemon(commands.add_parser("stalled", help="the parcels that have stopped moving"))
     stalled.set_defaults(run=_run_stalled)
+    whose = _with_daemon(commands.add_parser("detect", help="whose numbers these may be, one JSON a line"))
+    whose.add_argument("numbers", nargs="+", metavar="NUMBER")
+    whose.add_argument("--account", action="store_true", help="ask the daemon, which knows what the account uses")
+    whose.set_defaults(run=_run_detect)
     keys = _with_daemon(commands.add_parser("keys", help="API keys: list, create, revoke"))
     keys.add_argument("action", choices=("list", "create", "revoke"), nargs="?", default="list")
     keys.add_argument("id", nargs="?", help="the key to revoke")
@@ -194,6 +202,23 @@ def _run_stalled(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _run_detect(arguments: argparse.Namespace) -> int:
+    for detection in _asked(arguments) if arguments.account else _detected(arguments.numbers):
+        print(json.dumps(detection, ensure_ascii=False))
+    return 0
+
+
+def _asked(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    return _client(arguments).detect(arguments.numbers)
+
+
+def _detected(numbers: Sequence[str]) -> Iterator[dict[str, Any]]:
+    hints = Hints(numbers={carrier.slug: carrier.numbers for carrier in load()[0]})
+    for number in numbers:
+        candidates = [structs.asdict(candidate) for candidate in detect(number, hints)]
+        yield {"number": number, "candidates": candidates}
+
+
 def _run_keys(arguments: argparse.Namespace) -> int:
     client = _client(arguments)
     if arguments.action == "create":
@@ -212,7 +237,7 @@ def _run_keys(arguments: argparse.Namespace) -> int:
 
 
 def _tools(commands: Commands) -> None:
-    carriers = commands.add_parser("carriers", help="the carriers that are installed")
+    carriers = commands.add_parser("carriers", help="the carriers that are known, those with an adapter first")
     carriers.add_argument("--json", action="store_true")
     carriers.set_defaults(run=_run_carriers)
     shown = _with_settings(commands.add_parser("config", help="every setting as it would be used, secrets hidden"))
@@ -230,25 +255,46 @@ def _tools(commands: Commands) -> None:
 
 def _run_carriers(arguments: argparse.Namespace) -> int:
     registry, failures = load()
-    rows = [_carrier_row(carrier) for carrier in sorted(registry, key=lambda carrier: carrier.slug)]
+    slugs = sorted(registry.known(), key=lambda slug: (slug not in registry, slug))
+    rows = [_carrier_row(registry, slug) for slug in slugs]
     if arguments.json:
         print(json.dumps(rows, ensure_ascii=False, indent=2))
     for row in [] if arguments.json else rows:
-        print(f"{row['slug']:<16}{row['name']:<24}{row['ways']:<28}{row['docs']}")
+        name = f"{row['name']} {row['name_zh']}".strip()
+        print(f"{row['slug']:<18}{row['country']:<4}{name:<36}{row['ways']:<40}{row['docs'] or row['site']}".rstrip())
     for failure in failures:
         print(f"milepost: {failure.origin} is broken: {failure.problem}", file=sys.stderr)
     return 0
 
 
-def _carrier_row(carrier: Any) -> dict[str, str]:
+def _carrier_row(registry: Registry, slug: str) -> dict[str, str]:
+    carrier, one = registry.get(slug), listed().get(slug)
+    return {
+        "slug": slug,
+        "name": one.en if one else carrier.name if carrier else slug,
+        "name_zh": one.zh if one else carrier.name_zh if carrier else "",
+        "country": one.country if one else "",
+        "zone": one.zone if one else "",
+        "site": one.site if one else "",
+        "ways": _ways(carrier) if carrier else _through(registry, slug),
+        "docs": carrier.docs if carrier else "",
+    }
+
+
+def _ways(carrier: Carrier) -> str:
     ways = [
         "query" if carrier.fetch else "",
         "push",
         "subscribe" if carrier.subscribe else "",
         "signed" if carrier.verify else "",
     ]
-    name = f"{carrier.name} {carrier.name_zh}".strip()
-    return {"slug": carrier.slug, "name": name, "ways": " ".join(way for way in ways if way), "docs": carrier.docs}
+    return " ".join(way for way in ways if way)
+
+
+def _through(registry: Registry, slug: str) -> str:
+    """The aggregators by which a carrier without an adapter is asked."""
+    tellers = [one.slug for one in registry if slug in one.carriers.values()]
+    return f"through {', '.join(tellers)}" if tellers else ""
 
 
 def _run_config(arguments: argparse.Namespace) -> int:

@@ -6,11 +6,13 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Sequence
 from typing import Any
 
 from tracker.errors import MilepostError
 
 _TIMEOUT_S = 30
+_NUMBERS = 100  # that one question may hold
 
 
 class Client:
@@ -46,6 +48,14 @@ class Client:
             cursor = page.get("cursor") or ""
             if not cursor:
                 return rows
+
+    def detect(self, numbers: Sequence[str]) -> list[dict[str, Any]]:
+        """Whose each number may be, by its form and by the account's habits and connections."""
+        found = []
+        for start in range(0, len(numbers), _NUMBERS):
+            some = urllib.parse.urlencode([("number", number) for number in numbers[start : start + _NUMBERS]])
+            found += self._call("GET", f"/v1/detect?{some}")["detections"]
+        return found
 
     def keys(self) -> Any:
         """The keys of the account, never their secrets."""

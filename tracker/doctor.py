@@ -8,7 +8,9 @@ import socket
 from collections.abc import Awaitable, Callable
 
 from carriers.registry import load
+from tracker.catalogue import listed
 from tracker.config import Settings
+from tracker.detect import forms
 from tracker.errors import ConfigError, MilepostError
 from tracker.orders import OrderSettings, open_book
 from tracker.secrets import Sealer, key_from
@@ -76,7 +78,7 @@ async def _carriers(_: Settings) -> str:
     registry, failures = load()
     if failures:
         raise ConfigError("; ".join(f"{failure.origin}: {failure.problem}" for failure in failures))
-    return f"{len(registry)} installed"
+    return f"{len(registry)} installed, {len(listed())} in the catalogue, {len(forms())} forms of numbers"
 
 
 async def _store(settings: Settings) -> str:

@@ -7,7 +7,7 @@ The advanced states (three and four digits) say what they mean.
 
 from __future__ import annotations
 
-from carriers.sdk import M, Meaning, R, coarse
+from carriers.sdk import M, Meaning, R, coarse, codes_at
 
 CODES: dict[str, Meaning] = {
     "0": coarse(M.IN_TRANSIT),  # 在途
@@ -90,32 +90,5 @@ WORDS = {
 MILESTONES: dict[str, Meaning] = CODES | {word: CODES[code] for word, code in WORDS.items()}
 
 # Kuaidi100's carrier code → our slug. https://api.kuaidi100.com/manager/openapi/download/kdbm.do
-CARRIERS = {
-    "shunfeng": "sf",
-    "shunfengkuaiyun": "sf_freight",
-    "zhongtong": "zto",
-    "zhongtongkuaiyun": "zto_freight",
-    "yuantong": "yto",
-    "shentong": "sto",
-    "yunda": "yunda",
-    "jtexpress": "jtexpress",
-    "jd": "jd",
-    "ems": "ems",
-    "youzhengguonei": "chinapost",
-    "youzhengguoji": "chinapost_intl",
-    "debangkuaidi": "deppon",
-    "debangwuliu": "deppon_freight",
-    "huitongkuaidi": "best",
-    "baishiwuliu": "best_freight",
-    "zhaijisong": "zjs",
-    "tiantian": "ttk",
-    "danniao": "cainiao",
-    "annengwuliu": "ane",
-    "kuayue": "kye",
-    "fedex": "fedex",
-    "dhl": "dhl",
-    "ups": "ups",
-    "usps": "usps",
-    "tnt": "tnt",
-}
-OUR_SLUGS = {slug: code for code, slug in CARRIERS.items()}
+CARRIERS = codes_at("kuaidi100")
+OUR_SLUGS = {slug: code for code, slug in reversed(CARRIERS.items())}  # of several codes the first

@@ -26,6 +26,7 @@ from carriers.sdk import (
     Scan,
     Summary,
     coarse,
+    codes_at,
     dict_at,
     moment,
     moment_at,
@@ -88,16 +89,9 @@ MILESTONES: dict[str, Meaning] = {
     "Returning": M.RETURNING,
     "Returned": M.RETURNED,
 }
-# Of 17TRACK's carrier keys (https://res.17track.net/asset/carrier/info/apicarrier.all.json) those of carriers we know.
-CARRIERS = {
-    "100001": "dhl",  # DHL Express
-    "7041": "dhl",  # DHL Paket
-    "100002": "ups",
-    "100003": "fedex",
-    "100012": "sf",
-    "21051": "usps",
-}
-KEYS = {slug: int(key) for key, slug in reversed(CARRIERS.items())}  # of two keys the first: Express is `dhl`
+# 17TRACK's carrier keys → our slugs. https://res.17track.net/asset/carrier/info/apicarrier.all.json
+CARRIERS = codes_at("seventeentrack")
+KEYS = {slug: int(key) for key, slug in reversed(CARRIERS.items())}  # of several keys the first
 # https://help.17track.net/hc/en-us/articles/37570440168473-Error-Codes-and-Troubleshooting
 PROBLEMS = {
     "-18010001": ProblemKind.REFUSED,  # address not on the white list

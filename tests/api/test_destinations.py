@@ -151,7 +151,12 @@ async def test_carriers_say_what_a_connection_must_hold(api: Api, account: str) 
         ("acme", True),
         ("bolt", True),
         ("courier-post", False),
+        ("zto", False),
     ]
+    zto = carriers[-1]
+    assert (zto["name"], zto["name_zh"], zto["country"]) == ("ZTO Express", "中通快递", "CN")
+    assert (zto["zone"], zto["site"]) == ("Asia/Shanghai", "https://www.zto.com")
+    assert carriers[-2]["country"] is None
     acme = (await api.call(account, "GET", "/carriers/acme")).body
     assert [(one["name"], one["required"]) for one in acme["credentials"]] == [("app_key", True), ("note", False)]
     assert (await api.call(account, "GET", "/carriers/acne")).status == 404

@@ -50,13 +50,13 @@ CARRIERS = {
 
 
 class Registry:
-    """The invented carriers, and one that only aggregators tell of."""
+    """The invented carriers, one that only aggregators tell of, and one of the catalogue."""
 
     def get(self, slug: str) -> Carrier | None:
         return CARRIERS.get(slug)
 
     def known(self) -> Collection[str]:
-        return frozenset(CARRIERS) | {"courier-post"}
+        return frozenset(CARRIERS) | {"courier-post", "zto"}
 
 
 class Answer(Struct):

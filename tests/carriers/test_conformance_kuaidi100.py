@@ -164,5 +164,6 @@ def test_sf_and_zto_need_the_tail_of_a_phone_number_and_others_do_not() -> None:
     assert kuaidi100.needs(Ask(number="1", carrier="yto")) == ""
 
 
-def test_every_carrier_has_one_code_and_every_code_one_carrier() -> None:
-    assert len(OUR_SLUGS) == len(CARRIERS)
+def test_a_carrier_is_asked_for_by_a_code_that_leads_back_to_it() -> None:
+    assert {slug: CARRIERS[code] for slug, code in OUR_SLUGS.items()} == {slug: slug for slug in CARRIERS.values()}
+    assert (OUR_SLUGS["sf"], OUR_SLUGS["fedex"]) == ("shunfeng", "fedex")

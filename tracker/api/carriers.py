@@ -1,4 +1,4 @@
-"""Carriers: what registrations and connections may name."""
+"""Carriers: what registrations and connections may name, and what the catalogue knows of each."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from carriers.sdk import Carrier
 from tracker.api.models import CarrierList, CarrierView, CredentialView
 from tracker.api.problems import not_found
 from tracker.api.route import Call, Routes
+from tracker.catalogue import listed
 
 routes = Routes("carriers")
 
 
 @routes("GET", "/carriers")
 async def list_carriers(call: Call) -> CarrierList:
-    """The carriers that are known: those with an adapter, and those that an aggregator tells of."""
+    """The carriers that are known: those of the catalogue, those with an adapter, those that an aggregator tells of."""
     registry = call.services.registry
     return CarrierList(carriers=[_view(slug, registry.get(slug)) for slug in sorted(registry.known())])
 
@@ -27,10 +28,14 @@ async def get_carrier(call: Call, slug: str) -> CarrierView:
 
 
 def _view(slug: str, carrier: Carrier | None) -> CarrierView:
+    one = listed().get(slug)
     return CarrierView(
         slug=slug,
-        name=carrier.name if carrier else slug,
-        name_zh=carrier.name_zh if carrier else "",
+        name=one.en if one else carrier.name if carrier else slug,
+        name_zh=one.zh if one else carrier.name_zh if carrier else "",
+        country=one.country if one else None,
+        zone=one.zone if one else None,
+        site=(one.site or None) if one else None,
         adapter=carrier is not None,
         aggregator=carrier is not None and carrier.aggregator,
         docs=carrier.docs if carrier else None,

@@ -41,7 +41,7 @@ class NewShipment(Body):
     """A waybill to follow."""
 
     waybill: Annotated[str, StringConstraints(min_length=1, max_length=100)]
-    carrier: Annotated[str, Field(max_length=64, description="a slug; left out, the number must tell")] = ""
+    carrier: Annotated[str, Field(max_length=64, description="a slug; left out, the number must tell clearly")] = ""
     order_number: Label = ""
     shop: Label = ""
     warehouse: Label = ""
@@ -77,6 +77,12 @@ class ShipmentPatch(Body):
     tags: Tags | None = None
     paused: bool = False
     carrier: Annotated[str, StringConstraints(min_length=1, max_length=64)] = ""
+
+
+class DetectQuery(Query):
+    """Whose numbers are asked for."""
+
+    number: Annotated[list[Annotated[str, StringConstraints(min_length=1, max_length=100)]], Len(1, 100)]
 
 
 class Page(Query):
@@ -416,11 +422,17 @@ class CredentialView(TypedDict):
 
 
 class CarrierView(TypedDict):
-    """A carrier that registrations may name. Without an adapter it is heard of through an aggregator."""
+    """A carrier that registrations may name. Without an adapter it is heard of through an aggregator.
+
+    `country` (ISO 3166) and `zone` (IANA) are where it is at home; null where the catalogue does not list it.
+    """
 
     slug: str
     name: str
     name_zh: str
+    country: str | None
+    zone: str | None
+    site: str | None
     adapter: bool
     aggregator: bool
     docs: str | None
@@ -432,6 +444,26 @@ class CarrierView(TypedDict):
 
 class CarrierList(TypedDict):
     carriers: list[CarrierView]
+
+
+class CandidateView(TypedDict):
+    """A carrier whose number it may be; `confidence` from 0 to 1."""
+
+    carrier: str
+    confidence: float
+
+
+class Detection(TypedDict):
+    """Whose a number may be, the likeliest first."""
+
+    number: str
+    candidates: list[CandidateView]
+
+
+class DetectionList(TypedDict):
+    """In the order in which the numbers were asked for."""
+
+    detections: list[Detection]
 
 
 class ConnectionView(TypedDict):

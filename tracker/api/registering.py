@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import difflib
-import re
 import time
 from collections.abc import Collection, Sequence
 from typing import Any, cast
 
 from msgspec import Struct, structs
 
+from tracker.api.detection import hints_of
 from tracker.api.models import BatchResult, FieldProblem, ItemResult, NewShipment, ShipmentView
 from tracker.api.problems import FieldError, Refusal
 from tracker.api.route import Call, validate
 from tracker.api.services import Registry
+from tracker.detect import Hints, decided, detect
 from tracker.errors import BadInput
 from tracker.ingest import Registered, Registration
 from tracker.model import Details, Shipment
@@ -31,8 +32,8 @@ class Outcome(Struct, frozen=True):
 async def register(call: Call, items: Sequence[Any], *, many: bool = True, field: str = "shipments") -> list[Outcome]:
     """Register each item; `field` (`shipments[3]` if `many`) leads the paths of what is wrong with it."""
     prefixes = [f"{field}[{place}]" if many else "" for place in range(len(items))]
-    connections = await _connections(call, items)
-    read = [_read(call, item, prefix, connections) for item, prefix in zip(items, prefixes, strict=True)]
+    connections, hints = await _connections(call, items), await _hints(call, items)
+    read = [_read(call, item, prefix, connections, hints) for item, prefix in zip(items, prefixes, strict=True)]
     wanted = [item for item in read if isinstance(item, Registration)]
     done = iter(await call.services.ingest.register(call.account, wanted, now=call.now) if wanted else ())
     return [
@@ -48,24 +49,30 @@ async def _connections(call: Call, items: Sequence[Any]) -> frozenset[str]:
     return frozenset(one.id for one in await call.services.connections.all(call.account))
 
 
+async def _hints(call: Call, items: Sequence[Any]) -> Hints:
+    """What helps to find carriers, looked up only where an item names none."""
+    lacking = any(isinstance(item, dict) and not item.get("carrier") for item in items)
+    return await hints_of(call) if lacking else Hints()
+
+
 def _outcome(done: Registered, prefix: str) -> Outcome:
     return Outcome(done.shipment, done.created, (field_error(done.error, prefix),) if done.error else ())
 
 
-def _read(call: Call, item: Any, prefix: str, connections: Collection[str]) -> Registration | Outcome:
+def _read(call: Call, item: Any, prefix: str, connections: Collection[str], hints: Hints) -> Registration | Outcome:
     try:
         wanted = validate(NewShipment, item, prefix)
         if wanted.connection and wanted.connection not in connections:
             raise BadInput("connection", f"{wanted.connection!r} is no connection of yours", code="unknown_connection")
-        return _registration(call.services.registry, wanted)
+        return _registration(call.services.registry, wanted, hints)
     except Refusal as refusal:
         return Outcome(errors=refusal.errors)
     except BadInput as error:
         return Outcome(errors=(field_error(error, prefix),))
 
 
-def _registration(registry: Registry, item: NewShipment) -> Registration:
-    carrier = item.carrier or carrier_of(registry, item.waybill)
+def _registration(registry: Registry, item: NewShipment, hints: Hints) -> Registration:
+    carrier = item.carrier or carrier_of(item.waybill, hints)
     check_carrier(registry, carrier)
     details = item.model_dump(exclude={"waybill", "carrier"}) | {"tags": tuple(dict.fromkeys(item.tags))}
     return Registration(waybill=item.waybill, carrier=carrier, details=Details(**details))
@@ -81,19 +88,15 @@ def check_carrier(registry: Registry, slug: str) -> None:
     raise BadInput("carrier", f"{slug[:64]!r} is no carrier that we know; {hint}", code="unknown_carrier")
 
 
-def carrier_of(registry: Registry, waybill: str) -> str:
-    """The one carrier whose numbers look like this; raises BadInput where none or several do."""
-    number = "".join(waybill.split()).upper()
-    fits = [slug for slug in sorted(registry.known()) if _fits(registry, slug, number)]
-    if len(fits) == 1:
-        return fits[0]
-    hint = f"this number could be of {', '.join(fits[:5])}" if fits else "GET /v1/carriers lists them"
-    raise BadInput("carrier", f"is needed: {hint}", code="required")
-
-
-def _fits(registry: Registry, slug: str, number: str) -> bool:
-    carrier = registry.get(slug)
-    return carrier is not None and any(re.fullmatch(pattern, number) for pattern in carrier.numbers)
+def carrier_of(waybill: str, hints: Hints) -> str:
+    """The carrier that the number clearly tells; raises BadInput, with the candidates, where it does not."""
+    candidates = detect(waybill, hints)
+    carrier = decided(candidates, hints.connected)
+    if carrier is None:
+        likely = ", ".join(f"{one.carrier} ({one.confidence:.0%})" for one in candidates[:5])
+        hint = f"this number could be of {likely}" if likely else "GET /v1/carriers lists them"
+        raise BadInput("carrier", f"is needed: {hint}", code="required")
+    return carrier
 
 
 def field_error(error: BadInput, prefix: str = "") -> FieldError:

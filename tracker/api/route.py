@@ -197,11 +197,13 @@ async def _identify(request: web.Request, services: Services) -> Identity:
 
 
 def read_query(model: type[M], request: web.Request) -> M:
-    """The query parameters as `model`; a Refusal names the wrong ones."""
-    twice = [name for name in dict.fromkeys(request.query) if len(request.query.getall(name)) > 1]
+    """The query parameters as `model`; a Refusal names the wrong ones. Only those that are lists may be repeated."""
+    given = {name: request.query.getall(name) for name in request.query}
+    lists = {name for name, about in model.model_fields.items() if get_origin(about.annotation) is list}
+    twice = [name for name, values in given.items() if len(values) > 1 and name not in lists]
     if twice:
         raise invalid([FieldError(name, "given more than once", "repeated") for name in twice])
-    return validate(model, dict(request.query))
+    return validate(model, {name: values if name in lists else values[0] for name, values in given.items()})
 
 
 async def _read_body(kind: Any, request: web.Request, limit: int) -> Any:
