@@ -15,6 +15,7 @@ import carriers
 from carriers.sdk import Carrier
 
 ENTRY_POINT = "milepost.carriers"
+KIT = "conformance"  # a folder beside the carriers', and no carrier
 
 
 class Failure(Struct, frozen=True):
@@ -71,7 +72,7 @@ def load() -> tuple[Registry, list[Failure]]:
 def _sources() -> Iterator[tuple[str, str, Callable[[], object]]]:
     """Where carriers may be: (origin, the folder's name or "", how to take it)."""
     for module in pkgutil.iter_modules(carriers.__path__):
-        if module.ispkg:
+        if module.ispkg and module.name != KIT:
             origin = f"{carriers.__name__}.{module.name}"
             yield origin, module.name, lambda origin=origin: import_module(origin)  # type: ignore[misc]
     for entry in sorted(entry_points(group=ENTRY_POINT), key=lambda entry: entry.name):
