@@ -1,8 +1,8 @@
-"""`milepost parse`: one body through an adapter, as JSON, without a store and without a network."""
+"""A body through an adapter, without a store and without a network: `milepost parse`, `milepost try`, the kit."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from carriers.sdk import Carrier
@@ -22,10 +22,18 @@ def read_body(carrier: Carrier, body: bytes, content_type: str, *, now: int) -> 
         ParseError: the body can't be read.
     """
     reports = carrier.parse(body, content_type)
-    problems = [_words(report) for report in reports if report.problem]
+    return [view(shipment) for shipment in shipments_of(carrier, reports, now=now)], problems_of(reports)
+
+
+def shipments_of(carrier: Carrier, reports: Sequence[Report], *, now: int) -> list[Shipment]:
+    """What the timeline makes of reports that were heard at `now` (ms), a shipment for each waybill."""
     told = _by_waybill(report for report in reports if report.waybill and not _empty_answer(report))
-    shipments = (shipment_of(carrier, waybill, _receipts(some, now)) for waybill, some in told.items())
-    return [_view(shipment) for shipment in shipments], problems
+    return [shipment_of(carrier, waybill, _receipts(some, now)) for waybill, some in told.items()]
+
+
+def problems_of(reports: Sequence[Report]) -> list[str]:
+    """What went wrong, in words."""
+    return [_words(report) for report in reports if report.problem]
 
 
 def _receipts(reports: Iterable[Report], now: int) -> list[Receipt]:
@@ -61,7 +69,8 @@ def shipment_of(carrier: Carrier, waybill: str, receipts: Iterable[Receipt]) -> 
     return timeline.derive(document)
 
 
-def _view(shipment: Shipment) -> dict[str, Any]:
+def view(shipment: Shipment) -> dict[str, Any]:
+    """A shipment as the command line prints it in JSON."""
     return {
         "waybill": shipment.document.waybill,
         "status": shipment.status.value,

@@ -50,9 +50,9 @@ _ROLES = frozenset(
         *("security", "agent", "locker", "concierge", "household", "family", "self", "resident", "released", "partner"),
     )
 )
-_MAIL = re.compile(r"[\w.+-]+@(?!example\.|[\w-]+\.(?:example|test|invalid)\b)[\w-]+(?:\.[\w-]+)+")
-_MOBILE = re.compile(r"(?<![\w*])1[3-9]\d(?!\d*0000)\d{8}(?![\w*])")
-_PHONE = re.compile(r"(?<![\w+*])\+\d(?![\d ()-]*(?:0000|555))[\d ()-]{7,}\d(?![\w*])")
+_MAIL = re.compile(r"[\w.+-]+@(?!example\.|[\w-]+\.(?:example|test|invalid)\b)[\w-]+(?:\.[\w-]+)+", re.ASCII)
+_MOBILE = re.compile(r"(?<![0-9A-Za-z*])1[3-9]\d(?!\d*0000)\d{8}(?![0-9A-Za-z*])")
+_PHONE = re.compile(r"(?<![0-9A-Za-z+*])\+\d(?![\d ()-]*(?:0000|555))[\d ()-]{7,}\d(?![0-9A-Za-z*])")
 _IN_WORDS = re.compile(
     r"((?:快递员|派件员|业务员|小哥|签收人|收件人|收货人)\s*[:\uff1a【\[]\s*)([\u4e00-\u9fff]{2,4})"
     r"|((?i:signed(?: for)? by|received by|recipient|delivered to|left with)[: ]+)([A-Z][\w.'-]*(?: [A-Z][\w.'-]*)*)"

@@ -212,7 +212,7 @@ def test_an_error_fixture_is_one_problem_without_scans(fixtures: Path) -> None:
         ({"signedBy": "Marta Vogel"}, "a person's name M… at signedby"),
         ({"recipient": {"name": "王小明"}}, "a person's name 王… at recipient.name"),
         ({"receiverPhone": "021 6543 2187"}, "a phone number at receiverphone"),
-        ({"note": "call 13912348765"}, "an unmasked Chinese mobile number at note"),
+        ({"note": "快递员电话13800138000"}, "an unmasked Chinese mobile number at note"),
         ({"note": "call +49 170 1234567"}, "an unmasked phone number at note"),
         ({"note": "marta@vogel.net"}, "an unmasked e-mail address at note"),
         ({"data": '{"phone": 2165432187}'}, "a phone number at phone"),
@@ -229,7 +229,7 @@ def test_a_person_in_a_fixture_is_found(more: dict[str, Any], fault: str, fixtur
         {"signedBy": "M. V***", "recipient": {"name": "王**", "phone": "139****8765"}},
         {"signedBy": "前台", "receivedByName": "FRONT DESK", "givenName": "J."},
         {"phone": "13800000000", "mail": "desk@example.com", "carrier": {"name": "Some Post"}},
-        {"number": "13912348765"},
+        {"number": "13800138000"},
     ],
 )
 def test_a_masked_one_an_invented_one_and_a_waybill_are_no_person(more: dict[str, Any], fixtures: Path) -> None:
@@ -292,7 +292,7 @@ def test_a_parse_that_breaks_at_an_empty_history_is_named(fixtures: Path) -> Non
     fault = "query-a.json with $.events = []: raised IndexError"
     assert fault in faults(changed(parse=trusting), fixtures)
     with pytest.raises(conformance.NotConforming, match="raised IndexError"):
-        fuzzing.check(changed(parse=trusting), fixtures)
+        fuzzing.check(changed(parse=trusting), fixtures, examples=1000)
 
 
 def test_hypothesis_finds_nothing_wrong_with_a_good_adapter(fixtures: Path) -> None:
