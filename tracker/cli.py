@@ -14,6 +14,7 @@ from typing import Any
 from carriers.registry import load
 from carriers.sdk import ParseError
 from tracker import __version__, config
+from tracker.authoring import commands as authoring
 from tracker.client import Client
 from tracker.errors import ConfigError, MilepostError
 from tracker.reading import read_body
@@ -51,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     _demo(commands)
     _client_commands(commands)
     _tools(commands)
+    authoring.add(commands, _language())
     return parser
 
 
@@ -230,11 +232,11 @@ def _tools(commands: Commands) -> None:
 
 def _run_carriers(arguments: argparse.Namespace) -> int:
     registry, failures = load()
-    rows = [_carrier_row(carrier) for carrier in sorted(registry, key=lambda carrier: carrier.slug)]
+    rows = [_carrier_row(carrier) | {"origin": registry.origin(carrier.slug)} for carrier in registry]
     if arguments.json:
         print(json.dumps(rows, ensure_ascii=False, indent=2))
     for row in [] if arguments.json else rows:
-        print(f"{row['slug']:<16}{row['name']:<24}{row['ways']:<28}{row['docs']}")
+        print(f"{row['slug']:<16}{row['name']:<24} {row['ways']:<28}{row['origin']:<28} {row['docs']}")
     for failure in failures:
         print(f"milepost: {failure.origin} is broken: {failure.problem}", file=sys.stderr)
     return 0
