@@ -51,20 +51,16 @@ def check(carrier: Carrier, fixtures: Path) -> None:
     wrong = [*record(carrier), *table(carrier), *silent_codes(carrier), *coverage(carrier, bodies, fixtures)]
     told: list[tuple[str, Report]] = []
     for fixture in bodies:
-        wrong += _fixture(carrier, fixture, told)
+        found, problem = read(carrier, fixture)
+        wrong += [problem] if problem else _fixture(carrier, fixture, found)
+        told += ((fixture.name, report) for report in found)
     wrong += any_order(carrier, told)
     wrong += [*forgetful(carrier, bodies), *hostile(carrier, bodies)]
     wrong += [*leaky_comparison(carrier), *signatures(carrier, bodies, fixtures)]
     judge(carrier, wrong)
 
 
-def _fixture(carrier: Carrier, fixture: Fixture, told: list[tuple[str, Report]]) -> Iterator[str]:
-    """What is wrong with one fixture; its reports are added to `told`."""
-    found, problem = read(carrier, fixture)
-    if problem:
-        yield problem
-        return
-    told += [(fixture.name, report) for report in found]
+def _fixture(carrier: Carrier, fixture: Fixture, found: Sequence[Report]) -> Iterator[str]:
     yield from reports(carrier, fixture, found)
     yield from goldens.compare(carrier, fixture, found)
     yield from (f"{fixture.name}: {line}" for line in personal_data(fixture.body, _numbers(found)))

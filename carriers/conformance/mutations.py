@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 from xml.etree import ElementTree
 
 import msgspec
@@ -35,8 +36,7 @@ def as_form(fields: dict[str, Any]) -> bytes:
 
 
 def _quoted(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return "".join(f"%{byte:02X}" for byte in text.encode())
+    return quote(value if isinstance(value, str) else json.dumps(value), safe="")
 
 
 def mutated(value: Any, path: str = "$") -> Iterator[tuple[str, Any]]:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterator
-from typing import Any
-from urllib.parse import parse_qsl
-from xml.etree import ElementTree
+from collections.abc import Iterator
 
-from carriers.conformance.mutations import as_form
+from carriers.conformance.rewriting import Keys, rewritten, values
 
-Keys = tuple[str, ...]  # the names on the way to a value, folded: `receivedByName` is `receivedbyname`
 _NAMES = re.compile(
     r"(signed(for)?by|signer|signature|received?by|person|attention|contact|recipient|receiver|consignee|addressee"
     r"|family|given|first|last|middle|full|courier|driver|customer|buyer|shipto|deliveredto)(person)?names?"
@@ -69,7 +64,7 @@ _TEXTS = (
 
 def personal_data(body: bytes, known: frozenset[str] = frozenset()) -> Iterator[str]:
     """Each thing in the body that tells of a person, with its fix. `known`: waybill numbers, which are no phone's."""
-    for keys, value in _leaves(body):
+    for keys, value in values(body):
         if value not in known and (what := _told(keys, value)):
             yield f"{what} at {'.'.join(keys) or '$'}: mask it as carriers do (张**, J. D***, 138****0000) or invent it"
 
@@ -101,7 +96,7 @@ def _is_address(keys: Keys) -> bool:
 def _is_masked(value: str) -> bool:
     plain = value.strip().lower()
     initial = len(plain.rstrip(".")) <= 1
-    return initial or "*" in plain or plain.startswith("example") or plain in _ROLES
+    return initial or "*" in plain or "某" in plain or plain.startswith("example") or plain in _ROLES
 
 
 def _is_invented(number: str) -> bool:
@@ -113,7 +108,7 @@ def _is_invented(number: str) -> bool:
 
 def masked(body: bytes) -> bytes:
     """The body with everything that tells of a person masked. Names inside sentences are found only where labelled."""
-    return _rewritten(body, _mask)
+    return rewritten(body, _mask)
 
 
 def _mask(keys: Keys, value: str) -> str:
@@ -140,74 +135,3 @@ def _mask_words(text: str) -> str:
 def _initial(found: re.Match[str]) -> str:
     label, name = (found[1], found[2]) if found[1] else (found[3], found[4])
     return found[0] if _is_masked(name) else f"{label}{name[0]}***"
-
-
-# ---------------------------------------------------------------- the values of a body, whatever it is written in
-
-Change = Callable[[Keys, str], str]
-
-
-def _leaves(body: bytes) -> list[tuple[Keys, str]]:
-    seen: list[tuple[Keys, str]] = []
-
-    def note(keys: Keys, value: str) -> str:
-        seen.append((keys, value))
-        return value
-
-    _rewritten(body, note)
-    return seen
-
-
-def _rewritten(body: bytes, change: Change) -> bytes:
-    """The body with `change` applied to every text in it: JSON, XML, a form with JSON in its fields, or plain words."""
-    text = body.decode("utf-8", "replace")
-    if text.lstrip("\ufeff \t\r\n").startswith(("{", "[")):
-        return _json_rewritten(text, change).encode()
-    if text.lstrip("\ufeff \t\r\n").startswith("<?xml"):
-        return _xml_rewritten(body, change)
-    if re.match(r"[\w.]+=[^\s<]*(&|$)", text):
-        return as_form({name: _value(value, change, (_fold(name),)) for name, value in parse_qsl(text, True)})
-    return change((), text).encode()
-
-
-def _json_rewritten(text: str, change: Change) -> str:
-    try:
-        value = json.loads(text.lstrip("\ufeff"))
-    except ValueError:
-        return change((), text)
-    return json.dumps(_value(value, change, ()), ensure_ascii=False, indent=1)
-
-
-def _value(value: Any, change: Change, keys: Keys) -> Any:
-    if isinstance(value, dict):
-        return {name: _value(inner, change, (*keys, _fold(name))) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_value(inner, change, keys) for inner in value]
-    if isinstance(value, str):
-        return _json_rewritten(value, change) if value.startswith(("{", "[")) else change(keys, value)
-    if type(value) is int and _is_phone(keys):
-        return value if change(keys, str(value)) == str(value) else 0
-    return value
-
-
-def _xml_rewritten(body: bytes, change: Change) -> bytes:
-    try:
-        root = ElementTree.fromstring(body)
-    except (ElementTree.ParseError, ValueError):
-        return change((), body.decode("utf-8", "replace")).encode()
-    _change_element(root, change, ())
-    rewritten: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
-    return rewritten
-
-
-def _change_element(element: ElementTree.Element, change: Change, above: Keys) -> None:
-    keys = (*above, _fold(element.tag.rpartition("}")[2]))
-    element.text = change(keys, element.text) if element.text else element.text
-    for name, value in element.items():
-        element.set(name, change((*keys, _fold(name.rpartition("}")[2])), value))
-    for child in element:
-        _change_element(child, change, keys)
-
-
-def _fold(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
