@@ -8,8 +8,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
-from carriers import conformance, simulated
+from carriers import simulated
+from carriers.conformance import read_fixtures
+from carriers.conformance.personal import personal_data
 from tracker.authoring import rehearsal
 from tracker.authoring.exchanges import Exchange, Step
 from tracker.authoring.stage import Mood, Stage
@@ -79,9 +82,7 @@ async def test_a_machine_gets_json(ask: Try, capsys: pytest.CaptureFixture[str])
     assert found["shipments"][0]["status"] == "delivered"
 
 
-async def test_what_is_recorded_conforms_and_plays_again(
-    ask: Try, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_is_recorded_conforms_and_plays_again(ask: Try, tmp_path: Path) -> None:
     folder = tmp_path / "fixtures"
     assert await ask("--record", folder) == 0
     assert await ask("--record", folder) == 0
@@ -92,8 +93,7 @@ async def test_what_is_recorded_conforms_and_plays_again(
         "query-delivered.json",
     ]
     await asyncio.to_thread(rehearsal.check, simulated.carrier, folder)
-    only = conformance.read_fixtures(folder)[0]
-    assert list(conformance.personal_data(only.body)) == []
+    assert [line for fixture in read_fixtures(folder) for line in personal_data(fixture.body)] == []
 
 
 async def test_nothing_of_a_person_a_secret_or_the_parcels_number_is_recorded(ask: Try, tmp_path: Path) -> None:
@@ -129,6 +129,10 @@ async def test_credentials_come_from_a_file_the_environment_and_the_line(
             ["try", "sf", "1", "--credential", "partner_id=a", "--credential", "checkword=b"],
             "try: sf wants a phone_tail: give --phone-tail",
         ),
+        (
+            ["try", "simulated", "1", *(f"--credential={name}={value}" for name, value in SECRETS.items())],
+            "try: simulated has no address of its own: give --base URL",
+        ),
     ],
 )
 def test_what_is_missing_is_named(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -139,8 +143,6 @@ def test_what_is_missing_is_named(arguments: list[str], words: str, capsys: pyte
 async def test_a_carrier_that_refuses_or_babbles_is_told_apart(
     ask: Try, carrier: Stage, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from aiohttp import web
-
     carrier.begin(Mood("refuses", lambda: web.Response(status=401), lasting=True))
     assert await ask() == 1
     assert "401: it does not accept the credentials" in capsys.readouterr().err

@@ -90,7 +90,7 @@ def _in_a_mood(mood: Mood, expected: type[Exception] | None, usual: _Run, run: _
     if not as_expected:
         came = repr(run.error) if run.error else "reports"
         yield f"{came} instead of {expected.__name__ if expected else 'the usual reports'}: let pass what `http` raises"
-    if usual.tokens and expected in (None, CarrierRefused) and "401" in mood.what and run.tokens < 2 * usual.tokens:
+    if mood.answer().status == 401 and run.tokens < 2 * usual.tokens:
         yield "no fresh token was asked for: take it from http.token for each request"
     if isinstance(run.error, CarrierLimited) and run.error.retry_at != _NOW + _PAUSE:
         yield f"asked again after {run.error.retry_at - _NOW:g} s"

@@ -56,6 +56,8 @@ async def ask(carrier: Carrier, question: Ask, credentials: Mapping[str, str], *
         ParseError: an answer can't be read.
     """
     _check(carrier, question, credentials)
+    if not (base or carrier.base):
+        raise ConfigError(f"try: {carrier.slug} has no address of its own: give --base URL")
     witnesses: list[Witness] = []
     async with aiohttp.ClientSession() as session:
         access = _Access("try", credentials)
