@@ -60,6 +60,12 @@ def test_its_name_can_be_given(checkout: Path) -> None:
     assert importlib.import_module("carriers.bp").carrier.name == "Blue Post 蓝邮"
 
 
+def test_a_name_that_would_break_the_adapter_is_refused(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["new-carrier", "bp", "--name", 'The "Blue" Post']) == 64
+    assert "between quotes: use none, and no backslash" in capsys.readouterr().err
+    assert not (checkout / "carriers" / "bp").exists()
+
+
 def test_it_says_what_it_wrote_and_what_is_next(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["new-carrier", "blue_post"])
     said = capsys.readouterr()

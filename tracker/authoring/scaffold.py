@@ -18,7 +18,7 @@ def in_checkout(slug: str, name: str, root: Path) -> list[Path]:
     """Write `carriers/SLUG/` and its test below `root`, a checkout of Milepost; returns what was written."""
     if not (root / "carriers" / "sdk.py").exists():
         raise ConfigError(f"new-carrier: {root} is no checkout of Milepost; go to one, or give --package DIR")
-    _check(slug)
+    _check(slug, name)
     files = _adapter(root / "carriers" / slug)
     files[root / "tests" / "carriers" / f"test_{slug}.py"] = TEMPLATE / "test_in_checkout.py.txt"
     return _write(files, slug, name)
@@ -26,7 +26,7 @@ def in_checkout(slug: str, name: str, root: Path) -> list[Path]:
 
 def as_package(slug: str, name: str, root: Path) -> list[Path]:
     """Write an installable package below `root`, which must not hold anything; returns what was written."""
-    _check(slug)
+    _check(slug, name)
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise ConfigError(f"--package {root}: it is there already; name a new directory")
     module = f"milepost_{slug}"
@@ -37,9 +37,11 @@ def as_package(slug: str, name: str, root: Path) -> list[Path]:
     return _write(files, slug, name)
 
 
-def _check(slug: str) -> None:
+def _check(slug: str, name: str) -> None:
     if not _SLUG.fullmatch(slug) or keyword.iskeyword(slug):
         raise ConfigError(f"new-carrier: {slug!r}: use lower-case letters, digits and _, a letter first")
+    if not name.isprintable() or set(name) & {'"', "\\"}:
+        raise ConfigError(f"--name {name!r}: it stands in the adapter between quotes: use none, and no backslash")
     taken = {path.stem for path in Path(carriers.__file__).parent.iterdir()}  # modules beside the carriers, too
     if slug in taken or slug in load()[0]:
         raise ConfigError(f"new-carrier: {slug!r} is taken; `milepost carriers` lists those that are there")
