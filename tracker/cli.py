@@ -16,6 +16,7 @@ from msgspec import structs
 from carriers.registry import Registry, load
 from carriers.sdk import Carrier, ParseError
 from tracker import __version__, config
+from tracker.authoring import commands as authoring
 from tracker.catalogue import listed
 from tracker.client import Client
 from tracker.detect import Hints, detect
@@ -55,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     _demo(commands)
     _client_commands(commands)
     _tools(commands)
+    authoring.add(commands, _language())
     return parser
 
 
@@ -237,7 +239,8 @@ def _run_keys(arguments: argparse.Namespace) -> int:
 
 
 def _tools(commands: Commands) -> None:
-    carriers = commands.add_parser("carriers", help="the carriers that are known, those with an adapter first")
+    carriers = commands.add_parser("carriers", help="the carriers that have an adapter, and where it comes from")
+    carriers.add_argument("--all", action="store_true", help="and every other that is known, by whatever way")
     carriers.add_argument("--json", action="store_true")
     carriers.set_defaults(run=_run_carriers)
     shown = _with_settings(commands.add_parser("config", help="every setting as it would be used, secrets hidden"))
@@ -255,13 +258,14 @@ def _tools(commands: Commands) -> None:
 
 def _run_carriers(arguments: argparse.Namespace) -> int:
     registry, failures = load()
-    slugs = sorted(registry.known(), key=lambda slug: (slug not in registry, slug))
+    others = sorted(set(registry.known()) - {one.slug for one in registry}) if arguments.all else []
+    slugs = [*(one.slug for one in registry), *others]
     rows = [_carrier_row(registry, slug) for slug in slugs]
     if arguments.json:
         print(json.dumps(rows, ensure_ascii=False, indent=2))
     for row in [] if arguments.json else rows:
         name = f"{row['name']} {row['name_zh']}".strip()
-        print(f"{row['slug']:<18}{row['country']:<4}{name:<36}{row['ways']:<40}{row['docs'] or row['site']}".rstrip())
+        print(f"{row['slug']:<18}{name:<34}{row['ways']:<30}{row['origin']:<26}{row['docs'] or row['site']}".rstrip())
     for failure in failures:
         print(f"milepost: {failure.origin} is broken: {failure.problem}", file=sys.stderr)
     return 0
@@ -278,6 +282,7 @@ def _carrier_row(registry: Registry, slug: str) -> dict[str, str]:
         "site": one.site if one else "",
         "ways": _ways(carrier) if carrier else _through(registry, slug),
         "docs": carrier.docs if carrier else "",
+        "origin": registry.origin(slug),
     }
 
 

@@ -1,4 +1,4 @@
-"""`milepost parse`: one body through an adapter, as JSON, without a store and without a network."""
+"""A body through an adapter, without a store and without a network: `milepost parse`, `milepost try`, the kit."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from carriers.sdk import Carrier
 from tracker import timeline
 from tracker.model import Document, Event, Milestone, Reason, Report, Shipment
 from tracker.normalise import classify
+from tracker.timeline import Receipt
 
 
 def read_body(carrier: Carrier, body: bytes, content_type: str, *, now: int) -> tuple[list[dict[str, Any]], list[str]]:
@@ -21,9 +22,22 @@ def read_body(carrier: Carrier, body: bytes, content_type: str, *, now: int) -> 
         ParseError: the body can't be read.
     """
     reports = carrier.parse(body, content_type)
-    problems = [_words(report) for report in reports if report.problem]
+    return [view(shipment) for shipment in shipments_of(carrier, reports, now=now)], problems_of(reports)
+
+
+def shipments_of(carrier: Carrier, reports: Sequence[Report], *, now: int) -> list[Shipment]:
+    """What the timeline makes of reports that were heard at `now` (ms), a shipment for each waybill."""
     told = _by_waybill(report for report in reports if report.waybill and not _empty_answer(report))
-    return [_view(_shipment(carrier, waybill, some, now)) for waybill, some in told.items()], problems
+    return [shipment_of(carrier, waybill, _receipts(some, now)) for waybill, some in told.items()]
+
+
+def problems_of(reports: Sequence[Report]) -> list[str]:
+    """What went wrong, in words."""
+    return [_words(report) for report in reports if report.problem]
+
+
+def _receipts(reports: Iterable[Report], now: int) -> list[Receipt]:
+    return [Receipt(source="body", heard_at=now, report=report) for report in reports]
 
 
 def _words(report: Report) -> str:
@@ -42,18 +56,21 @@ def _by_waybill(reports: Iterable[Report]) -> dict[str, list[Report]]:
     return told
 
 
-def _shipment(carrier: Carrier, waybill: str, reports: Sequence[Report], now: int) -> Shipment:
+def shipment_of(carrier: Carrier, waybill: str, receipts: Iterable[Receipt]) -> Shipment:
+    """What the timeline makes of receipts for one waybill, each scan given its milestone by the carrier's table."""
+
     def read(code: str, text: str) -> tuple[Milestone, Reason | None]:
         meaning = classify(carrier.milestones, code, text)
         return meaning.milestone, meaning.reason
 
-    document = Document(id="", account="", waybill=waybill, carrier=carrier.slug, registered_at=now, updated_at=now)
-    for report in reports:
-        document = timeline.merge(document, timeline.Receipt(source="body", heard_at=now, report=report), read)
+    document = Document(id="", account="", waybill=waybill, carrier=carrier.slug, registered_at=0, updated_at=0)
+    for receipt in receipts:
+        document = timeline.merge(document, receipt, read)
     return timeline.derive(document)
 
 
-def _view(shipment: Shipment) -> dict[str, Any]:
+def view(shipment: Shipment) -> dict[str, Any]:
+    """A shipment as the command line prints it in JSON."""
     return {
         "waybill": shipment.document.waybill,
         "status": shipment.status.value,

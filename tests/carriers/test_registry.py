@@ -95,4 +95,39 @@ def test_an_installed_package_can_not_take_the_place_of_one_of_ours(
     found, failures = registry.load()
     carrier = found.get("acme")
     assert isinstance(carrier, Carrier) and carrier.name == "Acme"
-    assert [failure.origin for failure in failures] == ["milepost.carriers:acme"]
+    assert [str(failure) for failure in failures] == [
+        str(registry.Failure("acme-post 1.0 (acme_post)", "ValueError: slug 'acme' is taken by carriers.acme"))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("raise RuntimeError('no luck')", "RuntimeError: no luck"),
+        ("import sys; sys.exit('not today')", "SystemExit: not today"),
+        ("def broken(:", "SyntaxError: "),
+        ("carrier = 'acme'", "TypeError: exposes no Carrier named `carrier`, but str"),
+        (ADAPTER.format(slug="sf"), "ValueError: slug 'sf' is taken by carriers.sf"),
+        (ADAPTER.format(slug=7), "TypeError: slug is 7: expected str"),
+        (
+            ADAPTER.format(slug="acme").replace('{"D": M.DELIVERED}', "['D']"),
+            "TypeError: milestones is ['D']: expected",
+        ),
+        (ADAPTER.format(slug="acme").replace("lambda body, content_type: []", "None"), "TypeError: parse is None"),
+    ],
+)
+def test_a_broken_package_is_named_and_harms_no_other(
+    text: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "acme_post.py").write_text(text)
+    (tmp_path / "blue_post.py").write_text(ADAPTER.format(slug="blue_post"))
+    distribution(tmp_path, "a = acme_post\nb = blue_post")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "acme_post", raising=False)
+    monkeypatch.delitem(sys.modules, "blue_post", raising=False)
+    found, failures = registry.load()
+    assert [failure.origin for failure in failures] == ["acme-post 1.0 (acme_post)"]
+    assert failures[0].problem.startswith(problem)
+    assert found.origin("blue_post") == "acme-post 1.0 (blue_post)"
+    assert found.origin("sf") == "carriers.sf"
