@@ -91,7 +91,7 @@ _LAST_MILE: dict[str, Meaning] = {
     "GTMS_STA_SIGNED": M.AVAILABLE_FOR_PICKUP,  # the station signed, not the recipient
     "GTMS_STA_SIGN_FAILURE": coarse(M.DELIVERY_FAILED, R.OTHER),
     "GTMS_FAILURE": coarse(M.EXCEPTION, R.OTHER),
-    "GTMS_RELABEL": None,
+    "GTMS_RELABEL": None,  # a new label on the parcel
     "GTMS_OTHER": coarse(M.NOTE),
     # a new address or pick-up point, by whomever
     "GTMS_STA_WAIT_CUST_CHANGE_ADDRESS": None,
@@ -146,7 +146,7 @@ _RETURNS: dict[str, Meaning] = {
 }
 _SEEN: dict[str, Meaning] = {
     "PRE_READY_TO_SHIP": M.INFO_RECEIVED,
-    "LAST_MILE_ASN_NOTIFY": None,
+    "LAST_MILE_ASN_NOTIFY": None,  # the last mile was told to expect it
     "CW_INBOUND": coarse(M.HUB_ARRIVED),  # a consolidation warehouse
     "CW_SIGN_IN_SUCCESS": coarse(M.HUB_ARRIVED),
     "CW_OUTBOUND": coarse(M.HUB_DEPARTED),
