@@ -60,7 +60,10 @@ EVENTS: dict[str, Meaning] = {
     "OUTDEL.NORMAL": M.OUT_FOR_DELIVERY,
     "DELIVD.NORMAL": M.DELIVERED,
     "DELIVD.PARCELSHOP": M.AVAILABLE_FOR_PICKUP,
+    "DELIVD.DEL_BY_PSAPP": M.DELIVERED,  # handed out by the parcel shop
+    "CANCEL.NORMAL": M.CANCELLED,  # the data have been deleted
 }
+ENDED = ("DELIVERED", "DELIVEREDPS", "CANCELED", "FINAL")
 MILESTONES: dict[str, Meaning] = STATUSES | EVENTS
 PROBLEMS = {
     "400": ProblemKind.INVALID,
@@ -111,7 +114,7 @@ def parse(body: bytes, content_type: str) -> list[Report]:
         rows = rows_at(root, "parcels", "$")
         if not rows:
             return [Report(waybill="", problem=Problem(ProblemKind.NOT_FOUND, "no parcels"))]
-        return [_report(row, f"$.parcels[{place}]") for place, row in enumerate(rows)]
+        return _of_each_number(rows)
     if "fault" in root:
         return [Report(waybill="", problem=_fault(dict_at(root, "fault", "$")))]
     if "title" in root or "detail" in root:
@@ -129,6 +132,31 @@ def _fault(fault: dict[str, Any]) -> Problem:
         return Problem(ProblemKind.LIMITED, words)
     refused = any(word in said for word in ("jwt", "token", "oauth", "apikey", "api key"))
     return Problem(ProblemKind.REFUSED if refused else ProblemKind.UNAVAILABLE, words)
+
+
+def _of_each_number(rows: Sequence[dict[str, Any]]) -> list[Report]:
+    """One report for each number; one that stands for several parcels is not told by any of them alone."""
+    told: dict[str, dict[str, Report]] = {}
+    for place, row in enumerate(rows):
+        report = _report(row, f"$.parcels[{place}]")
+        told.setdefault(report.waybill, {})[text_at(row, "unitno", f"$.parcels[{place}]")] = report
+    reports: list[Report] = []
+    for number, parcels in told.items():
+        known = {unit: report for unit, report in parcels.items() if not report.problem} or parcels
+        reports += _together(number, known) if len(known) > 1 else known.values()
+    return reports
+
+
+def _together(number: str, parcels: dict[str, Report]) -> list[Report]:
+    """A number of several parcels: they are its pieces, it stands where those do that are still on their way."""
+    statuses = [report.summary.status for report in parcels.values() if report.summary and report.summary.status]
+    waiting = [status for status in statuses if status.code not in ENDED] or statuses
+    status = max(waiting, key=lambda one: one.time.instant if one.time else -1, default=None)
+    whole = Report(waybill=number, summary=Summary(status=status, pieces=tuple(parcels)))
+    return [
+        whole,
+        *(Report(waybill=unit, scans=one.scans, full=one.full, summary=one.summary) for unit, one in parcels.items()),
+    ]
 
 
 def _report(row: dict[str, Any], path: str) -> Report:

@@ -38,6 +38,7 @@ BATCH = 10
 # The codes of the v2 documentation, with its words. Several stand for more than one thing: there the label decides.
 MILESTONES: dict[str, Meaning] = {
     "DR1": M.INFO_RECEIVED,  # déclaratif réceptionné
+    "DR2": coarse(M.EXCEPTION, R.OTHER),  # problème lors de la préparation: with the sender, before La Poste has it
     "PC1": M.PICKED_UP,  # pris en charge
     "PC2": M.PICKED_UP,  # pris en charge dans le pays d'expédition
     "ET1": coarse(M.IN_TRANSIT),  # en cours de traitement
@@ -48,16 +49,21 @@ MILESTONES: dict[str, Meaning] = {
     "DO1": M.CUSTOMS_ENTERED,  # entrée en douane
     "DO2": M.CUSTOMS_CLEARED,  # sortie de douane
     "DO3": (M.CUSTOMS_ENTERED, R.CUSTOMS),  # retenu en douane
+    "DO4": None,  # duties paid, on the web or at the door
+    "ID0": None,  # informations douane
     "PB1": coarse(M.EXCEPTION, R.OTHER),  # problème en cours
     "PB2": coarse(M.IN_TRANSIT),  # problème résolu
-    "MD1": coarse(M.OUT_FOR_DELIVERY),
+    "MD1": coarse(M.OUT_FOR_DELIVERY),  # not in the documentation, like MD3 and DO4
     # "Mis en distribution" by the documentation, and sent when the delivery site has it and prepares the round.
     "MD2": coarse(M.AT_DELIVERY_DEPOT),
+    "MD3": (M.DELIVERY_FAILED, R.OTHER),  # brought in vain
     "ND1": coarse(M.EXCEPTION, R.OTHER),  # non distribuable
     "AG1": M.AVAILABLE_FOR_PICKUP,  # en attente d'être retiré au guichet
     "RE1": M.RETURNING,  # retourné à l'expéditeur; with the sender once DI2 says so
+    "DI0": M.DELIVERED,  # distribué en lot
     "DI1": M.DELIVERED,  # distribué
     "DI2": M.RETURNED,  # distribué à l'expéditeur
+    "DI3": M.DELAYED,  # retardé
 }
 PROBLEMS = {
     "400": ProblemKind.INVALID,
@@ -86,7 +92,8 @@ async def fetch(http: Http, asks: Sequence[Ask]) -> list[Reply]:
 async def _track(http: Http, asks: Sequence[Ask]) -> Reply:
     headers = {"X-Okapi-Key": http.credentials["okapi_key"], "Accept": "application/json"}
     numbers = ",".join(ask.number for ask in asks)
-    return await http.request("GET", f"/suivi/v2/idships/{numbers}", headers=headers, params=[("lang", "fr_FR")])
+    # English labels: by them a code that says little is judged.
+    return await http.request("GET", f"/suivi/v2/idships/{numbers}", headers=headers, params=[("lang", "en_GB")])
 
 
 # ---------------------------------------------------------------- reading
@@ -158,8 +165,8 @@ carrier = Carrier(
     milestones=MILESTONES,
     parse=parse,
     base="https://api.laposte.fr",
-    # S10 of France and its territories, Colissimo, registered letters.
-    numbers=(r"[A-Z]{2}\d{9}(?:FR|TS|JB)", r"\d[A-Z]\d{11}", r"\d[A-Z]\d{12}"),
+    # S10 of France and of Chronopost, Colissimo, registered letters, tracked letters (with or without check character).
+    numbers=(r"[A-Z]{2}\d{9}(?:FR|TS|JB|JF)", r"\d[A-Z]\d{11}", r"\d[A-Z]\d{12}", r"87\d{12}[0-9A-Z]?"),
     batch=BATCH,
     fetch=fetch,
     rate=1.0,

@@ -51,6 +51,20 @@ def test_a_parcel_is_named_by_the_number_that_was_asked_for() -> None:
     assert [report.waybill for report in read("query-several.json")] == ["00000000022", "00000000099", "000000000333"]
 
 
+def test_a_number_of_several_parcels_is_not_delivered_before_the_last() -> None:
+    whole, *parcels, _ = read("query-pieces.json")
+    assert (whole.waybill, whole.scans, whole.full) == ("00SAMP1E", (), False)
+    assert whole.summary and whole.summary.status
+    assert (whole.summary.status.code, whole.summary.pieces) == ("INDELIVERY", ("90000000011", "90000000022"))
+    assert [(parcel.waybill, len(parcel.scans)) for parcel in parcels] == [("90000000011", 2), ("90000000022", 1)]
+
+
+def test_a_row_told_twice_is_one_parcel() -> None:
+    row = b'{"requested": "00SAMP1E", "unitno": "90000000011", "status": "INTRANSIT"}'
+    [report] = gls.parse(b'{"parcels": [' + row + b", " + row + b"]}", "application/json")
+    assert report.waybill == "00SAMP1E"
+
+
 def test_one_number_not_found_does_not_spoil_the_answer_for_the_others() -> None:
     shop, missing, failed = read("query-several.json")
     assert missing.problem

@@ -42,6 +42,22 @@ def test_sent_back_and_back_with_the_sender_are_two_things() -> None:
     assert (told["ND1"].milestone, told["ND1"].reason) == (M.EXCEPTION, R.OTHER)
 
 
+def test_a_code_that_says_little_gives_way_to_its_english_label() -> None:
+    [report] = read("query-problems.json")
+    told = [classify(laposte.MILESTONES, scan.code, scan.text) for scan in report.scans]
+    assert [(one.milestone, one.reason) for one in told] == [
+        (M.EXCEPTION, R.OTHER),
+        (M.PICKED_UP, None),
+        (M.NOTE, None),
+        (M.NOTE, None),
+        (M.EXCEPTION, R.ADDRESS_PROBLEM),
+        (M.DELAYED, None),
+        (M.OUT_FOR_DELIVERY, None),
+        (M.DELIVERY_FAILED, R.OTHER),
+        (M.DELIVERED, None),
+    ]
+
+
 def test_held_by_customs_says_so() -> None:
     last = read("query-several.json")[0].scans[-1]
     found = classify(laposte.MILESTONES, last.code, last.text)
@@ -73,6 +89,7 @@ def test_the_partner_s_number_is_the_successor() -> None:
         ("error-gateway", ProblemKind.REFUSED),
         ("error-not-found", ProblemKind.NOT_FOUND),
         ("error-limited", ProblemKind.LIMITED),
+        ("error-quota", ProblemKind.LIMITED),
         ("error-unavailable", ProblemKind.UNAVAILABLE),
     ],
 )
@@ -103,7 +120,7 @@ async def test_a_query_takes_ten_numbers_with_the_key_in_its_header() -> None:
     async with loopback(dict.fromkeys(paths, body), {"okapi_key": "key"}) as (http, asked):
         replies = await laposte.fetch(http, asks)
     assert [one.path for one in asked] == paths
-    assert {(one.query["lang"], one.headers["x-okapi-key"]) for one in asked} == {("fr_FR", "key")}
+    assert {(one.query["lang"], one.headers["x-okapi-key"]) for one in asked} == {("en_GB", "key")}
     assert len(replies) == 2
 
 
