@@ -134,30 +134,25 @@ def _report(row: dict[str, Any], path: str) -> Report:
     waybill = text_at(row, "shipmentTrackingNumber", path)
     if not waybill:
         raise ParseError(f"{path}.shipmentTrackingNumber", "missing")
-    pieces = rows_at(row, "pieces", path)
     events = rows_at(row, "events", path)
     if not events and text_at(row, "status", path) not in ("", "Success"):
         return Report(waybill=waybill, problem=Problem(ProblemKind.NOT_FOUND, text_at(row, "description", path)))
-    scans = oldest_first(_scan(event, f"{path}.events[{place}]") for place, event in enumerate(events))
-    return Report(waybill=waybill, scans=scans, full=bool(scans), summary=_summary(row, events, pieces, path))
+    told = [_scan(event, f"{path}.events[{place}]") for place, event in enumerate(events)]
+    scans = oldest_first(scan for scan, _ in told)
+    signer = next((name for _, name in told if name), "")
+    return Report(waybill=waybill, scans=scans, full=bool(scans), summary=_summary(row, signer, path))
 
 
-def _scan(row: dict[str, Any], path: str) -> Scan:
-    code, (words, _) = text_at(row, "typeCode", path), _words(row, path)
+def _scan(row: dict[str, Any], path: str) -> tuple[Scan, str]:
+    """An event, and its signer's name, which goes out of the words."""
+    code, words, signer = (text_at(row, key, path) for key in ("typeCode", "description", "signedBy"))
+    if "igned" in words and (signed := _SIGNED.fullmatch(words)):
+        words, signer = signed[1], signer or signed[2].strip()
+    if code == "CC" and "clear" in words.lower():
+        code = "CC/cleared"
     areas = rows_at(row, "serviceArea", path)
-    return Scan(
-        time=_time(row, path),
-        code="CC/cleared" if code == "CC" and "clear" in words.lower() else code,
-        text=words,
-        location=text_at(areas[0], "description", path) if areas else "",
-    )
-
-
-def _words(row: dict[str, Any], path: str) -> tuple[str, str]:
-    """An event's words without the signer's name, and that name."""
-    words, signer = text_at(row, "description", path), text_at(row, "signedBy", path)
-    signed = _SIGNED.fullmatch(words)
-    return (signed[1], signer or signed[2].strip()) if signed else (words, signer)
+    location = text_at(areas[0], "description", path) if areas else ""
+    return Scan(time=_time(row, path), code=code, text=words, location=location), signer
 
 
 def _time(row: dict[str, Any], path: str) -> Moment | None:
@@ -169,11 +164,11 @@ def _time(row: dict[str, Any], path: str) -> Moment | None:
 # ---------------------------------------------------------------- the summary
 
 
-def _summary(row: dict[str, Any], events: list[dict[str, Any]], pieces: list[dict[str, Any]], path: str) -> Summary:
-    numbers = (text_at(piece, "trackingNumber", path) for piece in pieces)
+def _summary(row: dict[str, Any], signer: str, path: str) -> Summary:
+    numbers = (text_at(piece, "trackingNumber", path) for piece in rows_at(row, "pieces", path))
     return Summary(
         expected_to=_expected(row, path),
-        signed_by=next((name for event in events if (name := _words(event, path)[1])), ""),
+        signed_by=signer,
         weight_g=_weight(row, path),
         service=text_at(row, "productCode", path),
         origin=_end(row, "shipperDetails", path),
