@@ -14,18 +14,14 @@ from carriers.sdk import (
     Carrier,
     Credential,
     Http,
-    M,
-    Meaning,
     Moment,
     ParseError,
     Problem,
     ProblemKind,
-    R,
     Reply,
     Report,
     Scan,
     Summary,
-    coarse,
     dict_at,
     list_at,
     moment,
@@ -35,51 +31,10 @@ from carriers.sdk import (
     rows_at,
     text_at,
 )
+from carriers.ups.codes import MILESTONES
 
 DOCS = "https://developer.ups.com/tag/Tracking"
 BATCH_OF_ALERTS = 100
-
-# status.type, https://developer.ups.com/tag/UPS-Track-Alert (FAQ: status types) and the Tracking developer guide.
-TYPES: dict[str, Meaning] = {
-    "M": M.INFO_RECEIVED,  # manifest: label created or billing information received
-    "MV": M.CANCELLED,  # manifest voided
-    "P": M.PICKED_UP,
-    "I": coarse(M.IN_TRANSIT),  # in progress: the code or the words say how far
-    "O": M.OUT_FOR_DELIVERY,
-    "X": coarse(M.EXCEPTION, R.OTHER),  # something out of the normal; "may still be delivered on time"
-    "D": coarse(M.DELIVERED),  # "loaded on delivery vehicle, out for delivery, delivered": the words say which
-    "RS": coarse(M.RETURNED),  # returned to shipper; some words tell only of the way back
-    "U": None,  # update of the scheduled delivery: no movement
-}
-# status.code, the same beside whichever type: the examples of the Track Alert specification, and recorded traffic.
-CODES: dict[str, Meaning] = {
-    "MP": M.INFO_RECEIVED,  # shipment ready for UPS
-    "OR": M.PICKED_UP,  # origin scan: "UPS has your package"
-    "XD": coarse(M.PICKED_UP),  # drop-off
-    "DP": M.HUB_DEPARTED,
-    "AR": M.HUB_ARRIVED,
-    "YP": coarse(M.AT_DELIVERY_DEPOT),  # preparing for delivery; "processing at UPS facility" in other places
-    "SR": M.CUSTOMS_CLEARED,  # released by the customs agency
-    "U2": coarse(M.IN_TRANSIT),  # still on its way, though the type is X
-    "OT": M.OUT_FOR_DELIVERY,
-    "OF": M.OUT_FOR_DELIVERY,
-    "FS": M.DELIVERED,
-    "KB": M.DELIVERED,
-    "F4": M.DELIVERED,
-}
-# The three digits that stand alone in some currentStatus (and in descriptionCode).
-DIGITS: dict[str, Meaning] = {
-    "003": coarse(M.INFO_RECEIVED),
-    "005": coarse(M.IN_TRANSIT),
-    "071": coarse(M.AT_DELIVERY_DEPOT),
-    "021": M.OUT_FOR_DELIVERY,
-    "011": coarse(M.DELIVERED),
-}
-MILESTONES: dict[str, Meaning] = (
-    TYPES
-    | DIGITS
-    | {f"{kind}/{code}": meaning for kind in ("M", "P", "I", "O", "X", "D") for code, meaning in CODES.items()}
-)
 # https://developer.ups.com/api/reference/tracking/errors and the table in the Track Alert specification.
 PROBLEMS = {
     "TW0001": ProblemKind.NOT_FOUND,
@@ -98,13 +53,13 @@ _OFFSET = re.compile(r"([+-])(\d{1,2})[:.]?(\d{2})")  # -05:00 in Track, -04.00 
 
 async def fetch(http: Http, asks: Sequence[Ask]) -> list[Reply]:
     """One answer for each number: UPS takes one at a time."""
-    return [await _track(http, ask) for ask in asks]
+    return [await _track(http, ask.number) for ask in asks]
 
 
-async def _track(http: Http, ask: Ask) -> Reply:
+async def _track(http: Http, number: str) -> Reply:
     params = [("locale", "en_US"), ("returnSignature", "false"), ("returnMilestones", "false"), ("returnPOD", "false")]
-    url = f"/api/track/v1/details/{quote(ask.number, safe='')}"
-    return await http.request("GET", url, headers=await _headers(http, ask.number), params=params)
+    url = f"/api/track/v1/details/{quote(number, safe='')}"
+    return await http.request("GET", url, headers=await _headers(http, number), params=params)
 
 
 async def _headers(http: Http, subject: str) -> dict[str, str]:
@@ -115,14 +70,13 @@ async def _headers(http: Http, subject: str) -> dict[str, str]:
 
 async def _obtain_token(http: Http) -> tuple[str, float]:
     """A fresh bearer and its life in seconds."""
-    pair = f"{http.credentials['client_id']}:{http.credentials['client_secret']}"
+    pair = f"{http.credentials['client_id']}:{http.credentials['client_secret']}".encode()
     headers = {
-        "Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}",
+        "Authorization": f"Basic {base64.b64encode(pair).decode()}",
         "Content-Type": "application/x-www-form-urlencoded",
     }
-    reply = await http.request(
-        "POST", "/security/v1/oauth/token", headers=headers, data=b"grant_type=client_credentials"
-    )
+    grant = b"grant_type=client_credentials"
+    reply = await http.request("POST", "/security/v1/oauth/token", headers=headers, data=grant)
     answer = object_of(read_json(reply.body), "$")
     token = text_at(answer, "access_token", "$")
     if not token:
@@ -151,7 +105,7 @@ async def _subscribe(http: Http, numbers: list[str], callback: str) -> dict[str,
     reply = await http.request("POST", url, headers=headers, data=json.dumps(wanted).encode())
     answer = object_of(read_json(reply.body), "$")
     if errors := _errors(answer):
-        return dict.fromkeys(numbers, _problem_of(errors[0]).text)
+        return dict.fromkeys(numbers, _problem(errors[0]).text)
     return {str(number): "not taken by Track Alert" for number in list_at(answer, "invalidTrackingNumbers", "$")}
 
 
@@ -164,7 +118,7 @@ def parse(body: bytes, content_type: str) -> list[Report]:
     if "trackResponse" in root:
         return _answer(dict_at(root, "trackResponse", "$"), "$.trackResponse")
     if errors := _errors(root):
-        return [Report(waybill="", problem=_problem_of(errors[0]))]
+        return [Report(waybill="", problem=_problem(errors[0]))]
     if "trackingNumber" in root and "activityStatus" in root:
         return [_alert(root)]
     raise ParseError("$", "neither trackResponse, errors nor the activityStatus of a trackingNumber")
@@ -175,7 +129,7 @@ def _errors(root: dict[str, Any]) -> list[dict[str, Any]]:
     return rows_at(dict_at(root, "response", "$"), "errors", "$.response") or rows_at(root, "errors", "$")
 
 
-def _problem_of(error: dict[str, Any]) -> Problem:
+def _problem(error: dict[str, Any]) -> Problem:
     code, words = text_at(error, "code", "$.errors"), text_at(error, "message", "$.errors")
     return Problem(PROBLEMS.get(code, ProblemKind.UNAVAILABLE), f"{code}: {words}")
 
@@ -187,16 +141,18 @@ def _answer(answer: dict[str, Any], path: str) -> list[Report]:
 
 
 def _shipment(row: dict[str, Any], path: str) -> list[Report]:
+    """A report for each package. A lone one is what was asked for, under whichever number."""
     inquiry, packages = text_at(row, "inquiryNumber", path), rows_at(row, "package", path)
     if not packages:
         warnings = rows_at(row, "warnings", path)
-        problem = _problem_of(warnings[0]) if warnings else Problem(ProblemKind.NOT_FOUND, "no package")
+        problem = _problem(warnings[0]) if warnings else Problem(ProblemKind.NOT_FOUND, "no package")
         return [Report(waybill=inquiry, problem=problem)]
     numbers = [text_at(package, "trackingNumber", path) for package in packages]
-    pieces = tuple(number for number in numbers if number) if len(packages) > 1 else ()
+    if len(packages) == 1:
+        return [_package(packages[0], inquiry or numbers[0], (), f"{path}.package[0]")]
+    pieces = tuple(filter(None, numbers))
     return [
-        # A lone package is what was asked for, under whichever number.
-        _package(package, (not pieces and inquiry) or number or inquiry, pieces, f"{path}.package[{place}]")
+        _package(package, number, pieces, f"{path}.package[{place}]")
         for place, (package, number) in enumerate(zip(packages, numbers, strict=True))
     ]
 
@@ -205,74 +161,66 @@ def _package(row: dict[str, Any], waybill: str, pieces: tuple[str, ...], path: s
     if not waybill:
         raise ParseError(f"{path}.trackingNumber", "missing")
     rows = rows_at(row, "activity", path)
-    scans = [_scan(one, f"{path}.activity[{place}]") for place, one in enumerate(rows)]
+    scans = [_activity(one, f"{path}.activity[{place}]") for place, one in enumerate(rows)]
     history = oldest_first(reversed(scans))  # the newest comes first, also within a second
     return Report(waybill=waybill, scans=history, full=bool(history), summary=_summary(row, history, pieces, path))
 
 
-def _scan(row: dict[str, Any], path: str) -> Scan:
-    status = dict_at(row, "status", path)
-    return Scan(
-        time=_time(row, "date", "time", "gmt", path),
-        code=_code(status, path),
-        text=text_at(status, "description", path) or text_at(status, "simplifiedTextDescription", path),
-        location=_place(dict_at(dict_at(row, "location", path), "address", path), path),
-    )
+def _activity(row: dict[str, Any], path: str) -> Scan:
+    address = dict_at(dict_at(row, "location", path), "address", path)
+    return _scan(dict_at(row, "status", path), address, _time(row, "date", "time", "gmt", path), path)
 
 
 def _alert(row: dict[str, Any]) -> Report:
     """The one event of a push; Track Alert tells no history."""
-    waybill, status = text_at(row, "trackingNumber", "$"), dict_at(row, "activityStatus", "$")
+    waybill = text_at(row, "trackingNumber", "$")
     if not waybill:
         raise ParseError("$.trackingNumber", "missing")
-    scan = Scan(
-        time=_time(row, "localActivityDate", "localActivityTime", "gmtActivity", "$"),
-        code=_code(status, "$.activityStatus"),
-        text=text_at(status, "description", "$.activityStatus"),
-        location=_place(dict_at(row, "activityLocation", "$"), "$.activityLocation"),
-    )
-    ends = [text_at(row, key, "$") for key in ("deliveryStartTime", "deliveryEndTime")]
-    begins, by = _window(text_at(row, "scheduledDeliveryDate", "$"), *ends)
-    told = scan.code or scan.text
+    time = _time(row, "localActivityDate", "localActivityTime", "gmtActivity", "$")
+    scan = _scan(dict_at(row, "activityStatus", "$"), dict_at(row, "activityLocation", "$"), time, "$")
+    times = [text_at(row, key, "$") for key in ("deliveryStartTime", "deliveryEndTime")]
+    begins, by = _window(text_at(row, "scheduledDeliveryDate", "$"), *times)
     summary = Summary(expected_from=begins, expected_to=by, signed_by=text_at(row, "receivedBy", "$"))
-    return Report(waybill=waybill, scans=(scan,) if told else (), summary=summary)
+    return Report(waybill=waybill, scans=(scan,) if scan.code or scan.text else (), summary=summary)
+
+
+def _scan(status: dict[str, Any], address: dict[str, Any], time: Moment | None, path: str) -> Scan:
+    text = text_at(status, "description", path) or text_at(status, "simplifiedTextDescription", path)
+    return Scan(time=time, code=_code(status, path), text=text, location=_place(address, path))
 
 
 def _code(status: dict[str, Any], path: str) -> str:
-    kind, code = text_at(status, "type", path), text_at(status, "code", path)
-    return f"{kind}/{code}" if kind and code else kind or code
+    return "/".join(filter(None, (text_at(status, "type", path), text_at(status, "code", path))))
 
 
 def _place(address: dict[str, Any], path: str) -> str:
     """City, state and country: no street, which may be a recipient's."""
     country = text_at(address, "countryCode", path) or text_at(address, "country", path)
-    parts = (text_at(address, "city", path), text_at(address, "stateProvince", path), country)
-    return ", ".join(part for part in parts if part)
+    return ", ".join(filter(None, (text_at(address, "city", path), text_at(address, "stateProvince", path), country)))
 
 
 # ---------------------------------------------------------------- times
 
 
 def _time(row: dict[str, Any], date: str, time: str, gmt: str, path: str) -> Moment | None:
-    """The local reading, with its offset where UPS gives one: as gmtOffset, or by the same instant in GMT."""
+    """The local reading, with its offset where UPS gives one."""
     local = _reading(text_at(row, date, path), text_at(row, time, path))
     if not local:
         return None
-    offset = _OFFSET.fullmatch(text_at(row, "gmtOffset", path))
-    if offset:
-        return moment(f"{local}{offset[1]}{offset[2]:>02}:{offset[3]}", path=f"{path}.{date}")
     read = moment(local, path=f"{path}.{date}")
+    offset = _offset(row, read, gmt, path)
+    return moment(local + offset, path=f"{path}.{date}") if offset else read
+
+
+def _offset(row: dict[str, Any], read: Moment, gmt: str, path: str) -> str:
+    """`+HH:MM` as in gmtOffset; else what parts the reading from the same instant in GMT, if a clock can have that."""
+    if written := _OFFSET.fullmatch(text_at(row, "gmtOffset", path)):
+        return f"{written[1]}{written[2]:>02}:{written[3]}"
     there = _moment_or_none(_reading(text_at(row, f"{gmt}Date", path), text_at(row, f"{gmt}Time", path)))
-    return _at_offset(local, read, there)
-
-
-def _at_offset(local: str, read: Moment, there: Moment | None) -> Moment:
-    """`read` with the offset that parts it from the same instant in GMT, if that is one that a clock can have."""
-    minutes = (read.wall - there.wall) // 60 if there else None
-    if minutes is None or minutes % 15 or not -12 * 60 <= minutes <= 14 * 60:
-        return read
-    hours, rest = divmod(abs(minutes), 60)
-    return moment(f"{local}{'-' if minutes < 0 else '+'}{hours:02}:{rest:02}")
+    minutes = (read.wall - there.wall) // 60 if there else 1
+    if minutes % 15 or not -12 * 60 <= minutes <= 14 * 60:
+        return ""
+    return f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
 
 
 def _reading(date: str, time: str) -> str:
@@ -299,14 +247,13 @@ def _window(date: str, start: str, end: str) -> tuple[Moment | None, Moment | No
 
 def _summary(row: dict[str, Any], scans: tuple[Scan, ...], pieces: tuple[str, ...], path: str) -> Summary:
     begins, by = _expected(row, path)
-    service = dict_at(row, "service", path)
     return Summary(
         status=_status(row, scans, path),
         expected_from=begins,
         expected_to=by,
         signed_by=text_at(dict_at(row, "deliveryInformation", path), "receivedBy", path),
         weight_g=_weight(dict_at(row, "weight", path), path),
-        service=text_at(service, "description", path),
+        service=text_at(dict_at(row, "service", path), "description", path),
         origin=_end(row, "ORIGIN", path),
         destination=_end(row, "DESTINATION", path),
         successor=_successor(row, path),
@@ -327,10 +274,11 @@ def _status(row: dict[str, Any], scans: tuple[Scan, ...], path: str) -> Scan | N
 def _expected(row: dict[str, Any], path: str) -> tuple[Moment | None, Moment | None]:
     """The rescheduled day, else the scheduled one, with the window if one is known."""
     dates = {text_at(one, "type", path): text_at(one, "date", path) for one in rows_at(row, "deliveryDate", path)}
-    date, time = dates.get("RDD") or dates.get("SDD") or "", dict_at(row, "deliveryTime", path)
+    time = dict_at(row, "deliveryTime", path)
     if text_at(time, "type", path) == "DEL":  # the time of the delivery, not of an expected one
         time = {}
-    return _window(date, text_at(time, "startTime", path), text_at(time, "endTime", path))
+    ends = (text_at(time, "startTime", path), text_at(time, "endTime", path))
+    return _window(dates.get("RDD") or dates.get("SDD") or "", *ends)
 
 
 def _weight(weight: dict[str, Any], path: str) -> int | None:
@@ -350,8 +298,7 @@ def _end(row: dict[str, Any], kind: str, path: str) -> str:
 def _successor(row: dict[str, Any], path: str) -> str:
     """The post office's number where it delivers the last mile (type USPS_PIC)."""
     others = rows_at(row, "alternateTrackingNumber", path)
-    typed = (text_at(one, "number", path) for one in others if text_at(one, "type", path).startswith("USPS"))
-    return next(typed, "")
+    return next((text_at(one, "number", path) for one in others if "USPS" in text_at(one, "type", path)), "")
 
 
 carrier = Carrier(

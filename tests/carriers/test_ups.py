@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from loopback_http import loopback
 
-from carriers import conformance, ups
+from carriers import conformance, quality, ups
 from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, R
 from tracker.normalise import classify
 
-FIXTURES = Path(ups.__file__).parent / "fixtures"
+FOLDER = Path(ups.__file__).parent
+FIXTURES = FOLDER / "fixtures"
 SAMPLES = Path(__file__).parents[2].parent / "shared" / "carrier-samples" / "ups"
 CREDENTIALS = {"client_id": "me", "client_secret": "hush", "webhook_secret": "token"}
 TOKEN = {"/security/v1/oauth/token": b'{"access_token": "bearer-1", "expires_in": "14399"}'}
@@ -32,6 +33,10 @@ def means(scan: ups.Scan) -> tuple[M, R | None]:
 
 def test_the_ups_adapter_conforms() -> None:
     conformance.check(ups.carrier, FIXTURES)
+
+
+def test_its_quality_file_tells_the_truth() -> None:
+    quality.check(ups.carrier, FOLDER)
 
 
 def test_the_code_decides_within_its_type() -> None:
@@ -58,6 +63,18 @@ def test_a_delivery_type_is_not_always_delivered_and_an_update_moves_nothing() -
     assert told["U/SU"] == (M.NOTE, None)
     assert told["X/48"] == (M.DELIVERY_FAILED, R.RECIPIENT_ABSENT)
     assert told["RS"] == (M.RETURNED, None)
+
+
+def test_a_parcel_at_an_access_point_waits_and_is_not_delivered_before_somebody_fetches_it() -> None:
+    told = [means(scan)[0] for scan in read("query-access-point.json")[0].scans]
+    assert told == [M.DELIVERY_FAILED, M.AVAILABLE_FOR_PICKUP, M.AVAILABLE_FOR_PICKUP, M.DELIVERED]
+
+
+def test_what_the_sender_signs_for_is_returned_and_not_delivered() -> None:
+    [report] = read("query-returned.json")
+    assert means(report.scans[-1])[0] is M.RETURNED
+    assert report.summary and report.summary.status
+    assert means(report.summary.status)[0] is M.RETURNED
 
 
 def test_the_offset_is_given_or_follows_from_the_same_instant_in_gmt_or_stays_unknown() -> None:
