@@ -54,6 +54,7 @@ MILESTONES: dict[str, Meaning] = {
     "Exception_011": M.RETURNED,
     "Exception_012": (M.EXCEPTION, R.DAMAGED),
     "Exception_013": (M.EXCEPTION, R.LOST),
+    "Exception_020": M.CANCELLED,
     "Expired": None,  # AfterShip's silence, not the carrier's word; ours is counted by ourselves
     "Expired_001": None,
 }
