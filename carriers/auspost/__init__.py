@@ -74,7 +74,7 @@ STATUSES: dict[str, Meaning] = {
 EVENTS: dict[str, Meaning] = {
     "received by australia post": M.PICKED_UP,
     "processed by air carrier": M.IN_TRANSIT,
-    "leave in a safe place requested by receiver": None,
+    "leave in a safe place requested by receiver": None,  # a wish, and nothing that happened
 }
 MILESTONES: dict[str, Meaning] = STATUSES | EVENTS
 PROBLEMS = {

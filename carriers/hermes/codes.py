@@ -136,6 +136,7 @@ FOUR: dict[str, Meaning] = {
     "9328": None,
     "9340": M.CANCELLED,
     "9341": M.CANCELLED,
+    # further notes of the customer service
     "9381": None,
     "9385": None,
     "9391": None,

@@ -86,7 +86,7 @@ STATUSES: dict[str, Meaning] = {
     "taken_by_courier_from_customer_service_point": (M.RETURNING, R.MISSED_PICKUP),
     "returned_to_sender": M.RETURNING,  # "has set off on its way back to the sender"
     "canceled": M.CANCELLED,
-    "other": None,
+    "other": None,  # "a status that is not listed": in the words of InPost, nothing more
 }
 # What a webhook tells beside the statuses. https://dokumentacja-inpost.atlassian.net/wiki/spaces/PL/pages/18153494
 EVENTS: dict[str, Meaning] = {"shipment_confirmed": M.INFO_RECEIVED}

@@ -156,7 +156,7 @@ DELIVERY_OFFICE: dict[str, Meaning] = {
     "EVNDL": (M.EXCEPTION, R.DISPOSED),
     "EVNDN": (M.DELAYED, R.OPERATIONAL),  # not attempted
     "EVNDO": M.HUB_DEPARTED,
-    "EVNDS": None,
+    "EVNDS": None,  # listed without a word of what it says
     "EVNKS": (M.DELAYED, R.ON_HOLD),  # kept as the addressee asked
     "EVNMC": M.HUB_DEPARTED,
     "EVNMI": (M.DELAYED, R.MISSORTED),
