@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from carriers.royalmail.codes import MILESTONES
+from carriers.royalmail.codes import CATEGORIES, MILESTONES
 from carriers.sdk import (
     Ask,
     Carrier,
@@ -136,8 +136,13 @@ def _summary(row: dict[str, Any], path: str) -> Summary:
 
 
 def _status(told: dict[str, Any], path: str) -> Scan | None:
-    """The last event, which the summary repeats; without one, the status in words."""
-    code = text_at(told, "lastEventCode", path)
+    """The last event, which the summary repeats; without one, the status in words.
+
+    Where an event says only that it will be late, the category still tells that the parcel is under way. Other
+    categories are left: an item that waits at a post office is told of as delivered.
+    """
+    category = text_at(told, "statusCategory", path)
+    code = category if category in CATEGORIES else text_at(told, "lastEventCode", path)
     words = text_at(told, "lastEventName", path) or text_at(told, "statusDescription", path)
     if not code and not words:
         return None

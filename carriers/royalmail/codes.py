@@ -260,6 +260,9 @@ _FARED = ("DF", "RF", "RS", "SF", "SS")
 _SYSTEM = ("EVZAM", "EVZBF", "EVZDM", "EVZDR", "EVZLM", "EVZRD", "EVZRM", "EVZSO", "RORXS", "RSRXS")
 NOTICES: dict[str, Meaning] = dict.fromkeys((*(about + fared for about in _ABOUT for fared in _FARED), *_SYSTEM))
 
-MILESTONES: dict[str, Meaning] = (
+# What the summary says of the whole, where an event may say only that the item will be late.
+CATEGORIES: dict[str, Meaning] = {"IN TRANSIT": M.IN_TRANSIT}
+
+MILESTONES: dict[str, Meaning] = CATEGORIES | (
     ADVICE | ACCEPTED | CENTRES | ABROAD | DELIVERY_OFFICE | ATTEMPTED | WAITING | DELIVERED | SENT_BACK | NOTICES
 )

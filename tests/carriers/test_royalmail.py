@@ -48,6 +48,7 @@ def test_no_code_stands_in_two_of_its_tables() -> None:
         codes.DELIVERED,
         codes.SENT_BACK,
         codes.NOTICES,
+        codes.CATEGORIES,
     )
     assert sum(map(len, tables)) == len(royalmail.MILESTONES)
 
