@@ -7,7 +7,7 @@ alone stand in no table: there the words decide.
 
 from __future__ import annotations
 
-from carriers.sdk import M, Meaning, R, coarse
+from carriers.sdk import M, Meaning, R, coarse, codes_at
 
 STATUSES: dict[str, Meaning] = {
     "pre_transit": M.INFO_RECEIVED,
@@ -57,45 +57,5 @@ MILESTONES: dict[str, Meaning] = (
 )
 
 # EasyPost's carrier → our slug. https://docs.easypost.com/docs/trackers#supported-carriers
-CARRIERS = {
-    "SFExpress": "sf",
-    "Yanwen": "yanwen",
-    "DHLExpress": "dhlexpress",
-    "DhlEcs": "dhl_ecommerce",
-    "DeutschePost": "deutschepost",
-    "UPS": "ups",
-    "FedEx": "fedex",
-    "USPS": "usps",
-    "DPD": "dpd",
-    "DPDUK": "dpd_uk",
-    "Evri": "evri",
-    "RoyalMail": "royalmail",
-    "Parcelforce": "parcelforce",
-    "LaPoste": "laposte",
-    "Chronopost": "chronopost",
-    "Asendia": "asendia",
-    "AsendiaUsa": "asendia_us",
-    "PostNL": "postnl",
-    "CanadaPost": "canadapost",
-    "Purolator": "purolator",
-    "Canpar": "canpar",
-    "LoomisExpress": "loomis",
-    "OnTrac": "ontrac",
-    "LaserShipV2": "lasership",
-    "SpeeDee": "speedee",
-    "LSO": "lso",
-    "UDS": "uds",
-    "Veho": "veho",
-    "AxlehireV3": "jitsu",
-    "OsmWorldwide": "osm",
-    "Estafeta": "estafeta",
-    "AustraliaPost": "auspost",
-    "StarTrack": "startrack",
-    "Sendle": "sendle",
-    "CouriersPlease": "couriersplease",
-    "Fastway": "aramex_au",
-    "Toll": "toll",
-    "JPPost": "japanpost",
-    "KuronekoYamato": "yamato",
-}
-OUR_SLUGS = {slug: code for code, slug in reversed(CARRIERS.items())}
+CARRIERS = codes_at("easypost")
+OUR_SLUGS = {slug: code for code, slug in reversed(CARRIERS.items())}  # of several codes the first

@@ -6,7 +6,7 @@ a row, and those that KDNiao concludes from the words.
 
 from __future__ import annotations
 
-from carriers.sdk import M, Meaning, R, coarse
+from carriers.sdk import M, Meaning, R, coarse, codes_at
 
 MILESTONES: dict[str, Meaning] = {
     "0": None,  # 暂无轨迹信息
@@ -54,35 +54,5 @@ MILESTONES: dict[str, Meaning] = {
 
 # KDNiao's carrier code → our slug; of two codes of one carrier the first is asked.
 # https://www.kdniao.com/documents (快递公司编码)
-CARRIERS = {
-    "SF": "sf",
-    "ZTO": "zto",
-    "ZTOKY": "zto_freight",
-    "YTO": "yto",
-    "STO": "sto",
-    "YD": "yunda",
-    "JTSD": "jtexpress",
-    "JD": "jd",
-    "EMS": "ems",
-    "YZPY": "chinapost",
-    "DBL": "deppon",
-    "DBLKY": "deppon_freight",
-    "HTKY": "best",
-    "BTWL": "best_freight",
-    "ZJS": "zjs",
-    "HHTT": "ttk",
-    "DNWL": "cainiao",
-    "CAINIAO": "cainiao",
-    "ANEKY": "ane",
-    "ANE": "ane",
-    "KYSY": "kye",
-    "FEDEX": "fedex",
-    "FEDEX_GJ": "fedex",
-    "Fedex": "fedex",
-    "DHL": "dhl",
-    "DHL_EN": "dhl",
-    "UPS": "ups",
-    "USPS": "usps",
-    "TNT": "tnt",
-}
-OUR_SLUGS = {slug: code for code, slug in reversed(CARRIERS.items())}
+CARRIERS = codes_at("kdniao")
+OUR_SLUGS = {slug: code for code, slug in reversed(CARRIERS.items())}  # of several codes the first

@@ -7,7 +7,7 @@ table: there the words alone decide.
 
 from __future__ import annotations
 
-from carriers.sdk import M, Meaning, R, coarse
+from carriers.sdk import M, Meaning, R, coarse, codes_at
 
 MILESTONES: dict[str, Meaning] = {
     "PRE_TRANSIT": M.INFO_RECEIVED,
@@ -44,47 +44,5 @@ MILESTONES: dict[str, Meaning] = {
 }
 
 # Shippo's carrier token → our slug. https://docs.goshippo.com/docs/tracking/trackingcarriers
-CARRIERS = {
-    "hongkong_post": "hongkongpost",
-    "dhl_germany": "dhl",
-    "dhl_express": "dhlexpress",
-    "dhl_ecommerce": "dhl_ecommerce",
-    "deutsche_post": "deutschepost",
-    "ups": "ups",
-    "fedex": "fedex",
-    "usps": "usps",
-    "aramex": "aramex",
-    "gls_us": "gls_us",
-    "dpd_de": "dpd_de",
-    "dpd_uk": "dpd_uk",
-    "hermes_germany_b2c": "hermes",
-    "hermes_uk": "evri",
-    "royal_mail": "royalmail",
-    "parcelforce": "parcelforce",
-    "la_poste": "laposte",
-    "colissimo": "colissimo",
-    "chronopost": "chronopost",
-    "mondial_relay": "mondial_relay",
-    "asendia_us": "asendia_us",
-    "poste_italiane": "posteitaliane",
-    "correos_espana": "correos",
-    "bring": "bring",
-    "posti": "posti",
-    "russian_post": "russianpost",
-    "boxberry": "boxberry",
-    "canada_post": "canadapost",
-    "purolator": "purolator",
-    "ontrac": "ontrac",
-    "lasership": "lasership",
-    "lso": "lso",
-    "uds": "uds",
-    "veho": "veho",
-    "axlehire": "jitsu",
-    "pitney_bowes": "pitney_bowes",
-    "estafeta": "estafeta",
-    "correios_br": "correiosbr",
-    "australia_post": "auspost",
-    "fastway_australia": "aramex_au",
-    "new_zealand_post": "nzpost",
-}
-OUR_SLUGS = {slug: code for code, slug in reversed(CARRIERS.items())}
+CARRIERS = codes_at("shippo")
+OUR_SLUGS = {slug: code for code, slug in reversed(CARRIERS.items())}  # of several codes the first

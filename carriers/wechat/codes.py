@@ -8,7 +8,7 @@ Coarse are those under which a carrier files several things: its words say which
 
 from __future__ import annotations
 
-from carriers.sdk import M, Meaning, R, coarse
+from carriers.sdk import M, Meaning, R, coarse, codes_at
 
 MILESTONES: dict[str, Meaning] = {
     "100001": M.PICKED_UP,  # 揽件成功
@@ -35,13 +35,5 @@ MILESTONES: dict[str, Meaning] = {
 }
 
 # delivery_id → our slug. https://developers.weixin.qq.com/miniprogram/dev/server/API/express/express-by-business/api_getalldelivery
-CARRIERS = {
-    "SF": "sf",
-    "ZTO": "zto",
-    "YTO": "yto",
-    "STO": "sto",
-    "YUNDA": "yunda",
-    "EMS": "ems",
-    "BEST": "best",
-}
-OUR_SLUGS = {slug: code for code, slug in CARRIERS.items()}
+CARRIERS = codes_at("wechat")
+OUR_SLUGS = {slug: code for code, slug in reversed(CARRIERS.items())}  # of several codes the first
