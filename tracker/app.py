@@ -27,6 +27,7 @@ from tracker.console import ConsoleSettings
 from tracker.console import mount as mount_console
 from tracker.console.queries import CarrierNames, Queries
 from tracker.crew import crew, parted
+from tracker.drift import DriftWatch
 from tracker.errors import ConfigError
 from tracker.feeds import Audience, FanOut
 from tracker.ingest import Ingest, IngestSettings
@@ -222,6 +223,7 @@ class Parts:
         self.cookie_secret = hashlib.blake2b(decode_key(key.split(",")[0]), person=b"milepost-cookie").digest()
         self.accounts = Accounts(store)
         self.connections = Connections(store, registry, self.sealer)
+        self.drift = DriftWatch(store, registry, self.accounts, self.metrics)
         self.policy = _policy(settings)
         self.webhooks = Webhooks(store, self.sealer, Poster(webhooks_http, timeout_s=settings.delivery.timeout_s))
         self.subscriptions = subs.Subscriptions(
@@ -238,9 +240,10 @@ class Parts:
             due=self.schedule.due,
             settings=IngestSettings(tracking_url=self.tracking_url),
             counters=self.metrics,
+            unknown=self.drift.unknown,
             closed=lambda: self._full,
         )
-        self.inbound = Inbound(self.ingest, store, self.connections, self.metrics)
+        self.inbound = Inbound(self.ingest, store, self.connections, self.metrics, heard=self.drift.heard)
         self.agenda = self._agenda(carriers_http)
         self.outbound = self._outbound()
 
@@ -258,6 +261,7 @@ class Parts:
             Exits(http, observer=self.metrics),
             observer=self.metrics,
             callback=self._hook_url,
+            heard=self.drift.heard,
             settings=PollSettings(concurrency=poll.concurrency),
         )
         settings = AgendaSettings(claim=poll.claim)
@@ -296,6 +300,7 @@ class Parts:
     def loops(self, settings: Settings) -> list[Loop]:
         """What runs beside them and can be cut off at any point."""
         loops: list[Loop] = [self._measure(), self._keep_house(), _regularly(1.0, self.connections.refresh)]
+        loops.append(self.drift.run())
         if "delivery" in settings.roles:
             loops.append(FanOut(self.store, Audience(self.store, subs.KIND, subs.from_records), self._labels).run())
         return loops

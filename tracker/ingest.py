@@ -98,7 +98,6 @@ class Store(Protocol):
 class Counters(Protocol):
     """What the door tells the one who counts."""
 
-    def unknown_code(self, carrier: str, code: str) -> None: ...
     def committed(self, kinds: Sequence[ChangeKind]) -> None: ...
 
 
@@ -111,9 +110,6 @@ class IngestSettings(Struct, frozen=True, kw_only=True):
 
 
 class _Silent:
-    def unknown_code(self, carrier: str, code: str) -> None:
-        """Nobody counts."""
-
     def committed(self, kinds: Sequence[ChangeKind]) -> None:
         """Nobody counts."""
 
@@ -150,7 +146,8 @@ def indexed(shipment: Shipment) -> Indexed:
 class Ingest:
     """The door. `due` says when a shipment wants to be looked at again (ms; None: never).
 
-    `closed` says why nothing may be written now, "" while the door is open; deletions always pass.
+    `closed` says why nothing may be written now, "" while the door is open; deletions always pass. `unknown` hears of
+    the scans that nothing covers: whose, the carrier, its code and its words.
     """
 
     def __init__(
@@ -161,6 +158,7 @@ class Ingest:
         due: Callable[[Shipment, int], int | None],
         settings: IngestSettings | None = None,
         counters: Counters | None = None,
+        unknown: Callable[[Document, str, str, str], None] = lambda document, carrier, code, text: None,
         closed: Callable[[], str] = lambda: "",
     ) -> None:
         self._store = store
@@ -168,6 +166,7 @@ class Ingest:
         self._due = due
         self._settings = settings or IngestSettings()
         self._counters = counters or _Silent()
+        self._unknown = unknown
         self._closed = closed
 
     # ------------------------------------------------------------ reading
@@ -253,7 +252,7 @@ class Ingest:
             fingerprint=parked.fingerprint,
             asked=parked.asked,
         )
-        return _with_successor(timeline.merge(document, receipt, self._classify(carrier)), parked.report)
+        return _with_successor(timeline.merge(document, receipt, self._classify(document, carrier)), parked.report)
 
     # ------------------------------------------------------------ hearing
 
@@ -313,7 +312,7 @@ class Ingest:
 
     async def _join(self, stored: Stored, carrier: Carrier, receipt: timeline.Receipt) -> tuple[Shipment, bool]:
         before = timeline.derive(_document(stored))
-        document = timeline.merge(before.document, receipt, self._classify(carrier))
+        document = timeline.merge(before.document, receipt, self._classify(before.document, carrier))
         document = _with_successor(document, receipt.report)
         after = _unstalled(before, timeline.derive(document))
         if not _worth_writing(before, after):
@@ -340,14 +339,14 @@ class Ingest:
             ttl_ms=self._settings.parked_ttl_ms,
         )
 
-    def _classify(self, carrier: Carrier | None) -> timeline.Classify:
+    def _classify(self, document: Document, carrier: Carrier | None) -> timeline.Classify:
         table: Mapping[str, Meaning] = carrier.milestones if carrier else {}
         slug = carrier.slug if carrier else ""
 
         def read(code: str, text: str) -> tuple[Milestone, Reason | None]:
             meaning = classify(table, code, text)
             if meaning is UNKNOWN:
-                self._counters.unknown_code(slug, code)
+                self._unknown(document, slug, code, text)
             return meaning.milestone, meaning.reason
 
         return read
