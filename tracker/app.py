@@ -375,6 +375,7 @@ class Parts:
             connections=self.connections,
             subscriptions=self.subscriptions,
             orders=self.book,
+            drift=self.drift,
             registry=self.registry,
             sealer=self.sealer,
             settings=ApiSettings(
@@ -389,6 +390,7 @@ class Parts:
             book=self.book,
             show=self._show,
             authenticate=self._reader,
+            drift=self.drift,
             carriers={c.slug: CarrierNames(c.name_zh or c.name, c.name) for c in self.registry},
         )
         mount_console(

@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import StrEnum
 from hashlib import blake2b
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 from msgspec import Struct, structs
@@ -28,6 +28,7 @@ from tracker.normalise import UNKNOWN, classify
 from tracker.shapes import fingerprint_of, shape_of
 from tracker.store.sightings import EVERYBODY, Key
 from tracker.store.types import Gone, Sighting, StoreDown
+from tracker.views import iso
 
 KEYS = 100  # codes, texts and shapes of a carrier, each, for an account and for all
 _PATHS = 2_000  # of a carrier
@@ -316,6 +317,21 @@ class DriftWatch:
                 if known is None or known.last_at < one.last_at:
                     examples[_key(one)] = _drifting(one, name)
         return _told(_with_example(one, examples.get(_key(one))) for one in everybody if one.kind != _PATH)
+
+
+def drift_view(one: Drifting) -> dict[str, Any]:
+    """How it looks to those who read it; empty strings are null."""
+    return {
+        "carrier": one.carrier,
+        "kind": one.kind.value,
+        "key": one.key or None,
+        "count": one.count,
+        "first_at": iso(one.first_at),
+        "last_at": iso(one.last_at),
+        "text": one.text or None,
+        "shipment_id": one.shipment or None,
+        "account": one.account or None,
+    }
 
 
 def masked(text: str) -> str:

@@ -12,7 +12,9 @@ from aiohttp import web
 from tracker.accounts import Accounts
 from tracker.api import ApiSettings, Services, mount
 from tracker.connections import Connections
+from tracker.drift import DriftWatch
 from tracker.ingest import Ingest
+from tracker.metrics import Metrics
 from tracker.orders import OrderSettings, open_book
 from tracker.secrets import Sealer, new_key
 from webhooks.guard import check_url
@@ -27,15 +29,16 @@ async def _probe(subscription: Subscription) -> Probe:
 
 @pytest.fixture
 async def api(store: Any, tmp_path: Path, aiohttp_client: Any) -> AsyncIterator[Api]:
-    registry, sealer = Registry(), Sealer([new_key()])
+    registry, sealer, accounts = Registry(), Sealer([new_key()]), Accounts(store)
     async with open_book(OrderSettings(directory=tmp_path)) as book:
         services = Services(
             store=store,
             ingest=Ingest(store, registry, due=lambda shipment, now: None),
-            accounts=Accounts(store),
+            accounts=accounts,
             connections=Connections(store, registry, sealer),
             subscriptions=Subscriptions(store, sealer, check_url=check_url, probe=_probe),
             orders=book,
+            drift=DriftWatch(store, registry, accounts, Metrics()),
             registry=registry,
             sealer=sealer,
             settings=ApiSettings(tracking_url="https://track.example/p/{id}", max_body=200_000),

@@ -14,6 +14,7 @@ from tracker.api import (
     changes,
     connections,
     deliveries,
+    drift,
     orders,
     quarantine,
     shipments,
@@ -35,6 +36,7 @@ TABLE: tuple[Route, ...] = (
     *carriers.routes,
     *connections.routes,
     *quarantine.routes,
+    *drift.routes,
     *accounts.routes,
 )
 

@@ -11,6 +11,7 @@ from typing_extensions import TypedDict  # pydantic wants this one before Python
 
 from tracker.accounts import Scope
 from tracker.api.route import Body, Query
+from tracker.drift import DriftKind
 from tracker.model import Certainty, Milestone, Reason, Status
 from tracker.orders import OrderStatus
 
@@ -564,6 +565,26 @@ class QuarantineView(TypedDict):
 class QuarantineList(TypedDict):
     quarantine: list[QuarantineView]
     cursor: str | None
+
+
+class DriftView(TypedDict):
+    """Something that a carrier said and nothing covers. `key` is the code, or a fingerprint; null: the rest, beyond the
+    limit. `text` is an example, phone numbers masked, or the new paths of a shape."""
+
+    carrier: str
+    kind: DriftKind
+    key: str | None
+    count: int
+    first_at: str
+    last_at: str
+    text: str | None
+    shipment_id: str | None
+    account: str | None
+
+
+class DriftList(TypedDict):
+    drift: list[DriftView]
+    total: int
 
 
 class Attention(TypedDict):

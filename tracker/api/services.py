@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from carriers.sdk import Carrier
 from tracker.accounts import Accounts
+from tracker.drift import Drifting
 from tracker.ingest import Registered, Registration
 from tracker.model import Document, Shipment
 from tracker.orders import Order, OrderPage, OrderQuery, Placed, StatedOrder
@@ -127,6 +128,13 @@ class Connections(Protocol):
     async def remove(self, account: str, id: str) -> None: ...
 
 
+class Drift(Protocol):
+    """What carriers said that nothing covers."""
+
+    async def of(self, account: str) -> Sequence[Drifting]: ...
+    async def of_all(self) -> Sequence[Drifting]: ...
+
+
 class Subscription(Protocol):
     """A subscription as the API shows it."""
 
@@ -183,6 +191,7 @@ class Services:
     connections: Connections
     subscriptions: Subscriptions
     orders: Orders
+    drift: Drift
     registry: Registry
     sealer: Sealer
     settings: ApiSettings = field(default_factory=ApiSettings)
