@@ -35,6 +35,7 @@ from tracker.metrics import Metrics
 from tracker.model import Shipment
 from tracker.orders import OrderBook, OrderDestination, OrderSettings, open_book
 from tracker.poller import Poller, PollSettings
+from tracker.replay import Replay
 from tracker.secrets import Sealer, decode_key, key_from
 from tracker.stall import StallPolicy, policy_of
 from tracker.store import Store, StoreSettings, open_store
@@ -376,6 +377,7 @@ class Parts:
             subscriptions=self.subscriptions,
             orders=self.book,
             drift=self.drift,
+            replay=Replay(self.ingest, self.store, self.connections, self.registry),
             registry=self.registry,
             sealer=self.sealer,
             settings=ApiSettings(

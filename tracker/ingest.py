@@ -265,17 +265,20 @@ class Ingest:
         *,
         fingerprint: str,
         now: int,
+        heard_at: int | None = None,
         asked: bool = False,
         register: bool = False,
     ) -> Received:
         """Take in what one body said. Returns once it is on disk: new scans committed, foreign waybills parked.
 
-        With `register`, a waybill that nobody registered is registered now.
+        With `register`, a waybill that nobody registered is registered now. `heard_at`: when we heard of it, where that
+        was not `now`.
         """
+        heard_at = now if heard_at is None else heard_at
         reports = [structs.replace(r, waybill="".join(r.waybill.split()).upper()) for r in reports if r.waybill]
         ids = await self._store.find(account, [report.waybill for report in reports])
         hears = [
-            self._hear(account, id, carrier, _receipt(source, report, fingerprint, now, asked), register)
+            self._hear(account, id, carrier, _receipt(source, report, fingerprint, heard_at, asked), register, now)
             for id, report in zip(ids, reports, strict=True)
         ]
         # one body is most often one waybill: no task for that
@@ -289,13 +292,13 @@ class Ingest:
         )
 
     async def _hear(
-        self, account: str, id: str | None, carrier: Carrier, receipt: timeline.Receipt, register: bool
+        self, account: str, id: str | None, carrier: Carrier, receipt: timeline.Receipt, register: bool, now: int
     ) -> tuple[Shipment | None, bool]:
         for _ in range(_ATTEMPTS):
             if id is None and not _says_something(receipt.report):
                 return None, False
             if id is None and register:
-                id = await self._take_up(account, carrier, receipt)
+                id = await self._take_up(account, carrier, receipt, now)
             if id is None:
                 id = await self._park(account, carrier, receipt)
             if id is None:
@@ -305,24 +308,26 @@ class Ingest:
                 id = None
                 continue
             try:
-                return await self._join(stored, carrier, receipt)
+                return await self._join(stored, carrier, receipt, now)
             except Conflict:
                 continue
         raise Conflict(f"shipment of waybill {receipt.report.waybill} changed too often while a scan was being added")
 
-    async def _join(self, stored: Stored, carrier: Carrier, receipt: timeline.Receipt) -> tuple[Shipment, bool]:
+    async def _join(
+        self, stored: Stored, carrier: Carrier, receipt: timeline.Receipt, now: int
+    ) -> tuple[Shipment, bool]:
         before = timeline.derive(_document(stored))
         document = timeline.merge(before.document, receipt, self._classify(before.document, carrier))
         document = _with_successor(document, receipt.report)
         after = _unstalled(before, timeline.derive(document))
         if not _worth_writing(before, after):
             return before, False
-        return await self._commit(before, stored.version, after, receipt.heard_at), True
+        return await self._commit(before, stored.version, after, now), True
 
-    async def _take_up(self, account: str, carrier: Carrier, receipt: timeline.Receipt) -> str | None:
+    async def _take_up(self, account: str, carrier: Carrier, receipt: timeline.Receipt, now: int) -> str | None:
         slug = carrier.carriers.get(receipt.report.carrier, "") if carrier.aggregator else carrier.slug
         wanted = Registration(waybill=receipt.report.waybill, carrier=slug)
-        done = await self._register(account, wanted, receipt.heard_at, heard=True)
+        done = await self._register(account, wanted, now, heard=True)
         return done.shipment.document.id if done.shipment else None
 
     async def _park(self, account: str, carrier: Carrier, receipt: timeline.Receipt) -> str | None:
@@ -400,6 +405,32 @@ class Ingest:
 
         return await self.amend(account, id, expired, now=now)
 
+    async def remap(
+        self, account: str, id: str, classify: Callable[[str], timeline.Classify | None], *, now: int, dry: bool = False
+    ) -> tuple[Shipment, Shipment] | None:
+        """Read what is stored again by today's tables (`classify` gives the one of a source): before and after.
+
+        None where nothing reads differently. One change announces it, `corrected`, whatever status it brings. With
+        `dry` nothing is written.
+        """
+        for _ in range(_ATTEMPTS):
+            [stored] = await self._store.read([id])
+            before = self._read(stored, account)
+            if stored is None or before is None:
+                return None
+            document = timeline.remapped(before.document, classify)
+            if document == before.document:
+                return None
+            after = _unstalled(before, timeline.derive(document))
+            differs = timeline.visible(before) != timeline.visible(after)
+            kinds = (ChangeKind.CORRECTED,) if differs else ()
+            try:
+                after = after if dry else await self._commit(before, stored.version, after, now, kinds=kinds)
+            except Conflict:
+                continue
+            return (before, after) if differs else None
+        raise Conflict(f"shipment {id} changed too often while it was being read again")
+
     async def delete(self, account: str, id: str, *, now: int) -> None:
         """Forget a shipment: its document, index entries and lanes' future; the change says so once."""
         for _ in range(_ATTEMPTS):
@@ -432,9 +463,10 @@ class Ingest:
         *,
         parked: int = 0,
         due: int | None = None,
+        kinds: tuple[ChangeKind, ...] | None = None,
     ) -> Shipment:
         self._check_open()
-        kinds = timeline.changes(before, after)
+        kinds = timeline.changes(before, after) if kinds is None else kinds
         first = before.document.revision if before else 0
         document = structs.replace(after.document, updated_at=now, revision=first + len(kinds))
         after = structs.replace(after, document=document)

@@ -7,8 +7,8 @@ from typing import Any
 
 from carriers.sdk import Carrier
 from tracker import timeline
-from tracker.model import Document, Event, Milestone, Reason, Report, Shipment
-from tracker.normalise import classify
+from tracker.model import Document, Event, Report, Shipment
+from tracker.normalise import reader
 
 
 def read_body(carrier: Carrier, body: bytes, content_type: str, *, now: int) -> tuple[list[dict[str, Any]], list[str]]:
@@ -43,10 +43,7 @@ def _by_waybill(reports: Iterable[Report]) -> dict[str, list[Report]]:
 
 
 def _shipment(carrier: Carrier, waybill: str, reports: Sequence[Report], now: int) -> Shipment:
-    def read(code: str, text: str) -> tuple[Milestone, Reason | None]:
-        meaning = classify(carrier.milestones, code, text)
-        return meaning.milestone, meaning.reason
-
+    read = reader(carrier.milestones)
     document = Document(id="", account="", waybill=waybill, carrier=carrier.slug, registered_at=now, updated_at=now)
     for report in reports:
         document = timeline.merge(document, timeline.Receipt(source="body", heard_at=now, report=report), read)

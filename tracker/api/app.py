@@ -17,6 +17,7 @@ from tracker.api import (
     drift,
     orders,
     quarantine,
+    replay,
     shipments,
     subscriptions,
 )
@@ -37,6 +38,7 @@ TABLE: tuple[Route, ...] = (
     *connections.routes,
     *quarantine.routes,
     *drift.routes,
+    *replay.routes,
     *accounts.routes,
 )
 

@@ -15,6 +15,7 @@ from tracker.drift import Drifting
 from tracker.ingest import Registered, Registration
 from tracker.model import Document, Shipment
 from tracker.orders import Order, OrderPage, OrderQuery, Placed, StatedOrder
+from tracker.replay import Page, Wanted
 from tracker.secrets import Sealer
 from tracker.store.types import DeadLetter, FeedPage
 
@@ -135,6 +136,12 @@ class Drift(Protocol):
     async def of_all(self) -> Sequence[Drifting]: ...
 
 
+class Replay(Protocol):
+    """What reads again what is stored."""
+
+    async def page(self, account: str, wanted: Wanted, *, now: int) -> Page: ...
+
+
 class Subscription(Protocol):
     """A subscription as the API shows it."""
 
@@ -192,6 +199,7 @@ class Services:
     subscriptions: Subscriptions
     orders: Orders
     drift: Drift
+    replay: Replay
     registry: Registry
     sealer: Sealer
     settings: ApiSettings = field(default_factory=ApiSettings)
