@@ -206,6 +206,8 @@ def _run_stalled(arguments: argparse.Namespace) -> int:
 
 def _run_replay(arguments: argparse.Namespace) -> int:
     client, left = _client(arguments), arguments.limit
+    if left is not None and left < 1:
+        raise ConfigError(f"replay: --limit {left}: at least 1, or leave it out to correct all")
     looked_at = corrected = read = unreadable = 0
     for account in client.accounts() if arguments.account is None else [arguments.account]:
         for page in client.replay(account, carrier=arguments.carrier, dry_run=arguments.dry_run, limit=left):

@@ -171,6 +171,8 @@ async def test_the_command_shows_first_then_corrects_some_then_all(
     assert "3 of 6 shipments would be corrected" in said
     assert await mistaken.command("--limit", "1", "--carrier", "simulated") == 0
     assert "1 of " in capsys.readouterr().out
+    assert await mistaken.command("--limit", "0") == 64
+    assert "at least 1" in capsys.readouterr().err
     assert await mistaken.command("--json", "--account", "default") == 0
     pages = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert sum(len(page["corrections"]) for page in pages) == 2
