@@ -37,7 +37,7 @@ from tracker.carrier_http import Exits, Policy
 from tracker.connections import Connection, Connections
 from tracker.errors import BadInput
 from tracker.ingest import Ingest, Registration
-from tracker.model import ChangeKind, Details, Shipment, Status
+from tracker.model import ChangeKind, Details, Document, Shipment, Status
 from tracker.poller import Poller, PollSettings
 from tracker.quarantine import Quarantined
 from tracker.secrets import Sealer, new_key
@@ -186,7 +186,7 @@ class Counts:
     def breaker(self, connection: str, open: bool) -> None:
         self.open[connection] = open
 
-    def unknown_code(self, carrier: str, code: str) -> None:
+    def unknown(self, document: Document, carrier: str, code: str, text: str) -> None:
         raise AssertionError(code)
 
     def committed(self, kinds: Sequence[ChangeKind]) -> None:
@@ -204,7 +204,9 @@ class World:
         self.sealer = Sealer([new_key()])
         self.connections = Connections(store, Registry(), self.sealer)
         self.schedule = Schedule(self.connections, StallPolicy())
-        self.ingest = Ingest(store, Registry(), due=self.schedule.due, counters=self.counts)
+        self.ingest = Ingest(
+            store, Registry(), due=self.schedule.due, counters=self.counts, unknown=self.counts.unknown
+        )
         watch = Watch(self.ingest, StallPolicy(), self.connections.heard_at)
         self.settling = Remembering(store)
         self.poller = Poller(

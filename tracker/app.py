@@ -28,6 +28,7 @@ from tracker.console import ConsoleSettings
 from tracker.console import mount as mount_console
 from tracker.console.queries import CarrierNames, Queries
 from tracker.crew import crew, parted
+from tracker.drift import DriftWatch
 from tracker.errors import ConfigError
 from tracker.feeds import Audience, FanOut
 from tracker.garbage import collect_seldom
@@ -36,6 +37,7 @@ from tracker.metrics import Metrics
 from tracker.model import Shipment
 from tracker.orders import OrderBook, OrderDestination, OrderSettings, open_book
 from tracker.poller import Poller, PollSettings
+from tracker.replay import Replay
 from tracker.secrets import Sealer, decode_key, key_from
 from tracker.stall import StallPolicy, policy_of
 from tracker.store import Store, StoreSettings, open_store
@@ -225,6 +227,7 @@ class Parts:
         self.cookie_secret = hashlib.blake2b(decode_key(key.split(",")[0]), person=b"milepost-cookie").digest()
         self.accounts = Accounts(store)
         self.connections = Connections(store, registry, self.sealer)
+        self.drift = DriftWatch(store, registry, self.accounts, self.metrics)
         self.policy = _policy(settings)
         self.webhooks = Webhooks(store, self.sealer, Poster(webhooks_http, timeout_s=settings.delivery.timeout_s))
         self.subscriptions = subs.Subscriptions(
@@ -241,9 +244,10 @@ class Parts:
             due=self.schedule.due,
             settings=IngestSettings(tracking_url=self.tracking_url),
             counters=self.metrics,
+            unknown=self.drift.unknown,
             closed=lambda: self._full,
         )
-        self.inbound = Inbound(self.ingest, store, self.connections, self.metrics)
+        self.inbound = Inbound(self.ingest, store, self.connections, self.metrics, heard=self.drift.heard)
         self.agenda = self._agenda(carriers_http)
         self.outbound = self._outbound()
 
@@ -261,6 +265,7 @@ class Parts:
             Exits(http, observer=self.metrics),
             observer=self.metrics,
             callback=self._hook_url,
+            heard=self.drift.heard,
             settings=PollSettings(concurrency=poll.concurrency),
         )
         settings = AgendaSettings(claim=poll.claim)
@@ -299,6 +304,7 @@ class Parts:
     def loops(self, settings: Settings) -> list[Loop]:
         """What runs beside them and can be cut off at any point."""
         loops: list[Loop] = [self._measure(), self._keep_house(), _regularly(1.0, self.connections.refresh)]
+        loops.append(self.drift.run())
         if "delivery" in settings.roles:
             audience = Audience(self.store, subs.KIND, subs.from_records)
             loops.append(FanOut(self.store, audience, self._labels, courier=self.outbound).run())
@@ -374,6 +380,8 @@ class Parts:
             connections=self.connections,
             subscriptions=self.subscriptions,
             orders=self.book,
+            drift=self.drift,
+            replay=Replay(self.ingest, self.store, self.connections, self.registry),
             registry=self.registry,
             sealer=self.sealer,
             settings=ApiSettings(
@@ -388,6 +396,7 @@ class Parts:
             book=self.book,
             show=self._show,
             authenticate=self._reader,
+            drift=self.drift,
             carriers={c.slug: CarrierNames(c.name_zh or c.name, c.name) for c in self.registry}
             | {one.slug: CarrierNames(one.zh, one.en) for one in listed().values()},
         )

@@ -6,13 +6,14 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tracker.errors import MilepostError
 
 _TIMEOUT_S = 30
 _NUMBERS = 100  # that one question may hold
+_MOST = 1_000  # corrections in one call
 
 
 class Client:
@@ -56,6 +57,26 @@ class Client:
             some = urllib.parse.urlencode([("number", number) for number in numbers[start : start + _NUMBERS]])
             found += self._call("GET", f"/v1/detect?{some}")["detections"]
         return found
+
+    def accounts(self) -> list[str]:
+        """The accounts that the key may replay: all for an operator's, else its own, ""."""
+        if not self._call("GET", "/v1/whoami")["operator"]:
+            return [""]
+        return [account["name"] for account in self._call("GET", "/v1/accounts")["accounts"]]
+
+    def replay(
+        self, account: str, *, carrier: str = "", dry_run: bool = False, limit: int | None = None
+    ) -> Iterator[Any]:
+        """Page after page of an account's replay, until the end or `limit` corrections."""
+        body = {"account": account, "carrier": carrier, "dry_run": dry_run}
+        cursor, left = None, limit
+        while left is None or left > 0:
+            most = None if left is None else min(left, _MOST)
+            page = self._call("POST", "/v1/replay", body | {"cursor": cursor, "most": most})
+            yield page
+            cursor, left = page["cursor"], left and left - len(page["corrections"])
+            if cursor is None:
+                return
 
     def keys(self) -> Any:
         """The keys of the account, never their secrets."""

@@ -98,7 +98,6 @@ class Store(Protocol):
 class Counters(Protocol):
     """What the door tells the one who counts."""
 
-    def unknown_code(self, carrier: str, code: str) -> None: ...
     def committed(self, kinds: Sequence[ChangeKind]) -> None: ...
 
 
@@ -111,9 +110,6 @@ class IngestSettings(Struct, frozen=True, kw_only=True):
 
 
 class _Silent:
-    def unknown_code(self, carrier: str, code: str) -> None:
-        """Nobody counts."""
-
     def committed(self, kinds: Sequence[ChangeKind]) -> None:
         """Nobody counts."""
 
@@ -150,7 +146,8 @@ def indexed(shipment: Shipment) -> Indexed:
 class Ingest:
     """The door. `due` says when a shipment wants to be looked at again (ms; None: never).
 
-    `closed` says why nothing may be written now, "" while the door is open; deletions always pass.
+    `closed` says why nothing may be written now, "" while the door is open; deletions always pass. `unknown` hears of
+    the scans that nothing covers: whose, the carrier, its code and its words.
     """
 
     def __init__(
@@ -161,6 +158,7 @@ class Ingest:
         due: Callable[[Shipment, int], int | None],
         settings: IngestSettings | None = None,
         counters: Counters | None = None,
+        unknown: Callable[[Document, str, str, str], None] = lambda document, carrier, code, text: None,
         closed: Callable[[], str] = lambda: "",
     ) -> None:
         self._store = store
@@ -168,6 +166,7 @@ class Ingest:
         self._due = due
         self._settings = settings or IngestSettings()
         self._counters = counters or _Silent()
+        self._unknown = unknown
         self._closed = closed
 
     # ------------------------------------------------------------ reading
@@ -253,7 +252,7 @@ class Ingest:
             fingerprint=parked.fingerprint,
             asked=parked.asked,
         )
-        return _with_successor(timeline.merge(document, receipt, self._classify(carrier)), parked.report)
+        return _with_successor(timeline.merge(document, receipt, self._classify(document, carrier)), parked.report)
 
     # ------------------------------------------------------------ hearing
 
@@ -266,17 +265,20 @@ class Ingest:
         *,
         fingerprint: str,
         now: int,
+        heard_at: int | None = None,
         asked: bool = False,
         register: bool = False,
     ) -> Received:
         """Take in what one body said. Returns once it is on disk: new scans committed, foreign waybills parked.
 
-        With `register`, a waybill that nobody registered is registered now.
+        With `register`, a waybill that nobody registered is registered now. `heard_at`: when we heard of it, where that
+        was not `now`.
         """
+        heard_at = now if heard_at is None else heard_at
         reports = [structs.replace(r, waybill="".join(r.waybill.split()).upper()) for r in reports if r.waybill]
         ids = await self._store.find(account, [report.waybill for report in reports])
         hears = [
-            self._hear(account, id, carrier, _receipt(source, report, fingerprint, now, asked), register)
+            self._hear(account, id, carrier, _receipt(source, report, fingerprint, heard_at, asked), register, now)
             for id, report in zip(ids, reports, strict=True)
         ]
         # one body is most often one waybill: no task for that
@@ -290,13 +292,13 @@ class Ingest:
         )
 
     async def _hear(
-        self, account: str, id: str | None, carrier: Carrier, receipt: timeline.Receipt, register: bool
+        self, account: str, id: str | None, carrier: Carrier, receipt: timeline.Receipt, register: bool, now: int
     ) -> tuple[Shipment | None, bool]:
         for _ in range(_ATTEMPTS):
             if id is None and not _says_something(receipt.report):
                 return None, False
             if id is None and register:
-                id = await self._take_up(account, carrier, receipt)
+                id = await self._take_up(account, carrier, receipt, now)
             if id is None:
                 id = await self._park(account, carrier, receipt)
             if id is None:
@@ -306,24 +308,26 @@ class Ingest:
                 id = None
                 continue
             try:
-                return await self._join(stored, carrier, receipt)
+                return await self._join(stored, carrier, receipt, now)
             except Conflict:
                 continue
         raise Conflict(f"shipment of waybill {receipt.report.waybill} changed too often while a scan was being added")
 
-    async def _join(self, stored: Stored, carrier: Carrier, receipt: timeline.Receipt) -> tuple[Shipment, bool]:
+    async def _join(
+        self, stored: Stored, carrier: Carrier, receipt: timeline.Receipt, now: int
+    ) -> tuple[Shipment, bool]:
         before = timeline.derive(_document(stored))
-        document = timeline.merge(before.document, receipt, self._classify(carrier))
+        document = timeline.merge(before.document, receipt, self._classify(before.document, carrier))
         document = _with_successor(document, receipt.report)
         after = _unstalled(before, timeline.derive(document))
         if not _worth_writing(before, after):
             return before, False
-        return await self._commit(before, stored.version, after, receipt.heard_at), True
+        return await self._commit(before, stored.version, after, now), True
 
-    async def _take_up(self, account: str, carrier: Carrier, receipt: timeline.Receipt) -> str | None:
+    async def _take_up(self, account: str, carrier: Carrier, receipt: timeline.Receipt, now: int) -> str | None:
         slug = carrier.carriers.get(receipt.report.carrier, "") if carrier.aggregator else carrier.slug
         wanted = Registration(waybill=receipt.report.waybill, carrier=slug)
-        done = await self._register(account, wanted, receipt.heard_at, heard=True)
+        done = await self._register(account, wanted, now, heard=True)
         return done.shipment.document.id if done.shipment else None
 
     async def _park(self, account: str, carrier: Carrier, receipt: timeline.Receipt) -> str | None:
@@ -340,14 +344,14 @@ class Ingest:
             ttl_ms=self._settings.parked_ttl_ms,
         )
 
-    def _classify(self, carrier: Carrier | None) -> timeline.Classify:
+    def _classify(self, document: Document, carrier: Carrier | None) -> timeline.Classify:
         table: Mapping[str, Meaning] = carrier.milestones if carrier else {}
         slug = carrier.slug if carrier else ""
 
         def read(code: str, text: str) -> tuple[Milestone, Reason | None]:
             meaning = classify(table, code, text)
             if meaning is UNKNOWN:
-                self._counters.unknown_code(slug, code)
+                self._unknown(document, slug, code, text)
             return meaning.milestone, meaning.reason
 
         return read
@@ -401,6 +405,32 @@ class Ingest:
 
         return await self.amend(account, id, expired, now=now)
 
+    async def remap(
+        self, account: str, id: str, classify: Callable[[str], timeline.Classify | None], *, now: int, dry: bool = False
+    ) -> tuple[Shipment, Shipment] | None:
+        """Read what is stored again by today's tables (`classify` gives the one of a source): before and after.
+
+        None where nothing reads differently. One change announces it, `corrected`, whatever status it brings. With
+        `dry` nothing is written.
+        """
+        for _ in range(_ATTEMPTS):
+            [stored] = await self._store.read([id])
+            before = self._read(stored, account)
+            if stored is None or before is None:
+                return None
+            document = timeline.remapped(before.document, classify)
+            if document == before.document:
+                return None
+            after = _unstalled(before, timeline.derive(document))
+            differs = timeline.differ(before, after)
+            kinds = (ChangeKind.CORRECTED,) if differs else ()
+            try:
+                after = after if dry else await self._commit(before, stored.version, after, now, kinds=kinds)
+            except Conflict:
+                continue
+            return (before, after) if differs else None
+        raise Conflict(f"shipment {id} changed too often while it was being read again")
+
     async def delete(self, account: str, id: str, *, now: int) -> None:
         """Forget a shipment: its document, index entries and lanes' future; the change says so once."""
         for _ in range(_ATTEMPTS):
@@ -433,9 +463,10 @@ class Ingest:
         *,
         parked: int = 0,
         due: int | None = None,
+        kinds: tuple[ChangeKind, ...] | None = None,
     ) -> Shipment:
         self._check_open()
-        kinds = timeline.changes(before, after)
+        kinds = timeline.changes(before, after) if kinds is None else kinds
         first = before.document.revision if before else 0
         document = structs.replace(after.document, updated_at=now, revision=first + len(kinds))
         after = structs.replace(after, document=document)

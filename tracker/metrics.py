@@ -35,6 +35,15 @@ class Metrics:
         self._unknown = Counter(
             "milepost_unknown_codes", "Scans that no table or phrase covers", ["carrier", "code"], registry=r
         )
+        self._empty = Counter(
+            "milepost_empty_bodies", "Bodies without a scan, a status or trouble", ["carrier"], registry=r
+        )
+        self._drift = Counter(
+            "milepost_drift",
+            "What a carrier said for the first time and nothing covers",
+            ["carrier", "kind"],
+            registry=r,
+        )
         self._commits = Counter("milepost_changes", "Changes committed, by kind", ["kind"], registry=r)
         self._deliveries = Counter(
             "milepost_deliveries", "Attempts to hand a change to a destination", ["destination", "outcome"], registry=r
@@ -90,6 +99,14 @@ class Metrics:
             label = (carrier, "(more)")
         self._codes.add(label)
         self._unknown.labels(*label).inc()
+
+    def empty_body(self, carrier: str) -> None:
+        """A body that could be read and says nothing."""
+        self._empty.labels(carrier).inc()
+
+    def drifted(self, carrier: str, kind: str) -> None:
+        """A code, a text, a shape or an empty body that this store had not seen before."""
+        self._drift.labels(carrier, kind).inc()
 
     def committed(self, kinds: Sequence[ChangeKind]) -> None:
         """A commit announced these changes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
@@ -58,6 +58,16 @@ def classify(milestones: Mapping[str, Meaning], code: str, text: str) -> Classif
     if isinstance(meaning, Milestone):
         return Classified(meaning, None, f"code:{key}")
     return Classified(meaning[0], meaning[1], f"code:{key}")
+
+
+def reader(milestones: Mapping[str, Meaning]) -> Callable[[str, str], tuple[Milestone, Reason | None]]:
+    """`classify` by one table, for the timeline; nobody is told of what is unknown."""
+
+    def read(code: str, text: str) -> tuple[Milestone, Reason | None]:
+        meaning = classify(milestones, code, text)
+        return meaning.milestone, meaning.reason
+
+    return read
 
 
 def _by_phrase(text: str) -> Classified | None:

@@ -82,7 +82,10 @@ class _Unusable(MilepostError):
 
 
 class Poller:
-    """The queues of all connections. `callback` gives the address at which a connection takes pushes, "" for none."""
+    """The queues of all connections. `callback` gives the address at which a connection takes pushes, "" for none.
+
+    `heard` is told of every answer that could be read: account, carrier, body and reports.
+    """
 
     def __init__(
         self,
@@ -96,6 +99,7 @@ class Poller:
         *,
         observer: Observer,
         callback: Callable[[Connection], str] = lambda connection: "",
+        heard: Callable[[str, str, bytes, Sequence[Report]], None] = lambda account, carrier, body, reports: None,
         settings: PollSettings | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -108,6 +112,7 @@ class Poller:
         self.exits = exits
         self.observer = observer
         self.callback = callback
+        self.heard = heard
         self.settings = settings or PollSettings()
         self.clock = clock
         self.eased = asyncio.Event()  # some queue is at most half full
@@ -319,11 +324,13 @@ class _Question:
         reports: list[Report] = []
         for reply in replies:
             try:
-                reports += self._carrier.parse(reply.body, reply.content_type)
+                told = self._carrier.parse(reply.body, reply.content_type)
             except ParseError as error:
                 await self._keep(reply, error)
                 self._http.answers.failed()
                 raise _Unusable("unreadable", self._poller.settings.backoff_s, str(error)) from None
+            self._poller.heard(self._route.connection.account, self._carrier.slug, reply.body, told)
+            reports += told
         return reports, fingerprint(b"".join(reply.body for reply in replies))
 
     async def _keep(self, reply: Reply, error: ParseError) -> None:

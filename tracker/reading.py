@@ -7,8 +7,8 @@ from typing import Any
 
 from carriers.sdk import Carrier
 from tracker import timeline
-from tracker.model import Document, Event, Milestone, Reason, Report, Shipment
-from tracker.normalise import classify
+from tracker.model import Document, Event, Report, Shipment
+from tracker.normalise import reader
 from tracker.timeline import Receipt
 
 
@@ -58,11 +58,7 @@ def _by_waybill(reports: Iterable[Report]) -> dict[str, list[Report]]:
 
 def shipment_of(carrier: Carrier, waybill: str, receipts: Iterable[Receipt]) -> Shipment:
     """What the timeline makes of receipts for one waybill, each scan given its milestone by the carrier's table."""
-
-    def read(code: str, text: str) -> tuple[Milestone, Reason | None]:
-        meaning = classify(carrier.milestones, code, text)
-        return meaning.milestone, meaning.reason
-
+    read = reader(carrier.milestones)
     document = Document(id="", account="", waybill=waybill, carrier=carrier.slug, registered_at=0, updated_at=0)
     for receipt in receipts:
         document = timeline.merge(document, receipt, read)

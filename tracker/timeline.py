@@ -188,6 +188,36 @@ def _join_span(source: Source, receipt: Receipt) -> Source:
     return structs.replace(source, full_at=receipt.heard_at, span_from=min(times), span_to=newest)
 
 
+# ---------------------------------------------------------------- remapped: document × today's tables → document
+
+
+def remapped(document: Document, classify: Callable[[str], Classify | None]) -> Document:
+    """The document as it would be had today's tables been there from the beginning.
+
+    `classify` gives the table of a source by its name; None: what it told keeps its reading. A scan that several
+    sources tell of is read by the one that told it first.
+    """
+    tables = [classify(source.name) for source in document.sources]
+    scans = tuple(_remapped(scan, _table_of(scan, tables)) for scan in document.scans)
+    sources = tuple(_remapped_source(source, table) for source, table in zip(document.sources, tables, strict=True))
+    return structs.replace(document, scans=scans, sources=sources)
+
+
+def _table_of(scan: Kept, tables: Sequence[Classify | None]) -> Classify | None:
+    return next((table for heard in sorted(scan.heard, key=_hearing) if (table := tables[heard.source])), None)
+
+
+def _remapped(scan: Kept, table: Classify | None) -> Kept:
+    if table is None:
+        return scan
+    milestone, reason = table(scan.code, scan.text)
+    return structs.replace(scan, milestone=milestone, reason=reason)
+
+
+def _remapped_source(source: Source, table: Classify | None) -> Source:
+    return structs.replace(source, status=_remapped(source.status, table)) if source.status else source
+
+
 # ---------------------------------------------------------------- derive: document → shipment
 
 
@@ -381,15 +411,16 @@ def _corrected(before: Shipment, after: Shipment) -> bool:
     return undone or bool(events_corrected(before, after))
 
 
-def events_corrected(before: Shipment | None, after: Shipment) -> list[Event]:
-    """The events that were announced and have since been withdrawn or given another meaning."""
+def events_corrected(before: Shipment | None, after: Shipment) -> list[tuple[Event, Event]]:
+    """The events that were announced and have since been withdrawn or given another meaning: as then and as now."""
     announced = [e for e in before.events if not (e.retracted or e.summary)] if before else []
     then = {event_key(event): event for event in announced}
-    return [event for event in after.events if _undone(then.get(event_key(event)), event)]
+    told_again = ((then.get(event_key(event)), event) for event in after.events)
+    return [(was, event) for was, event in told_again if was and _undone(was, event)]
 
 
-def _undone(then: Event | None, now: Event) -> bool:
-    return then is not None and (now.retracted or (then.milestone, then.reason) != (now.milestone, now.reason))
+def _undone(then: Event, now: Event) -> bool:
+    return now.retracted or (then.milestone, then.reason) != (now.milestone, now.reason)
 
 
 def event_key(event: Event) -> tuple[int, str, str]:

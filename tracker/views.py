@@ -135,10 +135,19 @@ def change_body(
         "tracking_url": tracking_url or None,
     }
     if kind is ChangeKind.CORRECTED:
-        data["events_corrected"] = _views(events_corrected(before, after))
+        data["events_corrected"] = [_corrected_view(was, now_is) for was, now_is in events_corrected(before, after)]
     if kind is ChangeKind.MOVING_AGAIN and before and before.document.stall:
         data["was_stalled"] = _stall_view(before.document.stall, now)
     return msgspec.json.encode({"type": f"shipment.{kind.value}", "timestamp": iso(now), "data": data})
+
+
+def _corrected_view(was: Event, now_is: Event) -> View:
+    """The event as it is told now, and the meaning that was announced."""
+    told = event_view(was)
+    return event_view(now_is) | {"was": {name: told[name] for name in _MEANING}}
+
+
+_MEANING = ("milestone", "label", "reason", "reason_label")
 
 
 def _views(events: Iterable[Event]) -> list[View]:

@@ -57,6 +57,9 @@ class Observer(Protocol):
     def quarantined(self, carrier: str) -> None: ...
 
 
+Heard = Callable[[str, str, bytes, Sequence[Report]], None]  # account, carrier, a body and what was read there
+
+
 class _Refused(Exception):
     """The push is not taken: an HTTP status, a stable code and a sentence."""
 
@@ -76,12 +79,14 @@ class Inbound:
         connections: Connections,
         observer: Observer,
         *,
+        heard: Heard = lambda account, carrier, body, reports: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._ingest = ingest
         self._store = store
         self._connections = connections
         self._observer = observer
+        self._body_heard = heard
         self._clock = clock
 
     def routes(self) -> list[web.RouteDef]:
@@ -142,6 +147,7 @@ class Inbound:
         except Exception as error:  # promised never to happen, and the body is worth more than the promise
             log.exception("push.adapter_broken", carrier=carrier.slug, connection=connection.id)
             return await self._keep(push, connection, f"adapter: {type(error).__name__}", now)
+        self._body_heard(connection.account, carrier.slug, push.body, reports)
         try:
             await self._ingest.receive(
                 connection.account,

@@ -12,8 +12,11 @@ from aiohttp import web
 from tracker.accounts import Accounts
 from tracker.api import ApiSettings, Services, mount
 from tracker.connections import Connections
+from tracker.drift import DriftWatch
 from tracker.ingest import Ingest
+from tracker.metrics import Metrics
 from tracker.orders import OrderSettings, open_book
+from tracker.replay import Replay
 from tracker.secrets import Sealer, new_key
 from webhooks.guard import check_url
 from webhooks.subscriptions import Probe, Subscription, Subscriptions
@@ -27,15 +30,19 @@ async def _probe(subscription: Subscription) -> Probe:
 
 @pytest.fixture
 async def api(store: Any, tmp_path: Path, aiohttp_client: Any) -> AsyncIterator[Api]:
-    registry, sealer = Registry(), Sealer([new_key()])
+    registry, sealer, accounts = Registry(), Sealer([new_key()]), Accounts(store)
+    connections = Connections(store, registry, sealer)
+    ingest = Ingest(store, registry, due=lambda shipment, now: None)
     async with open_book(OrderSettings(directory=tmp_path)) as book:
         services = Services(
             store=store,
-            ingest=Ingest(store, registry, due=lambda shipment, now: None),
-            accounts=Accounts(store),
-            connections=Connections(store, registry, sealer),
+            ingest=ingest,
+            accounts=accounts,
+            connections=connections,
             subscriptions=Subscriptions(store, sealer, check_url=check_url, probe=_probe),
             orders=book,
+            drift=DriftWatch(store, registry, accounts, Metrics()),
+            replay=Replay(ingest, store, connections, registry),
             registry=registry,
             sealer=sealer,
             settings=ApiSettings(tracking_url="https://track.example/p/{id}", max_body=200_000),

@@ -19,6 +19,7 @@ BODIES: dict[str, Any] = {
     "amend_subscription": {"enabled": False},
     "create_account_key": {"scopes": ["read"]},
     "put_order": {},
+    "replay": {"dry_run": True},
     "replay_dead_letters": {"ids": ["dl_0000000000000"]},
     "create_account": {"name": "strangers-own"},
     "create_key": {"scopes": ["read"]},

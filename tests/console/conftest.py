@@ -15,7 +15,9 @@ from carriers.sdk import Carrier, M, Moment, Report, Scan
 from tracker.accounts import Accounts, Scope
 from tracker.console import ConsoleSettings, console_app
 from tracker.console.queries import CarrierNames, Queries
+from tracker.drift import DriftWatch
 from tracker.ingest import Ingest, Registration
+from tracker.metrics import Metrics
 from tracker.model import Certainty, Details, Shipment, Stall
 from tracker.orders import OrderBook, OrderSettings, open_book
 from tracker.store import Store
@@ -59,6 +61,7 @@ class Desk(Struct):
     book: OrderBook
     accounts: Accounts
     queries: Queries
+    drift: DriftWatch
     browse: Callable[..., Awaitable[Browser]]
 
     async def parcel(self, waybill: str, *, scans: int = 0, account: str = "default", **details: Any) -> Shipment:
@@ -92,8 +95,9 @@ async def book(tmp_path: Path) -> AsyncIterator[OrderBook]:
 
 @pytest.fixture
 async def desk(store: Store, book: OrderBook, aiohttp_client: Any) -> Desk:
-    ingest = Ingest(store, OneCarrier(), due=lambda shipment, now: None)
     accounts = Accounts(store)
+    drift = DriftWatch(store, OneCarrier(), accounts, Metrics(), clock=lambda: NOW)
+    ingest = Ingest(store, OneCarrier(), due=lambda shipment, now: None, unknown=drift.unknown)
     await accounts.first_start(now=NOW * 1000)
 
     async def authenticate(key: str) -> str | None:
@@ -107,6 +111,7 @@ async def desk(store: Store, book: OrderBook, aiohttp_client: Any) -> Desk:
         show=partial(shipment_view, now=NOW * 1000),
         authenticate=authenticate,
         carriers={"acme": CarrierNames(zh="极速快递", en="Acme Post")},
+        drift=drift,
     )
 
     async def browse(account: str = "default") -> Browser:
@@ -114,4 +119,4 @@ async def desk(store: Store, book: OrderBook, aiohttp_client: Any) -> Desk:
         client: Browser = await aiohttp_client(console_app(queries, settings))
         return client
 
-    return Desk(ingest, book, accounts, queries, browse)
+    return Desk(ingest, book, accounts, queries, drift, browse)

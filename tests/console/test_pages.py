@@ -8,11 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from tracker.accounts import Scope
 from tracker.model import ChangeKind
 from tracker.orders import stated_from, update_from
 from tracker.views import change_body
 
 from .conftest import NOW, Browser, Desk
+from .test_signin import sign_in
 
 EN = {"Accept-Language": "en"}
 ZH = {"Accept-Language": "zh-CN,zh;q=0.9"}
@@ -163,7 +165,7 @@ async def test_every_answer_forbids_foreign_content(desk: Desk, path: str):
 async def test_pages_carry_no_inline_code_and_name_no_other_host(desk: Desk):
     shipment = await desk.stalled("AC000001")
     browser = await desk.browse()
-    for path in ("/", "/parcels", "/orders", f"/parcels/{shipment.document.id}"):
+    for path in ("/", "/parcels", "/orders", "/drift", f"/parcels/{shipment.document.id}"):
         html = await page(browser, path)
         assert not re.search(r"<style|\sstyle=|\son\w+=|<script>|https?://", html)
 
@@ -171,6 +173,38 @@ async def test_pages_carry_no_inline_code_and_name_no_other_host(desk: Desk):
 @pytest.mark.parametrize("path", ["/?cursor=!", "/orders?cursor=!", "/parcels?cursor=!"])
 async def test_a_broken_link_is_explained(desk: Desk, path: str):
     assert "no longer works" in await page(await desk.browse(), path, status=400)
+
+
+async def test_what_nothing_covers_is_shown_with_its_words_and_its_parcel(desk: Desk):
+    shipment = await desk.parcel("AC000001", account="default")
+    desk.drift.unknown(shipment.document, "acme", "ZZZ", "神秘<b>事件</b> 13800000000")
+    desk.drift.heard("default", "acme", b'{"a": 1}', ())
+    await desk.drift.write()
+    browser = await desk.browse()
+    html = await page(browser, "/drift", headers=ZH)
+    assert "<code>ZZZ</code>" in html
+    assert "神秘&lt;b&gt;事件&lt;/b&gt; ***" in html
+    assert f'href="/parcels/{shipment.document.id}"' in html
+    for expected in ("极速快递", "代码", "空报文", "新的报文结构", "$.a number"):
+        assert expected in words(html)
+    assert "Everything is covered" in await page(browser, "/drift?carrier=sf")
+
+
+async def test_drift_of_another_account_is_shown_to_an_operator_alone(desk: Desk):
+    await desk.accounts.create("other", now=NOW * 1000)
+    shipment = await desk.parcel("AC000001", account="other")
+    desk.drift.unknown(shipment.document, "acme", "ZZZ", "words of another")
+    await desk.drift.write()
+    assert "Everything is covered" in await page(await desk.browse(), "/drift")
+    seen = {}
+    for scope in (Scope.READ, Scope.ADMIN):
+        _, text = await desk.accounts.create_key("default", [scope], now=NOW * 1000)
+        browser = await desk.browse(account="")
+        await sign_in(browser, text)
+        seen[scope] = await page(browser, "/drift")
+    assert "words of another" not in seen[Scope.READ]
+    assert "words of another" in seen[Scope.ADMIN]
+    assert shipment.document.id not in seen[Scope.ADMIN]  # a link that would lead nowhere
 
 
 async def test_an_empty_account_is_told_what_to_do(desk: Desk):

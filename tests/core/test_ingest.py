@@ -12,7 +12,7 @@ from parcels import ACME, ALLTRACK, BOLT, HOUR, NOW, START, Registry, at, journe
 from carriers.sdk import Carrier, Problem, ProblemKind, Report, Scan, Summary
 from tracker.errors import BadInput, NotFound
 from tracker.ingest import Ingest, IngestSettings, Received, Registered, Registration, clean_waybill, fingerprint
-from tracker.model import ChangeKind, Details, Milestone, Shipment, Stall, Status
+from tracker.model import ChangeKind, Details, Document, Milestone, Shipment, Stall, Status
 from tracker.store import Store
 from tracker.store.types import StoreDown
 
@@ -25,11 +25,11 @@ class Counted:
     """Remembers what the door counts."""
 
     def __init__(self) -> None:
-        self.unknown: list[tuple[str, str]] = []
+        self.unknown: list[tuple[str, str, str, str]] = []
         self.kinds: list[ChangeKind] = []
 
-    def unknown_code(self, carrier: str, code: str) -> None:
-        self.unknown.append((carrier, code))
+    def hear_unknown(self, document: Document, carrier: str, code: str, text: str) -> None:
+        self.unknown.append((document.waybill, carrier, code, text))
 
     def committed(self, kinds: Sequence[ChangeKind]) -> None:
         self.kinds += kinds
@@ -43,7 +43,14 @@ def counted() -> Counted:
 @pytest.fixture
 def door(store: Store, counted: Counted) -> Ingest:
     settings = IngestSettings(tracking_url="https://parcels.example/{id}")
-    return Ingest(store, Registry(), due=lambda shipment, now: None, settings=settings, counters=counted)
+    return Ingest(
+        store,
+        Registry(),
+        due=lambda shipment, now: None,
+        settings=settings,
+        counters=counted,
+        unknown=counted.hear_unknown,
+    )
 
 
 async def register(door: Ingest, waybill: str = "W10001", carrier: str = "acme", **details: str) -> Registered:
@@ -333,7 +340,7 @@ async def test_a_scan_under_an_alias_reaches_the_shipment(door: Ingest) -> None:
 async def test_a_code_that_nobody_knows_is_kept_counted_and_moves_nothing(door: Ingest, counted: Counted) -> None:
     shipment = await registered(door, "W10001", scan("ZZZ", 1, "xyzzy 42"))
     assert (shipment.status, shipment.events[0].milestone) == (S.PENDING, M.UNKNOWN)
-    assert counted.unknown == [("acme", "ZZZ")]
+    assert counted.unknown == [("W10001", "acme", "ZZZ", "xyzzy 42")]
 
 
 async def test_what_is_committed_is_counted_by_kind(door: Ingest, counted: Counted) -> None:

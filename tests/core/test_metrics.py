@@ -99,6 +99,14 @@ def test_codes_from_outside_make_a_bounded_number_of_series(metrics: Metrics) ->
     assert told["acme", "C1"] == 2
 
 
+def test_an_empty_body_and_a_drift_are_counted_by_carrier(metrics: Metrics) -> None:
+    metrics.empty_body("acme")
+    metrics.drifted("acme", "shape")
+    told = samples(metrics)
+    assert told["milepost_empty_bodies_total", ("acme",)] == 1
+    assert told["milepost_drift_total", ("acme", "shape")] == 1
+
+
 def test_a_long_code_is_cut(metrics: Metrics) -> None:
     metrics.unknown_code("acme", "x" * 1000)
     assert ("milepost_unknown_codes_total", ("acme", "x" * 40)) in samples(metrics)

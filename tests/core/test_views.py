@@ -100,6 +100,12 @@ def test_a_withdrawn_event_is_shown_in_the_correction_and_marked() -> None:
     told = change_body(ChangeKind.CORRECTED, derive(before), derive(after), revision=3, now=0)
     corrected = json.loads(told)["data"]["events_corrected"]
     assert [(event["code"], event["retracted"]) for event in corrected] == [("PUP", True)]
+    assert corrected[0]["was"] == {
+        "milestone": "picked_up",
+        "label": {"zh": "已揽收", "en": "Picked up"},
+        "reason": None,
+        "reason_label": None,
+    }
 
 
 def test_moving_again_says_how_long_it_stood() -> None:

@@ -52,7 +52,7 @@ class Desk:
     """A caller of the daemon's REST interface."""
 
     def __init__(self, http: aiohttp.ClientSession, url: str, key: str) -> None:
-        self.http, self.url = http, url
+        self.http, self.url, self.key = http, url, key
         self._headers = {"Authorization": f"Bearer {key}"}
 
     async def __call__(self, method: str, path: str, body: object = None) -> Any:

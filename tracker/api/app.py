@@ -15,8 +15,10 @@ from tracker.api import (
     connections,
     deliveries,
     detection,
+    drift,
     orders,
     quarantine,
+    replay,
     shipments,
     subscriptions,
 )
@@ -37,6 +39,8 @@ TABLE: tuple[Route, ...] = (
     *detection.routes,
     *connections.routes,
     *quarantine.routes,
+    *drift.routes,
+    *replay.routes,
     *accounts.routes,
 )
 

@@ -11,6 +11,7 @@ from typing_extensions import TypedDict  # pydantic wants this one before Python
 
 from tracker.accounts import Scope
 from tracker.api.route import Body, Query
+from tracker.drift import DriftKind
 from tracker.model import Certainty, Milestone, Reason, Status
 from tracker.orders import OrderStatus
 
@@ -595,6 +596,68 @@ class QuarantineView(TypedDict):
 
 class QuarantineList(TypedDict):
     quarantine: list[QuarantineView]
+    cursor: str | None
+
+
+class DriftView(TypedDict):
+    """Something that a carrier said and nothing covers. `key` is the code, or a fingerprint; null: the rest, beyond the
+    limit. `text` is an example, phone numbers masked, or the new paths of a shape."""
+
+    carrier: str
+    kind: DriftKind
+    key: str | None
+    count: int
+    first_at: str
+    last_at: str
+    text: str | None
+    shipment_id: str | None
+    account: str | None
+
+
+class DriftList(TypedDict):
+    drift: list[DriftView]
+    total: int
+
+
+class Meaning(TypedDict):
+    """What a scan is taken to mean."""
+
+    milestone: Milestone
+    reason: Reason | None
+
+
+CorrectedStatus = TypedDict("CorrectedStatus", {"was": Status, "is": Status})
+CorrectedEvent = TypedDict(
+    "CorrectedEvent",
+    {"occurred_at": str, "code": str | None, "description": str | None, "was": Meaning, "is": Meaning},
+)
+
+
+class CorrectionView(TypedDict):
+    """A shipment that reads otherwise today: what it was and what it is."""
+
+    shipment_id: str
+    waybill: str
+    carrier: str
+    status: CorrectedStatus
+    events: list[CorrectedEvent]
+
+
+class RereadQuarantine(TypedDict):
+    """The bodies of the quarantine that can be read now, by id, and how many still can't."""
+
+    read: list[str]
+    unreadable: int
+
+
+class ReplayPage(TypedDict):
+    """What one page of a replay changed, or with `dry_run` would change. A null `cursor` is the end."""
+
+    account: str
+    dry_run: bool
+    looked_at: int
+    corrections: list[CorrectionView]
+    quarantine: RereadQuarantine
     cursor: str | None
 
 

@@ -11,9 +11,11 @@ from msgspec import Struct
 
 from carriers.sdk import Carrier
 from tracker.accounts import Accounts
+from tracker.drift import Drifting
 from tracker.ingest import Registered, Registration
 from tracker.model import Document, Shipment
 from tracker.orders import Order, OrderPage, OrderQuery, Placed, StatedOrder
+from tracker.replay import Page, Wanted
 from tracker.secrets import Sealer
 from tracker.store.types import DeadLetter, FeedPage
 
@@ -127,6 +129,19 @@ class Connections(Protocol):
     async def remove(self, account: str, id: str) -> None: ...
 
 
+class Drift(Protocol):
+    """What carriers said that nothing covers."""
+
+    async def of(self, account: str) -> Sequence[Drifting]: ...
+    async def of_all(self) -> Sequence[Drifting]: ...
+
+
+class Replay(Protocol):
+    """What reads again what is stored."""
+
+    async def page(self, account: str, wanted: Wanted, *, now: int) -> Page: ...
+
+
 class Subscription(Protocol):
     """A subscription as the API shows it."""
 
@@ -183,6 +198,8 @@ class Services:
     connections: Connections
     subscriptions: Subscriptions
     orders: Orders
+    drift: Drift
+    replay: Replay
     registry: Registry
     sealer: Sealer
     settings: ApiSettings = field(default_factory=ApiSettings)

@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from tracker.console import language, pages, signin
 from tracker.console.rendering import STATIC, STATIC_TYPES, STATIC_VERSION, make_environment
-from tracker.console.request import ACCOUNT, DESK, LANG, Desk, render
+from tracker.console.request import ACCOUNT, DESK, KEY, LANG, Desk, render
 from tracker.console.services import Services
 from tracker.console.session import Signer, Throttle
 from tracker.errors import BadInput, NotFound
@@ -120,8 +120,12 @@ async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse
 
 
 async def _admit(request: web.Request, handler: Handler) -> web.StreamResponse:
-    request[ACCOUNT] = request.app[DESK].open_account or await signin.account_of(request)
-    return await handler(request) if request[ACCOUNT] else signin.to_login(request)
+    open_account = request.app[DESK].open_account
+    session = None if open_account else await signin.session_of(request)
+    if session is None and not open_account:
+        return signin.to_login(request)
+    request[ACCOUNT], request[KEY] = (session.account, session.key_id) if session else (open_account, "")
+    return await handler(request)
 
 
 async def _static(request: web.Request) -> web.Response:

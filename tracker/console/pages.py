@@ -1,4 +1,4 @@
-"""The pages: stalled parcels, all parcels, one parcel, orders, and finding any of them."""
+"""The pages: stalled parcels, all parcels, one parcel, orders, finding any of them, and what nothing covers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tracker.console.request import ACCOUNT, DESK, render
+from tracker.console.request import ACCOUNT, DESK, KEY, render
 from tracker.console.services import Services, View
 from tracker.errors import NotFound
 from tracker.model import Status
@@ -85,6 +85,22 @@ async def orders(request: web.Request) -> web.Response:
         "live": True,
     }
     return render(request, "orders.html", context)
+
+
+@routes.get("/drift")
+async def drift(request: web.Request) -> web.Response:
+    """What carriers said that no table covers, the latest first."""
+    services, account = _at(request)
+    found = await services.drift(account, request[KEY])
+    carrier = _asked(request, "carrier")
+    context = {
+        "here": "drift",
+        "rows": [row for row in found if not carrier or row["carrier"] == carrier],
+        "carriers": sorted({row["carrier"] for row in found} | ({carrier} if carrier else set())),
+        "carrier": carrier,
+        "live": True,
+    }
+    return render(request, "drift.html", context)
 
 
 @routes.get("/find")

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+import msgspec
 from msgspec import Struct
 
+from tracker.accounts import OPERATOR, ApiKey, Scope
 from tracker.console.services import Found, OrderList, ShipmentList, View
+from tracker.drift import Drifting, drift_view
 from tracker.errors import BadInput
 from tracker.model import Shipment
 from tracker.orders import OrderBook, OrderQuery, order_view
@@ -45,6 +48,13 @@ class Shipments(Protocol):
     async def get(self, account: str, ids: Sequence[str]) -> list[Shipment | None]: ...
 
 
+class Drift(Protocol):
+    """What is asked of the drift watch."""
+
+    async def of(self, account: str) -> Sequence[Drifting]: ...
+    async def of_all(self) -> Sequence[Drifting]: ...
+
+
 class CarrierNames(Struct, frozen=True):
     """A carrier's names."""
 
@@ -68,6 +78,7 @@ class Queries:
         show: Callable[[Shipment], Mapping[str, Any]],
         authenticate: Callable[[str], Awaitable[str | None]],
         carriers: Mapping[str, CarrierNames],
+        drift: Drift,
     ) -> None:
         self._store = store
         self._ingest = ingest
@@ -75,6 +86,7 @@ class Queries:
         self._show = show
         self._authenticate = authenticate
         self._carriers = carriers
+        self._drift = drift
 
     async def counts(self, account: str) -> Mapping[str, int]:
         return await self._store.counts(account)
@@ -110,6 +122,14 @@ class Queries:
 
     async def order_counts(self, account: str) -> Mapping[str, int]:
         return await self._book.counts(account)
+
+    async def drift(self, account: str, key_id: str) -> Sequence[View]:
+        found = await (self._drift.of_all() if await self._operates(account, key_id) else self._drift.of(account))
+        return [drift_view(one) for one in found]
+
+    async def _operates(self, account: str, key_id: str) -> bool:
+        key = await self._store.get_record(_KEY, account, key_id) if account == OPERATOR and key_id else None
+        return key is not None and Scope.ADMIN in msgspec.json.decode(key, type=ApiKey).scopes
 
     def carrier_name(self, slug: str, lang: str) -> str:
         names = self._carriers.get(slug)

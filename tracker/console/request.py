@@ -31,6 +31,7 @@ class Desk(Struct, frozen=True, kw_only=True):
 
 DESK = web.AppKey("desk", Desk)
 ACCOUNT = web.RequestKey("account", str)
+KEY = web.RequestKey("key", str)  # the id of the key that signed in, "" where nobody had to
 LANG = web.RequestKey("lang", str)
 
 

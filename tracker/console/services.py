@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -61,6 +61,9 @@ class Services(Protocol):
 
     async def order_counts(self, account: str) -> Mapping[str, int]:
         """Orders by status, and `needs_attention`."""
+
+    async def drift(self, account: str, key_id: str) -> Sequence[View]:
+        """What carriers said that nothing covers: to the account, or all of it where the key is an operator's."""
 
     def carrier_name(self, slug: str, lang: str) -> str:
         """The carrier's name in `lang`; the slug where it is unknown."""

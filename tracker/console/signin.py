@@ -22,13 +22,13 @@ routes = web.RouteTableDef()
 _SAME = ("same-origin", "none")
 
 
-async def account_of(request: web.Request) -> str:
-    """The account that is signed in, "" for nobody; a revoked key ends its sessions."""
+async def session_of(request: web.Request) -> Session | None:
+    """Who is signed in, None for nobody; a revoked key ends its sessions."""
     desk = request.app[DESK]
     session = desk.signer.open(request.cookies.get(COOKIE, ""), desk.clock())
     if session is None or not await desk.services.still_valid(session.account, session.key_id):
-        return ""
-    return session.account
+        return None
+    return session
 
 
 def to_login(request: web.Request) -> web.Response:

@@ -19,7 +19,9 @@ Every key of a shard begins with its tag, `{s3f0a}`, so that a cluster keeps the
 | `u:<account>`, `v:<account>` | hash, zset | quarantined bodies and their order |
 | `t` | set | tombstones of accounts (`a:`) and destinations (`d:`) |
 
-Control records lie under the tag `{milepost}`: `meta`, `rv` (versions), `t` and a hash `r:<kind>` each.
+Control records lie under the tag `{milepost}`: `meta`, `rv` (versions), `t` and a hash `r:<kind>` each; and what
+carriers said that nothing covers, a hash `s:<account>` each and `s:` for all of them: carrier, kind and key → count,
+first and last, text and shipment; carrier and kind → how many keys.
 """
 
 from __future__ import annotations

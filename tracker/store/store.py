@@ -12,6 +12,7 @@ from tracker.store.health import Health
 from tracker.store.keys import LAYOUT
 from tracker.store.parking import Parking
 from tracker.store.records import META
+from tracker.store.sightings import Sightings
 from tracker.store.sweeping import Sweeping
 from tracker.store.types import StoreDown
 from tracker.store.wakes import Wakes
@@ -19,7 +20,7 @@ from tracker.store.wakes import Wakes
 IDENTITY_S = 0.5  # between two looks at who the servers are
 
 
-class Store(Parking, Agenda, Feed, Sweeping, Wakes, Health):
+class Store(Parking, Agenda, Feed, Sweeping, Sightings, Wakes, Health):
     """Everything that is stored. Opened by `tracker.store.open_store`."""
 
     url: str = ""  # where another process reaches the same store

@@ -9,6 +9,7 @@ from tracker.model import Status
 from tracker.store.keys import BUCKETS
 from tracker.store.lanes import Lanes
 from tracker.store.records import TOMBS, Records
+from tracker.store.sightings import sightings_key
 from tracker.store.wire import number
 
 SWEPT = 500  # at a time
@@ -68,6 +69,7 @@ class Sweeping(Lanes, Records):
         for shard in range(self.shards):
             await self._sweep_shard(shard, account)
         await self._sweep_parked(account)
+        await self.wire.control().send(b"DEL", sightings_key(account))
         for kind in await self.record_kinds():
             for owner, id in await self.records(kind, account):
                 await self.remove_record(kind, owner, id)

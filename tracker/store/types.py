@@ -165,6 +165,19 @@ class DeadLetter(Struct, frozen=True):
     body: bytes
 
 
+class Sighting(Struct, frozen=True):
+    """Something that a carrier said and nothing covers, how often and when. `key` "": the rest, beyond the limit."""
+
+    carrier: str
+    kind: str
+    key: str
+    count: int
+    first_at: int  # ms
+    last_at: int  # ms
+    text: str = ""  # an example; "" keeps the one before
+    shipment: str = ""  # where it was said; "" keeps the one before
+
+
 class StoreStats(Struct, frozen=True, kw_only=True):
     """How the store stands. Bytes, milliseconds and counts over all shards; -1 where the server does not say."""
 
