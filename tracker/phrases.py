@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 import tomllib
 import unicodedata
-from collections.abc import Mapping
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -142,29 +141,35 @@ def _read(name: str) -> VocabularyFile:
 
 
 def _compiled(name: str, file: VocabularyFile) -> Vocabulary:
-    words: dict[str, str] = {}
-    for word, patterns in file.words.items():
-        words[word] = f"(?:{'|'.join(_expanded(pattern, words) for pattern in patterns)})"
+    fold = str.maketrans(dict(zip(file.fold[::2], file.fold[1::2], strict=True)))
+    patterns = _Patterns(fold, {})
+    for word, choices in file.words.items():
+        patterns.words[word] = f"(?:{'|'.join(map(patterns.expanded, choices))})"
     return Vocabulary(
-        rules=[_rule(name, entry, words) for entry in file.rule],
-        drop=_any_of(file.drop or ["(?!)"], words),
+        rules=[_rule(name, entry, patterns) for entry in file.rule],
+        drop=patterns.any_of(file.drop or ["(?!)"]),
         marks=re.compile("|".join(file.marks)),
-        fold=str.maketrans(dict(zip(file.fold[::2], file.fold[1::2], strict=True))),
+        fold=fold,
     )
 
 
-def _rule(lang: str, entry: RuleEntry, words: Mapping[str, str]) -> Rule:
+def _rule(lang: str, entry: RuleEntry, patterns: _Patterns) -> Rule:
     said = PhraseMatch(entry.milestone, entry.reason, f"{lang}/{entry.name}")
     try:
-        return Rule(_any_of(entry.any, words), _any_of(entry.none, words) if entry.none else None, said)
+        return Rule(patterns.any_of(entry.any), patterns.any_of(entry.none) if entry.none else None, said)
     except (re.error, KeyError) as error:
         raise ValueError(f"{said.rule}: {error}") from None
 
 
-def _any_of(patterns: list[str], words: Mapping[str, str]) -> re.Pattern[str]:
-    return re.compile("|".join(f"(?:{_expanded(pattern, words)})" for pattern in patterns))
+class _Patterns(Struct, frozen=True):
+    """How the patterns of one language are read: folded as the texts are, with the words that they name."""
 
+    fold: dict[int, str]
+    words: dict[str, str]
 
-def _expanded(pattern: str, words: Mapping[str, str]) -> str:
-    named = _NAMED.sub(lambda name: words[name[1]], pattern)
-    return named.replace("……", ".{0,60}").replace("…", ".{0,20}")
+    def any_of(self, choices: list[str]) -> re.Pattern[str]:
+        return re.compile("|".join(f"(?:{self.expanded(pattern)})" for pattern in choices))
+
+    def expanded(self, pattern: str) -> str:
+        named = _NAMED.sub(lambda name: self.words[name[1]], pattern.translate(self.fold))
+        return named.replace("……", ".{0,60}").replace("…", ".{0,20}")
