@@ -15,14 +15,14 @@ from msgspec import structs
 
 from carriers.registry import Registry, load
 from carriers.sdk import Carrier, ParseError
-from tracker import __version__, config
+from tracker import __version__, config, phrases
 from tracker.authoring import commands as authoring
 from tracker.catalogue import listed
 from tracker.client import Client
 from tracker.detect import Hints, detect
 from tracker.errors import ConfigError, MilepostError
 from tracker.milestones import STATUSES
-from tracker.model import Status
+from tracker.model import Milestone, Status
 from tracker.reading import read_body
 
 _EXIT_UNREADABLE = 2
@@ -294,6 +294,9 @@ def _tools(commands: Commands) -> None:
         commands.add_parser("doctor", help="check what the daemon needs: settings, disk, store, carriers")
     )
     doctor.set_defaults(run=_run_doctor)
+    classified = commands.add_parser("classify", help="what event texts say, a line each in and a JSON object out")
+    classified.add_argument("--lang", default=None, metavar="L", help="read as this language first: zh, en, de …")
+    classified.set_defaults(run=_run_classify)
     parse = commands.add_parser("parse", help="one body of a carrier's, as events in JSON")
     parse.add_argument("slug")
     parse.add_argument("file", nargs="?", default="-", help="a file, or - for standard input")
@@ -357,6 +360,26 @@ def _run_doctor(arguments: argparse.Namespace) -> int:
     from tracker.doctor import examine
 
     return _loop(examine(_settings(arguments)))
+
+
+def _run_classify(arguments: argparse.Namespace) -> int:
+    if arguments.lang and arguments.lang.lower().replace("_", "-").partition("-")[0] not in phrases.languages():
+        known = ", ".join(phrases.languages())
+        print(
+            f"milepost: classify: --lang {arguments.lang}: rules are there for {known}; each line is asked",
+            file=sys.stderr,
+        )
+    for line in sys.stdin.buffer:
+        text = line.decode("utf-8", "replace").rstrip("\r\n")
+        found = phrases.match(text, arguments.lang)
+        said = {
+            "text": text,
+            "milestone": (found.milestone if found else Milestone.UNKNOWN).value,
+            "reason": found.reason.value if found and found.reason else None,
+            "rule": found.rule if found else None,
+        }
+        print(json.dumps(said, ensure_ascii=False), flush=True)
+    return 0
 
 
 def _run_parse(arguments: argparse.Namespace) -> int:

@@ -100,7 +100,7 @@ def match(text: str, lang: str | None = None) -> PhraseMatch | None:
 
 def language(text: str) -> str:
     """The language a text is most likely in: by its script, else by its common words, else English."""
-    return _languages(text)[0]
+    return next((name for name, letters in _SCRIPTS if letters.search(text)), _languages(text)[0])
 
 
 def languages() -> list[str]:
@@ -119,12 +119,13 @@ def _match(text: str, lang: str) -> PhraseMatch | None:
 
 
 def _languages(text: str) -> list[str]:
-    """Every language the text may be in, likeliest first; English, which everyone mixes in, at the latest last."""
-    scripts = [name for name, script in _SCRIPTS if script.search(text)]
+    """The languages the text may be in that there are rules for, likeliest first; English, which all mix in, is one."""
+    script = next((name for name, letters in _SCRIPTS if letters.search(text)), "")
     low = text.lower()
     score = {name: len(set(one.marks.findall(low))) for name, one in _vocabularies().items() if one.marks.pattern}
     spoken = sorted((name for name, count in score.items() if count), key=lambda name: (-score[name], name != _DEFAULT))
-    return [*scripts, *spoken] if _DEFAULT in spoken else [*scripts, *spoken, _DEFAULT]
+    known = [script] if script in _vocabularies() else []
+    return [*known, *spoken] if _DEFAULT in spoken else [*known, *spoken, _DEFAULT]
 
 
 @cache

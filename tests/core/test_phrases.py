@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
+import time
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from tests.accuracy import LABELLED, figures, readings
 from tracker.model import Milestone
 from tracker.phrases import match
 
@@ -21,7 +22,6 @@ LINES = [
     )
     if row and not row[0].startswith("#")
 ]
-LABELLED = ROOT.parent / "shared" / "phrases-dev.jsonl"
 
 
 @pytest.mark.parametrize("line", LINES, ids=lambda line: line[3])
@@ -62,10 +62,27 @@ def test_a_text_that_no_rule_covers_is_nobodys_guess(text: str) -> None:
     assert match(text) is None
 
 
+@pytest.mark.parametrize(
+    "text", ["상품이 배송 완료되었습니다", "お届け済み", "Paczka w drodze", "Колет", "\x00", "🙂" * 400]
+)
+def test_a_language_without_rules_is_nobodys_guess(text: str) -> None:
+    assert match(text) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["delivered not " * 100, "已到达" * 400, "to the " * 200, "x" * 1_000, "未签收" * 300, "return " * 200]
+)
+def test_a_hostile_text_takes_no_longer_than_others(text: str) -> None:
+    began = time.perf_counter()
+    match(text)
+    assert time.perf_counter() - began < 0.25
+
+
 @pytest.mark.skipif(not LABELLED.exists(), reason="the labelled texts are not beside the repository")
 @pytest.mark.parametrize("lang", ["zh", "en"])
 def test_labelled_real_texts_are_read_as_a_careful_reader_does(lang: str) -> None:
-    rows = [json.loads(line) for line in LABELLED.read_text(encoding="utf-8").splitlines()]
-    sure = [row for row in rows if row["lang"] == lang and row["confidence"] == "sure"]
-    right = sum((said := match(row["text"])) is not None and said.milestone.value == row["milestone"] for row in sure)
-    assert right / len(sure) >= 0.95
+    found = figures([one for one in readings([LABELLED]) if one.lang == lang])
+    assert found.accuracy >= 0.95
+    assert found.macro_f1 >= 0.95
+    assert found.wrong <= 0.03
+    assert found.falsely_delivered == 0
