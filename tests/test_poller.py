@@ -107,6 +107,7 @@ CARRIERS = {
         structs.replace(ACME, slug="mute", fetch=None),
         structs.replace(ACME, slug="keyed", credentials=[Credential("app_key", "from the console")]),
         structs.replace(ACME, slug="hub", aggregator=True, carriers={"c-post": "courier-post"}),
+        structs.replace(ACME, slug="second", aggregator=True, carriers={"acme": "acme"}),
     )
 }
 
@@ -602,3 +603,61 @@ async def test_a_change_by_another_process_is_seen(world: World, store: Store) -
     await world.connections.remove("shop", made.id)
     await other.refresh()
     assert await other.find(made.id) is None
+
+
+# ---------------------------------------------------------------- several routes
+
+
+async def test_where_the_first_route_fails_the_next_is_asked_at_once_and_the_timeline_is_one(world: World) -> None:
+    own, other = await world.connect("acme"), await world.connect("second")
+    [id] = await world.follow("AC000001")
+    world.peer.parcels["AC000001"] = [scan("PUP", 600)]
+    await world.until(lambda: ChangeKind.PICKED_UP in world.counts.kinds)
+    world.peer.answers["acme"] = says(500, "down")
+    world.peer.parcels["AC000001"].append(scan("OFD", 60))
+    await world.ingest.retrack("shop", id, now=round(time.time() * 1000))
+    await world.until(lambda: ChangeKind.OUT_FOR_DELIVERY in world.counts.kinds)
+    shipment = await world.shipment(id)
+    told = [(event.code, event.sources) for event in shipment.events]
+    assert told == [("PUP", (own.polls, other.polls)), ("OFD", (other.polls,))]
+    assert world.counts.outcomes("acme")[-1] == "unavailable"
+
+
+async def test_the_first_route_takes_over_again_when_it_answers(world: World) -> None:
+    await world.connect("acme")
+    await world.connect("second")
+    ids = await world.follow("AC000001", "AC000002")
+    world.peer.parcels = {"AC000001": [], "AC000002": []}
+    world.peer.answers["acme"] = says(429, "slow down", Retry_After="1")
+    await world.until(lambda: len(world.peer.numbers("second")) >= 2)
+    del world.peer.answers["acme"]
+    await asyncio.sleep(1.1)
+    asked = len(world.peer.asked["second"])
+    for id in ids:
+        await world.ingest.retrack("shop", id, now=round(time.time() * 1000))
+    await world.until(lambda: "answered" in world.counts.outcomes("acme"))
+    assert len(world.peer.asked["second"]) == asked
+
+
+async def test_the_accounts_order_of_routes_is_followed(world: World) -> None:
+    own, other = await world.connect("acme"), await world.connect("second")
+    await world.connections.order("shop", "acme", [other.id, own.id])
+    world.peer.parcels["AC000001"] = [scan("PUP")]
+    await world.follow("AC000001")
+    await world.until(lambda: ChangeKind.PICKED_UP in world.counts.kinds)
+    assert "acme" not in world.peer.asked
+    assert await world.connections.orders("shop") == {"acme": [other.id, own.id]}
+    assert await world.connections.forget_order("shop", "acme")
+    assert await world.connections.orders("shop") == {}
+
+
+async def test_an_order_names_connections_of_the_account_that_speak_of_the_carrier(world: World) -> None:
+    own, theirs, slow = await world.connect("acme"), await world.connect("acme", "other"), await world.connect("slow")
+    for ids, said in (
+        ([theirs.id], "no connection of this account"),
+        ([slow.id], "slow tells nothing of acme"),
+        ([own.id, own.id], "stands there twice"),
+    ):
+        with pytest.raises(BadInput, match=said):
+            await world.connections.order("shop", "acme", ids)
+    assert await world.connections.orders("shop") == {}

@@ -17,6 +17,7 @@ from tracker import timeline
 from tracker.connections import Connections, Route
 from tracker.errors import MilepostError
 from tracker.model import Document, Shipment
+from tracker.routing import choose
 from tracker.stall import HOUR, StallPolicy, deadline, expires, next_poll
 from tracker.store.types import DueItem, Stored
 from tracker.watch import Watch
@@ -34,7 +35,7 @@ class Schedule:
 
     def __init__(self, connections: Connections, policy: StallPolicy, *, factor: float = 1.0) -> None:
         self._connections = connections
-        self._policy = policy
+        self.policy = policy
         self._factor = factor
 
     def due(self, shipment: Shipment, now: int) -> int | None:
@@ -51,16 +52,17 @@ class Schedule:
         return item.due in self._ends(shipment)
 
     def _ends(self, shipment: Shipment) -> tuple[int | None, int | None]:
-        ends = deadline(shipment, self._policy), expires(shipment, self._policy)
+        ends = deadline(shipment, self.policy), expires(shipment, self.policy)
         return _ms(ends[0]), _ms(ends[1])
 
     def _poll(self, shipment: Shipment, now: int) -> int | None:
-        route = self._connections.route(shipment.document)
-        if route is None:
+        routes = self._connections.routes(shipment.document)
+        if not routes:
             return self._unrouted(shipment, now)
-        if not answers(route, shipment.document):
+        gaps = [route.carrier.min_interval for route in routes if answers(route, shipment.document)]
+        if not gaps:
             return None
-        return next_poll(shipment, now=now, factor=self._factor, min_interval=route.carrier.min_interval)
+        return next_poll(shipment, now=now, factor=self._factor, min_interval=max(gaps))
 
     def _unrouted(self, shipment: Shipment, now: int) -> int | None:
         at = next_poll(shipment, now=now, factor=self._factor)
@@ -140,6 +142,7 @@ class Polls(Protocol):
 
     def offer(self, route: Route, looks: Sequence[Look]) -> Sequence[Look]: ...
     def full(self) -> bool: ...
+    def usable(self, route: Route) -> bool: ...
     async def worked_off(self) -> None: ...
     def backlog_s(self, route: Route) -> float: ...
     async def run(self) -> None: ...
@@ -270,8 +273,12 @@ class Agenda:
             return None
         if self._watch.ready(look.shipment, now=self._now()):  # a push said enough: no need to ask
             return None
-        route = self._connections.route(document)
-        return route if route and answers(route, document) else None
+        routes = self._connections.routes(document)
+        if len(routes) > 1:
+            routes = tuple(route for route in routes if self._polls.usable(route)) or routes
+            ids = [route.connection.id for route in routes]
+            routes = (routes[choose(look.shipment, ids, self._schedule.policy, now=self._now())],)
+        return routes[0] if routes and answers(routes[0], document) else None
 
     async def _look(self, look: Look) -> None:
         now = self._now()

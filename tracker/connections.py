@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -23,6 +23,7 @@ from tracker.model import Document
 
 KIND = "connection"
 HEARD = "heard"
+ORDER = "route"  # an account's order of connections for a carrier
 _FRESH_S = 1.0  # a change made by another process may be seen so much later
 _HEARD_EVERY_MS = 60_000  # one write a minute and connection says that it is alive
 _TEXT_MAX = 4_096
@@ -115,7 +116,9 @@ class Connections:
         self._by_id: dict[str, Connection] = {}
         self._by_account: dict[str, list[Connection]] = {}
         self._opened: dict[bytes, Connection] = {}
-        self._routes: dict[tuple[str, str, str], Route | None] = {}
+        self._routes: dict[tuple[str, str, str], tuple[Route, ...]] = {}
+        self._orders_version = -1
+        self._orders: dict[tuple[str, str], list[str]] = {}
         self._heard: dict[str, int] = {}
         self._heard_written: dict[str, int] = {}
 
@@ -127,11 +130,16 @@ class Connections:
             return
         async with self._refreshing:
             at = time.monotonic()
-            version = await self._store.records_version(KIND)
+            version, orders = await asyncio.gather(
+                self._store.records_version(KIND), self._store.records_version(ORDER)
+            )
+            # a version is read first: what is held is at least as new as it says
             if version != self._version:
                 self._take(await self._store.records(KIND))
-                # the version was read first: what is held is at least as new as it says
                 self._version = version
+            if orders != self._orders_version:
+                self._take_orders(await self._store.records(ORDER))
+                self._orders_version = orders
             self._seen_at = at
 
     def _take(self, found: Mapping[tuple[str, str], bytes]) -> None:
@@ -142,6 +150,10 @@ class Connections:
         self._by_account, self._routes = {}, {}
         for connection in every:
             self._by_account.setdefault(connection.account, []).append(connection)
+
+    def _take_orders(self, found: Mapping[tuple[str, str], bytes]) -> None:
+        self._orders = {key: msgspec.json.decode(value, type=list[str]) for key, value in found.items()}
+        self._routes = {}
 
     def _open(self, account: str, value: bytes) -> Connection | None:
         """The connection of a record; None, and a line in the log, where it can't be opened: the others go on."""
@@ -165,21 +177,31 @@ class Connections:
             found = self._by_id.get(id)
         return found
 
-    def route(self, document: Document) -> Route | None:
-        """The route of a shipment: the connection that its registration names, else one of its carrier's own, else an
-        aggregator's that knows the carrier. Only enabled ones of its account, the oldest first."""
+    def routes(self, document: Document) -> tuple[Route, ...]:
+        """The routes of a shipment, in the order in which they are asked; only enabled ones of its account.
+
+        The connection that its registration names comes first, then those that the account put in order for its
+        carrier; where it did not, those of the carrier's own, then aggregators' that know it, the oldest first.
+        """
         key = document.account, document.carrier, document.details.connection
         if key not in self._routes:
-            self._routes[key] = self._choose(*key)
+            self._routes[key] = tuple(self._ordered(*key))
         return self._routes[key]
 
-    def _choose(self, account: str, slug: str, wanted: str) -> Route | None:
+    def route(self, document: Document) -> Route | None:
+        """The first route of a shipment."""
+        return next(iter(self.routes(document)), None)
+
+    def _ordered(self, account: str, slug: str, wanted: str) -> list[Route]:
         mine = [c for c in self._by_account.get(account, ()) if c.enabled]
         routes = [Route(c, adapter) for c in mine if (adapter := self._registry.get(c.carrier))]
         fitting = [route for route in routes if speaks_of(route.carrier, slug)]
-        chosen = next((route for route in fitting if route.connection.id == wanted), None)
-        own = next((route for route in fitting if route.carrier.slug == slug), None)
-        return chosen or own or next(iter(fitting), None)
+        said = self._orders.get((account, slug))
+        if said is None:
+            return sorted(fitting, key=lambda route: (route.connection.id != wanted, route.carrier.slug != slug))
+        asked = [wanted, *said]
+        ordered = [route for route in fitting if route.connection.id in asked]
+        return sorted(ordered, key=lambda route: asked.index(route.connection.id))
 
     def carrier_of(self, connection: Connection) -> Carrier | None:
         """The adapter that speaks over the connection, None where it is not installed."""
@@ -202,9 +224,7 @@ class Connections:
     def heard_at(self, document: Document) -> int | None:
         """When the sources and the route of a shipment last told of anything (ms); None where it has neither."""
         ids = {source.name.partition("/")[0] for source in document.sources}
-        route = self.route(document)
-        if route:
-            ids.add(route.connection.id)
+        ids |= {route.connection.id for route in self.routes(document)}
         known = [id for id in ids if id in self._by_id]
         return max((self._heard.get(id, 0) for id in known), default=None)
 
@@ -265,6 +285,35 @@ class Connections:
         if not await self._store.remove_record(KIND, account, id):
             raise NotFound(f"connection {id!r}")
         await self._store.remove_record(HEARD, account, id)
+
+    # ------------------------------------------------------------ the order of routes
+
+    async def orders(self, account: str) -> dict[str, list[str]]:
+        """The account's orders: carrier → ids of connections, the first one first."""
+        await self.refresh()
+        return {slug: list(ids) for (owner, slug), ids in sorted(self._orders.items()) if owner == account}
+
+    async def order(self, account: str, carrier: str, ids: Sequence[str]) -> None:
+        """Ask for that carrier's parcels over these connections, in this order.
+
+        Raises:
+            BadInput: a connection is not the account's, does not speak of the carrier, or stands there twice.
+        """
+        await self.refresh()
+        for place, id in enumerate(ids):
+            found = self._by_id.get(id)
+            adapter = self.carrier_of(found) if found and found.account == account else None
+            if adapter is None:
+                raise BadInput(f"connections[{place}]", f"{id[:64]!r} is no connection of this account")
+            if not speaks_of(adapter, carrier):
+                raise BadInput(f"connections[{place}]", f"{adapter.slug} tells nothing of {carrier}")
+            if id in ids[:place]:
+                raise BadInput(f"connections[{place}]", f"{id[:64]!r} stands there twice")
+        await self._store.put_record(ORDER, account, carrier, msgspec.json.encode(ids))
+
+    async def forget_order(self, account: str, carrier: str) -> bool:
+        """Go back to the usual order; False where there was none."""
+        return await self._store.remove_record(ORDER, account, carrier)
 
     def _seal(self, connection: Connection) -> bytes:
         said = structs.asdict(connection) | {

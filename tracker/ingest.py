@@ -319,6 +319,8 @@ class Ingest:
         before = timeline.derive(_document(stored))
         document = timeline.merge(before.document, receipt, self._classify(before.document, carrier))
         document = _with_successor(document, receipt.report)
+        if carrier.aggregator and receipt.report.carrier:
+            document = _corrected(document, receipt, carrier.carriers.get(receipt.report.carrier, ""))
         after = _unstalled(before, timeline.derive(document))
         if not _worth_writing(before, after):
             return before, False
@@ -561,6 +563,16 @@ def _with_successor(document: Document, report: Report) -> Document:
     told = ("".join(number.split()).upper() for number in (report.summary.successor, *report.summary.pieces))
     new = [number for number in dict.fromkeys(told) if number and number not in (document.waybill, *document.aliases)]
     return structs.replace(document, aliases=(*document.aliases, *new)[:50]) if new else document
+
+
+def _corrected(document: Document, receipt: timeline.Receipt, carrier: str) -> Document:
+    """The shipment moved to the carrier (its slug) whose number an aggregator says it is, unless another connection has
+    told of the parcel: that one knows it under the carrier that it has, and two that disagree move nothing."""
+    if carrier in ("", document.carrier):
+        return document
+    teller = receipt.source.partition("/")[0]
+    told = {document.sources[heard.source].name.partition("/")[0] for scan in document.scans for heard in scan.heard}
+    return structs.replace(document, carrier=carrier) if told == {teller} else document
 
 
 def _new_numbers(before: Shipment | None, document: Document) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ import structlog
 from msgspec import Struct, structs
 
 from carriers.sdk import Ask, Carrier, ParseError, Problem, ProblemKind, Reply, Report
-from tracker.agenda import Look, Schedule, Settling, unheard
+from tracker.agenda import Look, Schedule, Settling, answers, unheard
 from tracker.carrier_http import CarrierError, CarrierHttp, CarrierLimited, CarrierRefused, Exits
 from tracker.connections import Connection, Connections, Route
 from tracker.errors import MilepostError
@@ -115,6 +115,7 @@ class Poller:
         self.heard = heard
         self.settings = settings or PollSettings()
         self.clock = clock
+        self._failed_until: dict[str, int] = {}  # by connection, ms
         self.eased = asyncio.Event()  # some queue is at most half full
         self._desks: dict[str, _Desk] = {}
         self._tasks: asyncio.TaskGroup | None = None
@@ -133,6 +134,23 @@ class Poller:
         """Queue shipments to be asked for over the route; what does not fit comes back."""
         assert self._tasks is not None, "offered before run()"
         return self._desk(route).take_in(looks, self._tasks)
+
+    def usable(self, route: Route) -> bool:
+        """Whether the route's last question was answered, or is long enough ago to try again."""
+        return self.now() >= self._failed_until.get(route.connection.id, 0)
+
+    def answered(self, route: Route) -> None:
+        """The route works."""
+        self._failed_until.pop(route.connection.id, None)
+
+    def failed(self, route: Route, until: int) -> None:
+        """The route does not work; other routes are asked until then (ms)."""
+        self._failed_until[route.connection.id] = until
+
+    def elsewhere(self, route: Route, document: Document) -> bool:
+        """Whether the shipment can be asked for over another route now."""
+        others = (one for one in self.connections.routes(document) if one.connection.id != route.connection.id)
+        return any(answers(one, document) and self.usable(one) for one in others)
 
     def full(self) -> bool:
         """Whether some queue can take no more."""
@@ -286,6 +304,7 @@ class _Question:
         received = await self._take_in(reports, mark)
         self._judge(reports)
         self._http.answers.succeeded()
+        self._poller.answered(self._route)
         await self._poller.connections.note_heard(self._route.connection, now=self._poller.now())
         await self._settle(received.shipments, received.changed)
 
@@ -404,7 +423,7 @@ class _Question:
         return max(0.0, error.retry_at - self._poller.clock())
 
     def _later(self, outcome: str, pause_s: float, error: Exception | None) -> str:
-        """Look again after the pause, not all at the same moment."""
+        """Look again after the pause, not all at the same moment; at once where another route can be asked."""
         if error is not None:
             log.warning(
                 "poll.failed",
@@ -414,9 +433,12 @@ class _Question:
                 error=str(error)[:300],
                 shipments=len(self._batch),
             )
-        at, gap = self._poller.now() + round(pause_s * 1000), 1000 / pace_of(self._carrier)
+        now, gap = self._poller.now(), 1000 / pace_of(self._carrier)
+        at = now + round(pause_s * 1000)
+        self._poller.failed(self._route, at)
         for place, look in enumerate(self._batch):
-            self._poller.settling.settle(look.item, round(at + place * gap))
+            elsewhere = self._poller.elsewhere(self._route, look.shipment.document)
+            self._poller.settling.settle(look.item, round((now if elsewhere else at) + place * gap))
         return outcome
 
 

@@ -36,6 +36,10 @@ Classify = Callable[[str, str], tuple[Milestone, Reason | None]]
 _Key = tuple[int | None, str, str]
 _SURENESS = {Certainty.ASSUMED: 0, Certainty.CARRIER_RULE: 1, Certainty.GIVEN: 2}
 _CERTAIN_OF = (Milestone.NOTE, Milestone.UNKNOWN)
+_VAGUE = frozenset({Milestone.IN_TRANSIT, Milestone.NOTE, Milestone.UNKNOWN})
+_UNDER_WAY = frozenset(
+    {Milestone.HUB_ARRIVED, Milestone.HUB_DEPARTED, Milestone.AT_DELIVERY_DEPOT, Milestone.HANDED_OVER}
+)
 
 
 class Receipt(Struct, frozen=True, kw_only=True):
@@ -320,7 +324,16 @@ def _same_scan(a: Event, b: Event) -> bool:
     """Told by different connections, of the same minute, and meaning the same."""
     if a.retracted != b.retracted or _connections(a) & _connections(b) or not _same_time(a.time, b.time):
         return False
-    return a.milestone is b.milestone and (a.milestone not in _CERTAIN_OF or a.text == b.text)
+    if a.milestone is b.milestone:
+        return a.milestone not in _CERTAIN_OF or a.text == b.text
+    return _says_less(a, b) or _says_less(b, a)
+
+
+def _says_less(vague: Event, other: Event) -> bool:
+    """Whether one says only that it is on its way where the other says how, or the same words without understanding."""
+    if vague.milestone in _CERTAIN_OF:
+        return bool(vague.text) and vague.text == other.text
+    return vague.milestone is Milestone.IN_TRANSIT and other.milestone in _UNDER_WAY
 
 
 def _connections(event: Event) -> set[str]:
@@ -338,10 +351,12 @@ def _same_time(a: Moment, b: Moment) -> bool:
 def _united(a: Event, b: Event) -> Event:
     """One event of two tellings: the surer time and the earlier telling's words."""
     first, second = sorted((a, b), key=lambda e: (-_SURENESS[e.time.certainty], e.heard_at, e.sources))
+    means, other = (first, second) if first.milestone not in _VAGUE else (second, first)
     by_hearing = sorted((a, b), key=lambda e: (e.heard_at, e.sources))
     return structs.replace(
         first,
-        reason=first.reason or second.reason,
+        milestone=means.milestone,
+        reason=means.reason or other.reason,
         location=first.location or second.location,
         sources=by_hearing[0].sources + by_hearing[1].sources,
         heard_at=by_hearing[0].heard_at,

@@ -563,3 +563,21 @@ async def test_a_closed_door_takes_nothing_in_and_still_lets_go(store: Store) ->
         with pytest.raises(StoreDown, match="12 MiB"):
             await receive(door, report(waybill, scan("PUP", 1)))
     await door.delete(ACCOUNT, shipment.document.id, now=NOW)
+
+
+async def test_an_aggregator_that_names_another_carrier_moves_the_shipment_and_its_id_stays(door: Ingest) -> None:
+    shipment = await registered(door)
+    told = report("W10001", scan("PUP", 1), carrier="1002")
+    await receive(door, told, source="con_all/poll", carrier=ALLTRACK)
+    [moved] = await door.get(ACCOUNT, [shipment.document.id])
+    assert moved is not None
+    assert (moved.document.id, moved.document.carrier) == (shipment.document.id, "far-post")
+    assert moved.status is S.PICKED_UP
+
+
+async def test_two_tellers_that_disagree_on_the_carrier_move_nothing(door: Ingest) -> None:
+    await registered(door, "W10001", scan("PUP", 1))
+    told = report("W10001", scan("OFD", 2), carrier="1002")
+    for _ in range(2):
+        [heard] = (await receive(door, told, source="con_all/poll", carrier=ALLTRACK)).shipments.values()
+        assert heard.document.carrier == "acme"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
@@ -228,6 +229,19 @@ def test_a_carrier_and_an_aggregator_telling_of_the_same_scan_in_other_words_mak
     assert [(event.text, event.sources) for event in shipment.events] == [("已揽收", ("con_sf/push", "con_agg/poll"))]
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_one_that_says_only_that_it_is_on_its_way_tells_of_the_same_scan(first: int) -> None:
+    own = receipt(scan("hub_arrived", 2, "到达中转场"), source="con_sf/poll", heard=1 + first)
+    told = receipt(
+        Scan(time=Moment(scan("hub_arrived", 2).time.wall, None, Certainty.ASSUMED), code="in_transit", text="Moving"),
+        source="con_agg/push",
+        heard=2 - first,
+    )
+    shipment = shipment_of([own, told][:: 1 if first else -1])
+    assert [(event.milestone, len(event.sources)) for event in shipment.events] == [(M.HUB_ARRIVED, 2)]
+    assert shipment.events[0].time.offset == 480
+
+
 def test_an_aggregator_that_cuts_the_seconds_still_tells_of_the_same_scan() -> None:
     exact = Scan(time=Moment(START + 37, 480, Certainty.GIVEN), code="picked_up", text="a")
     cut = Scan(time=Moment(START, 480, Certainty.ASSUMED), code="picked_up", text="b")
@@ -362,8 +376,10 @@ def test_any_order_and_any_repetition_of_receipts_gives_the_same_document(
 def test_no_scan_is_lost_and_only_marked_summaries_are_added(receipts: list[timeline.Receipt]) -> None:
     shipment = shipment_of(receipts)
     told = {(s.time.wall, s.code) for r in receipts for s in r.report.scans if s.time}
-    kept = {(e.time.wall, e.code) for e in shipment.events if not e.summary}
-    assert kept == told
+    kept = {(e.time.wall, e.milestone.value) for e in shipment.events if not e.summary}
+    assert kept <= told
+    assert {wall for wall, _ in kept} == {wall for wall, _ in told}
+    assert {code for _, code in told - kept} <= {"in_transit"}, "only what says no more than another may go into it"
 
 
 def test_a_problem_is_kept_until_the_carrier_answers_again() -> None:

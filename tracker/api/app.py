@@ -19,6 +19,7 @@ from tracker.api import (
     orders,
     quarantine,
     replay,
+    routes,
     shipments,
     subscriptions,
 )
@@ -38,6 +39,7 @@ TABLE: tuple[Route, ...] = (
     *carriers.routes,
     *detection.routes,
     *connections.routes,
+    *routes.routes,
     *quarantine.routes,
     *drift.routes,
     *replay.routes,

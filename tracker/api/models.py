@@ -202,6 +202,12 @@ class ConnectionPatch(Body):
     enabled: bool = True
 
 
+class RouteOrder(Body):
+    """Over which connections a carrier's parcels are asked for, the first one first."""
+
+    connections: Annotated[list[Annotated[str, StringConstraints(max_length=64)]], Field(min_length=1, max_length=20)]
+
+
 class NewSubscription(Body):
     """Where changes go: all of them, or those of some types, shops and carriers."""
 
@@ -488,6 +494,17 @@ class ConnectionMade(ConnectionView):
 
 class ConnectionList(TypedDict):
     connections: list[ConnectionView]
+
+
+class RouteView(TypedDict):
+    """The order that the account has set for a carrier."""
+
+    carrier: str
+    connections: list[str]
+
+
+class RouteList(TypedDict):
+    routes: list[RouteView]
 
 
 class SubscriptionView(TypedDict):
