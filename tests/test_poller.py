@@ -608,12 +608,17 @@ async def test_a_change_by_another_process_is_seen(world: World, store: Store) -
 # ---------------------------------------------------------------- several routes
 
 
-async def test_where_the_first_route_fails_the_next_is_asked_at_once_and_the_timeline_is_one(world: World) -> None:
-    own, other = await world.connect("acme"), await world.connect("second")
+async def test_where_the_first_routes_peer_is_killed_the_next_is_asked_and_the_timeline_is_one(world: World) -> None:
+    app = web.Application()
+    app.router.add_post("/{slug}/track", world.peer.track)
+    first = TestServer(app)
+    await first.start_server()
+    own = await world.connections.create("shop", carrier="acme", base=str(first.make_url("/acme")), now=1)
+    other = await world.connect("second")
     [id] = await world.follow("AC000001")
     world.peer.parcels["AC000001"] = [scan("PUP", 600)]
     await world.until(lambda: ChangeKind.PICKED_UP in world.counts.kinds)
-    world.peer.answers["acme"] = says(500, "down")
+    await first.close()
     world.peer.parcels["AC000001"].append(scan("OFD", 60))
     await world.ingest.retrack("shop", id, now=round(time.time() * 1000))
     await world.until(lambda: ChangeKind.OUT_FOR_DELIVERY in world.counts.kinds)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from unicodedata import east_asian_width
 
 from msgspec import structs
 
@@ -313,10 +314,16 @@ def _run_carriers(arguments: argparse.Namespace) -> int:
         print(json.dumps(rows, ensure_ascii=False, indent=2))
     for row in [] if arguments.json else rows:
         name = f"{row['name']} {row['name_zh']}".strip()
-        print(f"{row['slug']:<18}{name:<34}{row['ways']:<30}{row['origin']:<26}{row['docs'] or row['site']}".rstrip())
+        where = row["docs"] or row["site"]
+        print(f"{row['slug']:<18}{_wide(name, 34)}{row['ways']:<30}{row['origin']:<26}{where}".rstrip())
     for failure in failures:
         print(f"milepost: {failure.origin} is broken: {failure.problem}", file=sys.stderr)
     return 0
+
+
+def _wide(text: str, width: int) -> str:
+    """`text` filled up to so many columns of a terminal, in which a Chinese character takes two."""
+    return text + " " * max(1, width - sum(1 + (east_asian_width(letter) in "WF") for letter in text))
 
 
 def _carrier_row(registry: Registry, slug: str) -> dict[str, str]:

@@ -4,7 +4,8 @@ The rules are data (`tracker/vocabulary/<language>.toml`), read from the top: th
 that none covers is nobody's guess: it stays unknown.
 
 A pattern in a file is a regular expression, read in lower case, with two shorthands: `{hub}` stands for any of the
-words listed under that name, `…` for a gap of up to 20 characters (`……`: up to 60).
+words listed under that name, `…` for a gap of up to 20 characters (`……`: up to 60). Gaps are the only repeats that may
+run far, so that no text can hold the reader up.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from pathlib import Path
 from msgspec import Struct, ValidationError, convert
 
 from tracker.model import Milestone, Reason
+from tracker.needles import Index, index
 
 _VOCABULARY = Path(__file__).parent / "vocabulary"
 _CACHED = 20_000  # texts; carriers repeat themselves
 _LONGEST = 1_000  # characters read of a text
 _DEFAULT = "en"
 _NAMED = re.compile(r"\{([a-z_]+)\}")
+_WORD = re.compile(r"[^\W\d_]+")
 _LOOSE_SPACE = re.compile(r"(?<![!-~]) | (?![!-~])")  # one that does not part two ASCII words: Chinese has no others
 _KANA, _HANGUL, _HAN = re.compile(r"[\u3040-\u30ff]"), re.compile(r"[\uac00-\ud7af]"), re.compile(r"[㐀-鿿]")
 _SCRIPTS = (("ko", _HANGUL), ("ja", _KANA), ("zh", _HAN))
@@ -53,40 +56,45 @@ class VocabularyFile(Struct, frozen=True, forbid_unknown_fields=True):
     rule: list[RuleEntry]
     drop: list[str] = []  # cut from a text before it is read: courtesies, hotlines
     words: dict[str, list[str]] = {}  # what `{name}` stands for; may use names defined above it
-    marks: list[str] = []  # words that tell this language from its neighbours
-    fold: str = ""  # pairs of characters, the first read as the second: 郵邮
+    marks: list[str] = []  # words that tell this language from its neighbours, whole
+    fold: str = ""  # pairs of characters, the first read as the second: 郵邮; blanks don't count
 
 
 class Rule(Struct, frozen=True):
-    """A rule, compiled."""
+    """What a rule says, and the words that silence it."""
 
-    found: re.Pattern[str]
-    absent: re.Pattern[str] | None
     match: PhraseMatch
-
-    def covers(self, text: str) -> bool:
-        """Whether the rule speaks for `text`."""
-        return bool(self.found.search(text)) and not (self.absent and self.absent.search(text))
+    absent: re.Pattern[str] | None
 
 
 class Vocabulary(Struct, frozen=True):
-    """One language, compiled."""
+    """One language, compiled: the patterns of all its rules in one index, and the rule that each belongs to."""
 
+    patterns: Index
     rules: list[Rule]
-    drop: re.Pattern[str]
-    marks: re.Pattern[str]
+    drop: Index
+    marks: frozenset[str]
     fold: dict[int, str]
 
     def plain(self, text: str) -> str:
         """`text` as the patterns expect it: one script, lower case, single blanks, courtesies gone."""
         folded = unicodedata.normalize("NFKC", text).lower().replace("_", " ").replace("\u2019", "'")
-        joined = " ".join(folded.translate(self.fold).split())
-        return " ".join(self.drop.sub(" ", _LOOSE_SPACE.sub("", joined) if self.fold else joined).split())
+        plain = " ".join(folded.translate(self.fold).split())
+        if self.fold:
+            plain = _LOOSE_SPACE.sub("", plain)
+        for number in self.drop.candidates(plain):
+            plain = self.drop.patterns[number].sub(" ", plain)
+        return " ".join(plain.split())
 
     def read(self, text: str) -> PhraseMatch | None:
         """The first rule that covers `text`."""
         plain = self.plain(text)
-        return next((rule.match for rule in self.rules if rule.covers(plain)), None)
+        for number in self.patterns.candidates(plain):
+            if self.patterns.patterns[number].search(plain):
+                rule = self.rules[number]
+                if not (rule.absent and rule.absent.search(plain)):
+                    return rule.match
+        return None
 
 
 def match(text: str, lang: str | None = None) -> PhraseMatch | None:
@@ -110,9 +118,9 @@ def languages() -> list[str]:
 
 @lru_cache(maxsize=_CACHED)
 def _match(text: str, lang: str) -> PhraseMatch | None:
-    first = [lang] if lang in _vocabularies() else []
-    for name in dict.fromkeys(first + _languages(text)):
-        found = _vocabularies()[name].read(text)
+    told = [lang] if lang in _marks() else []
+    for name in dict.fromkeys(told + _languages(text)):
+        found = _vocabulary(name).read(text)
         if found:
             return found
     return None
@@ -121,18 +129,25 @@ def _match(text: str, lang: str) -> PhraseMatch | None:
 def _languages(text: str) -> list[str]:
     """The languages the text may be in that there are rules for, likeliest first; English, which all mix in, is one."""
     script = next((name for name, letters in _SCRIPTS if letters.search(text)), "")
-    low = text.lower()
-    score = {name: len(set(one.marks.findall(low))) for name, one in _vocabularies().items() if one.marks.pattern}
+    said = set(_WORD.findall(text.lower()))
+    score = {name: len(said & marks) for name, marks in _marks().items()}
     spoken = sorted((name for name, count in score.items() if count), key=lambda name: (-score[name], name != _DEFAULT))
-    known = [script] if script in _vocabularies() else []
-    return [*known, *spoken] if _DEFAULT in spoken else [*known, *spoken, _DEFAULT]
+    known = [script] if script in _marks() else []
+    return [*dict.fromkeys([*known, *spoken, _DEFAULT])]
 
 
 @cache
-def _vocabularies() -> dict[str, Vocabulary]:
-    return {name: _compiled(name, _read(name)) for name in languages()}
+def _marks() -> dict[str, frozenset[str]]:
+    """The words that tell each language from its neighbours."""
+    return {name: frozenset(_read(name).marks) for name in languages()}
 
 
+@cache
+def _vocabulary(name: str) -> Vocabulary:
+    return _compiled(name, _read(name))
+
+
+@cache
 def _read(name: str) -> VocabularyFile:
     file = _VOCABULARY / f"{name}.toml"
     try:
@@ -142,24 +157,31 @@ def _read(name: str) -> VocabularyFile:
 
 
 def _compiled(name: str, file: VocabularyFile) -> Vocabulary:
-    fold = str.maketrans(dict(zip(file.fold[::2], file.fold[1::2], strict=True)))
-    patterns = _Patterns(fold, {})
+    pairs = "".join(file.fold.split())
+    patterns = _Patterns(str.maketrans(dict(zip(pairs[::2], pairs[1::2], strict=True))), {})
     for word, choices in file.words.items():
         patterns.words[word] = f"(?:{'|'.join(map(patterns.expanded, choices))})"
+    owned = [(pattern, rule) for entry in file.rule for pattern, rule in _rule(name, entry, patterns)]
     return Vocabulary(
-        rules=[_rule(name, entry, patterns) for entry in file.rule],
-        drop=patterns.any_of(file.drop or ["(?!)"]),
-        marks=re.compile("|".join(file.marks)),
-        fold=fold,
+        patterns=index(pattern for pattern, _ in owned),
+        rules=[rule for _, rule in owned],
+        drop=index(map(patterns.expanded, file.drop)),
+        marks=frozenset(file.marks),
+        fold=patterns.fold,
     )
 
 
-def _rule(lang: str, entry: RuleEntry, patterns: _Patterns) -> Rule:
+def _rule(lang: str, entry: RuleEntry, patterns: _Patterns) -> list[tuple[str, Rule]]:
+    """The patterns of a rule, each with what it says."""
     said = PhraseMatch(entry.milestone, entry.reason, f"{lang}/{entry.name}")
     try:
-        return Rule(patterns.any_of(entry.any), patterns.any_of(entry.none) if entry.none else None, said)
+        absent = re.compile("|".join(f"(?:{patterns.expanded(one)})" for one in entry.none)) if entry.none else None
+        found = [patterns.expanded(pattern) for pattern in entry.any]
+        for pattern in found:
+            re.compile(pattern)
     except (re.error, KeyError) as error:
         raise ValueError(f"{said.rule}: {error}") from None
+    return [(pattern, Rule(said, absent)) for pattern in found]
 
 
 class _Patterns(Struct, frozen=True):
@@ -167,9 +189,6 @@ class _Patterns(Struct, frozen=True):
 
     fold: dict[int, str]
     words: dict[str, str]
-
-    def any_of(self, choices: list[str]) -> re.Pattern[str]:
-        return re.compile("|".join(f"(?:{self.expanded(pattern)})" for pattern in choices))
 
     def expanded(self, pattern: str) -> str:
         named = _NAMED.sub(lambda name: self.words[name[1]], pattern.translate(self.fold))

@@ -28,6 +28,7 @@ from tracker.garbage import collect_seldom
 from tracker.ingest import Ingest, Registration, indexed
 from tracker.metrics import Metrics
 from tracker.model import Document, Shipment
+from tracker.normalise import reader
 from tracker.poller import Poller
 from tracker.secrets import Sealer, new_key
 from tracker.stall import StallPolicy
@@ -192,11 +193,7 @@ async def _known(carriers: Unlimited, source: str, began_at: int) -> Shipment:
     [report] = carriers.carrier.parse(msgspec.json.encode({"shipments": [row], "errors": []}), "application/json")
     heard_at = int(time.time() * 1000)
     receipt = timeline.Receipt(source=source, heard_at=heard_at, report=report, asked=True)
-    door = Ingest(_NO_STORE, carriers, due=lambda shipment, now: None)
-    return timeline.derive(timeline.merge(document, receipt, door._classify(carriers.carrier)))
-
-
-_NO_STORE: Store = None  # type: ignore[assignment]
+    return timeline.derive(timeline.merge(document, receipt, reader(carriers.carrier.milestones)))
 
 
 async def _bare(peer: Child, carrier: Carrier, seconds: float) -> float:
