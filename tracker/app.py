@@ -36,6 +36,7 @@ from tracker.metrics import Metrics
 from tracker.model import Shipment
 from tracker.orders import OrderBook, OrderDestination, OrderSettings, open_book
 from tracker.poller import Poller, PollSettings
+from tracker.replays import Replays
 from tracker.secrets import Sealer, decode_key, key_from
 from tracker.stall import StallPolicy, policy_of
 from tracker.store import Store, StoreSettings, open_store
@@ -226,7 +227,12 @@ class Parts:
         self.accounts = Accounts(store)
         self.connections = Connections(store, registry, self.sealer)
         self.policy = _policy(settings)
-        self.webhooks = Webhooks(store, self.sealer, Poster(webhooks_http, timeout_s=settings.delivery.timeout_s))
+        self.webhooks = Webhooks(
+            store,
+            self.sealer,
+            Poster(webhooks_http, timeout_s=settings.delivery.timeout_s),
+            enough_s=settings.delivery.disable_after_days * 86_400,
+        )
         self.subscriptions = subs.Subscriptions(
             store,
             self.sealer,
@@ -373,6 +379,7 @@ class Parts:
             accounts=self.accounts,
             connections=self.connections,
             subscriptions=self.subscriptions,
+            replays=Replays(self.store, self.ingest, self.tracking_url),
             orders=self.book,
             registry=self.registry,
             sealer=self.sealer,

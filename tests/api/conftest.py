@@ -14,6 +14,7 @@ from tracker.api import ApiSettings, Services, mount
 from tracker.connections import Connections
 from tracker.ingest import Ingest
 from tracker.orders import OrderSettings, open_book
+from tracker.replays import Replays
 from tracker.secrets import Sealer, new_key
 from webhooks.guard import check_url
 from webhooks.subscriptions import Probe, Subscription, Subscriptions
@@ -21,20 +22,22 @@ from webhooks.subscriptions import Probe, Subscription, Subscriptions
 from .world import Api, Registry
 
 
-async def _probe(subscription: Subscription) -> Probe:
-    return Probe(delivered=True, status=200, detail=subscription.url)
+async def _probe(subscription: Subscription, type: str) -> Probe:
+    return Probe(delivered=True, status=200, detail=f"{type} to {subscription.url}")
 
 
 @pytest.fixture
 async def api(store: Any, tmp_path: Path, aiohttp_client: Any) -> AsyncIterator[Api]:
     registry, sealer = Registry(), Sealer([new_key()])
     async with open_book(OrderSettings(directory=tmp_path)) as book:
+        ingest = Ingest(store, registry, due=lambda shipment, now: None)
         services = Services(
             store=store,
-            ingest=Ingest(store, registry, due=lambda shipment, now: None),
+            ingest=ingest,
             accounts=Accounts(store),
             connections=Connections(store, registry, sealer),
             subscriptions=Subscriptions(store, sealer, check_url=check_url, probe=_probe),
+            replays=Replays(store, ingest),
             orders=book,
             registry=registry,
             sealer=sealer,

@@ -25,6 +25,7 @@ ATTEMPT = {
     "status": 500,
     "latency_ms": 12.5,
     "error": None,
+    "response": "said",
 }
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from examples import example
 
+from tracker.examples import example
 from tracker.model import ChangeKind
 from webhooks.outbound import SCHEDULE_S
 from webhooks.standard import Signer, new_secret

@@ -96,6 +96,7 @@ class Desk:
         self.sealer = sealer
         self.observer = Counted()
         self.settings = OutboundSettings(timeout_s=1.0, schedule_factor=0.01)
+        self.enough_s = 100.0
         self.webhooks = Webhooks(store, sealer, Poster(session, timeout_s=self.settings.timeout_s))
         self.subscriptions = Subscriptions(
             store, sealer, check_url=Guard(LOOPBACK, ANY_PORT).check_url, probe=self.webhooks.probe
@@ -105,8 +106,10 @@ class Desk:
 
     def set(self, **settings: float) -> None:
         """Change how deliveries are made, before they run."""
+        self.enough_s = settings.pop("enough_s", self.enough_s)
         self.settings = replace(self.settings, **settings)
-        self.webhooks = Webhooks(self.store, self.sealer, Poster(self.session, timeout_s=self.settings.timeout_s))
+        poster = Poster(self.session, timeout_s=self.settings.timeout_s)
+        self.webhooks = Webhooks(self.store, self.sealer, poster, enough_s=self.enough_s)
 
     async def subscribe(self, url: str, **said: object) -> tuple[Subscription, str]:
         return await self.subscriptions.create(ACCOUNT, url=url, now=int(time.time() * 1000), **said)

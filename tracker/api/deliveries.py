@@ -44,12 +44,13 @@ def _destination(call: Call, name: str | None) -> str | None:
 
 
 def _view(letter: DeadLetter) -> DeadLetterView:
+    notice = letter.kind.startswith("milepost.")
     return DeadLetterView(
         id=letter.id,
         destination="orders" if letter.destination.startswith("orders:") else letter.destination,
-        shipment_id=letter.shipment,
+        shipment_id=None if notice else letter.shipment,
         revision=letter.revision,
-        type=f"shipment.{letter.kind}",
+        type=letter.kind if notice else f"shipment.{letter.kind}",
         attempts=letter.attempts,
         died_at=iso(letter.died_at),
         detail=letter.detail,
