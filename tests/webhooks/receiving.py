@@ -114,19 +114,19 @@ class Desk:
     async def subscribe(self, url: str, **said: object) -> tuple[Subscription, str]:
         return await self.subscriptions.create(ACCOUNT, url=url, now=int(time.time() * 1000), **said)
 
-    async def change(self, waybill: str, *kinds: str, shop: str = "north") -> str:
+    async def change(self, waybill: str, *kinds: str, shop: str = "north", status: str = "in_transit") -> str:
         """Commit one change of each kind to the shipment; its id."""
         found = (await self.store.find(ACCOUNT, [waybill]))[0]
         id = found or self.store.new_id(ACCOUNT, waybill)
         self.shops[id] = shop
         for kind in kinds:
-            await self._commit(id, waybill, kind, shop)
+            await self._commit(id, waybill, kind, shop, status)
         return id
 
-    async def _commit(self, id: str, waybill: str, kind: str, shop: str) -> None:
+    async def _commit(self, id: str, waybill: str, kind: str, shop: str, status: str) -> None:
         version = self.versions.get(id, 0)
         listed = Indexed(status="in_transit", stalled=False, open=True, order_number="O1", registered_at=1)
-        shipment = {"id": id, "waybill": waybill, "shop": shop, "carrier": "simulated"}
+        shipment = {"id": id, "waybill": waybill, "shop": shop, "carrier": "simulated", "status": status}
         body = {"type": f"shipment.{kind}", "data": {"shipment": shipment, "revision": version + 1}}
         write = Write(
             account=ACCOUNT,
