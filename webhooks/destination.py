@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from secrets import token_hex
 from typing import Protocol
 
@@ -15,7 +16,7 @@ from msgspec.structs import replace
 from tracker.errors import MilepostError
 from tracker.examples import example
 from tracker.model import ChangeKind
-from tracker.store.types import Delivery, Letter, Outcome, Relayed
+from tracker.store.types import Delivery, Gone, Letter, Outcome, Relayed
 from webhooks.health import ENOUGH_S, Failing, Ledger
 from webhooks.notices import disabled_notice, iso_ms
 from webhooks.payload import Payload, labels_of, thin
@@ -138,6 +139,7 @@ class Webhooks:
         self._sealer = sealer
         self._poster = poster
         self._clock = clock
+        self._retiring: set[str] = set()
 
     async def deliver(self, delivery: Delivery) -> Result:
         """One attempt. What nobody wants any more is discarded; 410 switches the subscription off."""
@@ -193,17 +195,28 @@ class Webhooks:
         self, subscription: Subscription, why: str, *, name: str, since: int, gave_up: bool = False
     ) -> None:
         """Tell the account's other endpoints, then switch it off: cut off in between, it is done again, once heard."""
-        account, id, now = subscription.account, subscription.id, int(self._clock() * 1000)
-        current = await self._current(account, id)
-        if current is None or not current.enabled:
+        if subscription.id in self._retiring:  # several deliveries of it hear the same
             return
-        log.warning("subscription_disabled", subscription=id, account=account, why=why)
-        body = disabled_notice(subscription, why=why, since=since, now=now)
-        notice = Letter(id=self._store.notice_id(account, f"{id} {name}"), revision=1, kind=DISABLED, body=body)
+        self._retiring.add(subscription.id)
+        try:
+            current = await self._current(subscription.account, subscription.id)
+            if current and current.enabled:
+                log.warning("subscription_disabled", subscription=current.id, account=current.account, why=why)
+                now = int(self._clock() * 1000)
+                await self._tell(current, disabled_notice(current, why=why, since=since, now=now), name)
+                await disable(self._store, current.account, current.id, why, now=now, gave_up=gave_up)
+        finally:
+            self._retiring.discard(subscription.id)
+
+    async def _tell(self, subscription: Subscription, body: bytes, name: str) -> None:
+        """Put a notice into the lane of every other endpoint that wants it."""
+        account = subscription.account
+        id = self._store.notice_id(account, f"{subscription.id} {name}")
+        notice = Letter(id=id, revision=1, kind=DISABLED, body=body)
         for other in from_records(await self._store.records(KIND, account)):
-            if other.id != id and other.wants(DISABLED, None, None):
-                await self._store.relay(account, other.id, [notice])
-        await disable(self._store, account, id, why, now=now, gave_up=gave_up)
+            if other.id != subscription.id and other.wants(DISABLED, None, None):
+                with suppress(Gone):  # it was deleted just now
+                    await self._store.relay(account, other.id, [notice])
 
     async def _current(self, account: str, id: str) -> Subscription | None:
         record = await self._store.get_record(KIND, account, id)

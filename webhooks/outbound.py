@@ -138,6 +138,7 @@ class Outbound:
         self._claim_sent = 0.0
         self._down = False
         self._stopping = False
+        self._closing = asyncio.Event()  # the same, for those who wait
         self._drained = False
         self._nudged = asyncio.Event()
         self._ended = asyncio.Event()
@@ -165,6 +166,7 @@ class Outbound:
     def stop(self) -> None:
         """Claim no more; `run` returns when the deliveries under way have ended and settled."""
         self._stopping = True
+        self._closing.set()
         self._nudged.set()
 
     def nudge(self) -> None:
@@ -210,6 +212,8 @@ class Outbound:
                 await self._webhooks.ledger.keep()
             except StoreDown as error:
                 self._note_down(error)
+            except Exception:  # a bad endpoint must not end the deliveries of all others
+                log.exception("ledger_crashed")
             await asyncio.sleep(self._settings.poll_s)
 
     async def _claim(self) -> None:
@@ -330,7 +334,7 @@ class Outbound:
 
     async def _paced(self, outlet: Outlet) -> bool:
         """Wait for a turn in the outlet's rate; whether anything still waits for it then."""
-        await asyncio.sleep(outlet.turn(asyncio.get_running_loop().time()))
+        await _either(self._closing, outlet.turn(asyncio.get_running_loop().time()))
         return bool(outlet.waiting)
 
     def _hold(self, outlet: Outlet, seconds: float) -> None:

@@ -14,6 +14,7 @@ TRIPS = 5  # failures in a row shut an outlet
 PROBE_S = (1.0, 60.0)  # the first wait for a probe, doubled by each that fails, and the longest
 _AHEAD_S = 0.2  # a healthy destination has so much work claimed ahead
 _MOST_AHEAD = 16  # times its slots
+_TURN_S = 1.0  # nothing is claimed whose turn is further off
 _REMEMBERED_S = 5.0  # how long we know how fast an idle destination was
 
 
@@ -67,7 +68,7 @@ class Outlet:
 
     def free(self, now: float) -> int:
         """How many more to claim: beside those under way, what a healthy outlet works off in a moment."""
-        if now < self.shut_until:
+        if now < self.shut_until or (self.rate and self.next_at > now + _TURN_S):
             return 0
         ahead = 0 if self.failures or not self.took else min(_MOST_AHEAD, int(_AHEAD_S / self.took))
         room = self.width * (1 + ahead) - self.busy - len(self.waiting)

@@ -197,6 +197,9 @@ async def test_a_dead_letter_is_seen_with_its_body_and_goes_out_again(api: Api, 
     stranger = await api.account()
     body = {"ids": [letter["id"]]}
     assert (await api.call(stranger, "POST", "/dead-letters/replay", json=body)).body == {"replayed": 0}
+    await api.call(account, "PATCH", f"/subscriptions/{hook}", json={"enabled": False})
+    assert (await api.call(account, "POST", "/dead-letters/replay", json=body)).body == {"replayed": 0}
+    await api.call(account, "PATCH", f"/subscriptions/{hook}", json={"enabled": True})
     assert (await api.call(account, "POST", "/dead-letters/replay", json=body)).body == {"replayed": 1}
     assert (await api.call(account, "GET", "/dead-letters")).body["dead_letters"] == []
 

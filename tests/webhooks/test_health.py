@@ -7,6 +7,7 @@ import json
 import time
 
 import pytest
+from aiohttp import web
 from receiving import ACCOUNT, Desk, Receiver, until
 from standardwebhooks import Webhook
 from test_outbound import answering, book
@@ -144,13 +145,15 @@ async def test_an_endpoint_that_only_fails_is_switched_off_and_the_others_hear_o
     desk: Desk, receiver: Receiver
 ) -> None:
     desk.set(enough_s=0.3, poll_s=0.02, schedule_factor=0.002)
-    dead, _ = await desk.subscribe(receiver.url("/dead"), description="the old shop")
+    dead, _ = await desk.subscribe(receiver.url("/dead"), description="the old shop", paused=True)
     _, secret = await desk.subscribe(receiver.url("/good"))
     await desk.subscribe(receiver.url("/picky"), types=["shipment.delivered"])
     receiver.answers["/dead"] = answering(500)
     async with desk.running(book):
         for n in range(30):
             await desk.change(f"SF{n}", "updated", "delivered")
+        await until(lambda: desk.observer.seen.count(("orders", "done")) == 60)  # so all are in the lanes
+        await desk.subscriptions.amend(ACCOUNT, dead.id, paused=False)
         await until(lambda: any(DISABLED in str(one.body) for one in receiver.at("/good")))
         async with asyncio.timeout(5):
             while await desk.store.lanes(dead.id):
@@ -186,6 +189,24 @@ async def test_410_is_told_to_the_other_endpoints(desk: Desk, receiver: Receiver
     assert json.loads(first.body)["data"]["why"] == "the receiver answered 410 Gone"
     log = [json.loads(one) for one in await desk.store.delivery_log(ACCOUNT, (await others(desk, gone.id))[0])]
     assert [(one["type"], one["shipment_id"]) for one in log] == [(DISABLED, None)] * 2
+
+
+async def test_many_deliveries_that_hear_410_tell_of_it_once(desk: Desk, receiver: Receiver) -> None:
+    await desk.subscribe(receiver.url("/gone"))
+    await desk.subscribe(receiver.url("/good"), types=[DISABLED])
+
+    async def gone(_: web.Request, __: int) -> web.Response:
+        await asyncio.sleep(0.3)  # so that all are under way
+        return web.Response(status=410)
+
+    receiver.answers["/gone"] = gone
+    async with desk.running(book):
+        for n in range(20):
+            await desk.change(f"SF{n}", "registered")
+        await until(lambda: desk.observer.seen.count(("orders", "done")) == 20)
+        await until(lambda: bool(receiver.at("/good")))
+    assert len(receiver.at("/gone")) > 1
+    assert len({one.id for one in receiver.at("/good")}) == 1
 
 
 async def others(desk: Desk, id: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 
 from aiohttp import web
 from receiving import ACCOUNT, Desk, Receiver, until
@@ -120,3 +121,13 @@ async def test_a_narrower_limit_holds_for_deliveries_to_come(desk: Desk, receive
         await until(lambda: len(receiver.heard) == 9)
     times = [one.at for one in receiver.heard[1:]]
     assert times[-1] - times[0] >= 7 / 10 * 0.9
+
+
+async def test_stopping_does_not_wait_for_a_slow_rate(desk: Desk, receiver: Receiver) -> None:
+    await desk.subscribe(receiver.url("/hook"), rate=1)
+    async with desk.running(book):
+        for n in range(4):
+            await desk.change(f"SF{n}", "registered")
+        await until(lambda: bool(receiver.heard))
+        began = time.monotonic()
+    assert time.monotonic() - began < 0.5

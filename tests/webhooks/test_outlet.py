@@ -90,6 +90,13 @@ def test_no_more_is_claimed_than_the_rate_allows_in_a_second(rate: float, claime
     assert Outlet(16, rate=rate).free(0.0) == claimed
 
 
+def test_nothing_is_claimed_long_before_its_turn() -> None:
+    outlet = Outlet(16, rate=0.1)
+    outlet.turn(0.0)
+    assert outlet.free(5.0) == 0
+    assert outlet.free(9.5) == 1
+
+
 @given(rate=st.floats(0.1, 1000), asked=st.lists(st.floats(0, 100), min_size=2, max_size=50).map(sorted))
 def test_turns_are_never_closer_than_the_rate(rate: float, asked: Sequence[float]) -> None:
     outlet = Outlet(4, rate=rate)

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import struct
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from tracker.store.agenda import ITEMS
 from tracker.store.keys import encode_id, kind_code, kind_of
@@ -189,21 +189,22 @@ class Lanes(Rows):
         kept = await self._plain(shard, b"HGET", self.keys.of_account(shard, b"D", account), dead_id)
         return letter_of(shard, dead_id, account, kept) if kept else None
 
-    async def replay_dead(self, account: str, ids: Sequence[str]) -> int:
+    async def replay_dead(self, account: str, ids: Sequence[str], *, but: Collection[str] = ()) -> int:
         """Put dead letters back into their lanes, the same bytes under the same revision; how many went.
 
-        Letters that are not there, and those whose destination was deleted, are left as they are.
+        Letters that are not there, those whose destination was deleted, and those of the destinations `but` are left
+        as they are.
         """
-        replayed = await asyncio.gather(*[self._replay(account, id) for id in ids])
+        replayed = await asyncio.gather(*[self._replay(account, id, but) for id in ids])
         return sum(replayed)
 
-    async def _replay(self, account: str, id: str) -> bool:
+    async def _replay(self, account: str, id: str, but: Collection[str]) -> bool:
         try:
             shard, dead_id = self.keys.split(id, "dl_")
         except ValueError:
             return False
         letter = await self._letter(shard, account, dead_id)
-        if letter is None:
+        if letter is None or letter.destination in but:
             return False
         keys = self.keys
         named = (
