@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from secrets import token_hex
 from typing import Protocol
 
@@ -16,22 +15,20 @@ from msgspec.structs import replace
 from tracker.errors import MilepostError
 from tracker.examples import example
 from tracker.model import ChangeKind
-from tracker.store.types import Delivery, Gone, Letter, Outcome, Relayed
-from webhooks.health import ENOUGH_S, Failing, Ledger
+from tracker.store.types import Delivery, Outcome
+from webhooks.health import ENOUGH_S, Ledger
 from webhooks.notices import disabled_notice, iso_ms
 from webhooks.payload import Payload, labels_of, thin
 from webhooks.post import Answer, Endpoint, Poster
+from webhooks.retiring import NoticeStore, Retiring
 from webhooks.subscriptions import (
     DISABLED,
     KIND,
     TEST,
     TYPE_PREFIX,
     Probe,
-    Records,
     Sealer,
     Subscription,
-    disable,
-    from_record,
     from_records,
     headers_of,
     secrets_of,
@@ -40,12 +37,10 @@ from webhooks.subscriptions import (
 log = structlog.get_logger()
 
 
-class SubscriptionStore(Records, Protocol):
+class SubscriptionStore(NoticeStore, Protocol):
     """The part of the store that says who subscribed, and takes notices."""
 
     async def records_version(self, kind: str) -> int: ...
-    async def relay(self, account: str, destination: str, letters: Sequence[Letter]) -> list[Relayed]: ...
-    def notice_id(self, account: str, name: str) -> str: ...
 
 
 class Result(Struct, frozen=True, kw_only=True):
@@ -134,12 +129,11 @@ class Webhooks:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.directory = Directory(store, sealer)
-        self.ledger = Ledger(store, self._give_up, enough_s=enough_s, clock=clock)
-        self._store = store
+        self._retiring = Retiring(store, clock)
+        self.ledger = Ledger(store, self._retiring.give_up, enough_s=enough_s, clock=clock)
         self._sealer = sealer
         self._poster = poster
         self._clock = clock
-        self._retiring: set[str] = set()
 
     async def deliver(self, delivery: Delivery) -> Result:
         """One attempt. What nobody wants any more is discarded; 410 switches the subscription off."""
@@ -156,7 +150,7 @@ class Webhooks:
         if answer.accepted:
             self.ledger.worked(subscription.account, subscription.id)
         elif answer.status == 410:
-            await self._gone(subscription, delivery)
+            await self._retiring.gone(subscription, message_id(delivery))
         else:
             self.ledger.failed(subscription.account, subscription.id, answer.error or f"answered {answer.status}")
         return _result(answer)
@@ -181,47 +175,6 @@ class Webhooks:
             return msgspec.json.encode({"type": TEST, "timestamp": now, "data": {"subscription_id": subscription.id}})
         return msgspec.json.encode(msgspec.json.decode(body) | {"timestamp": now, "test": True})
 
-    async def _gone(self, subscription: Subscription, delivery: Delivery) -> None:
-        now = int(self._clock() * 1000)
-        await self._retire(subscription, "the receiver answered 410 Gone", name=message_id(delivery), since=now)
-
-    async def _give_up(self, account: str, id: str, failing: Failing) -> None:
-        subscription = await self._current(account, id)
-        if subscription:
-            why = f"nothing but failures since {iso_ms(failing.since / 1000)}: {failing.why}"
-            await self._retire(subscription, why, name=str(failing.since), since=failing.since, gave_up=True)
-
-    async def _retire(
-        self, subscription: Subscription, why: str, *, name: str, since: int, gave_up: bool = False
-    ) -> None:
-        """Tell the account's other endpoints, then switch it off: cut off in between, it is done again, once heard."""
-        if subscription.id in self._retiring:  # several deliveries of it hear the same
-            return
-        self._retiring.add(subscription.id)
-        try:
-            current = await self._current(subscription.account, subscription.id)
-            if current and current.enabled:
-                log.warning("subscription_disabled", subscription=current.id, account=current.account, why=why)
-                now = int(self._clock() * 1000)
-                await self._tell(current, disabled_notice(current, why=why, since=since, now=now), name)
-                await disable(self._store, current.account, current.id, why, now=now, gave_up=gave_up)
-        finally:
-            self._retiring.discard(subscription.id)
-
-    async def _tell(self, subscription: Subscription, body: bytes, name: str) -> None:
-        """Put a notice into the lane of every other endpoint that wants it."""
-        account = subscription.account
-        id = self._store.notice_id(account, f"{subscription.id} {name}")
-        notice = Letter(id=id, revision=1, kind=DISABLED, body=body)
-        for other in from_records(await self._store.records(KIND, account)):
-            if other.id != subscription.id and other.wants(DISABLED, None, None):
-                with suppress(Gone):  # it was deleted just now
-                    await self._store.relay(account, other.id, [notice])
-
-    async def _current(self, account: str, id: str) -> Subscription | None:
-        record = await self._store.get_record(KIND, account, id)
-        return None if record is None else from_record(account, record)
-
 
 def _still_wanted(subscription: Subscription, delivery: Delivery) -> bool:
     if not subscription.filters_labels and not subscription.statuses:
@@ -234,7 +187,7 @@ def _unwanted(known: Known | None, delivery: Delivery) -> Result:
     """What becomes of a delivery that is not made: a letter to keep, where we gave the subscription up."""
     if known and known[0].gave_up and _still_wanted(replace(known[0], enabled=True), delivery):
         return Result(outcome=Outcome.DEAD, detail=known[0].disabled_why)
-    return Result(outcome=Outcome.DISCARD, detail="not wanted any more")
+    return Result(outcome=Outcome.DISCARD, detail="not wanted")
 
 
 def _result(answer: Answer) -> Result:

@@ -327,7 +327,7 @@ class Outbound:
         self._settlements.append(settlement)
         self._ended.set()
         self._observer.delivered(_kind(delivery.destination), settlement.outcome.value, took)
-        turned = outlet.learn(result.outcome is not Outcome.RETRY, took, began + took)
+        turned = _attempted(result) and outlet.learn(result.outcome is not Outcome.RETRY, took, began + took)
         self._report(settlement, result, turned)
         if outlet.shut_until > began + took:
             self._hold(outlet, outlet.shut_until - began - took)
@@ -371,8 +371,7 @@ class Outbound:
             outcome=outcome,
             retry_at=retry_at,
             detail=result.detail,
-            # what died with its endpoint was no attempt
-            log=b"" if result.outcome is Outcome.DEAD else _entry(delivery, result, outcome, at=now - took, took=took),
+            log=_entry(delivery, result, outcome, at=now - took, took=took) if _attempted(result) else b"",
         )
 
     def _wait(self, delivery: Delivery, result: Result) -> float | None:
@@ -467,6 +466,11 @@ class Outbound:
         if self._down:
             self._down = False
             log.info("delivery_resumed")
+
+
+def _attempted(result: Result) -> bool:
+    """Whether the destination was asked: what nobody wants, and what dies with its endpoint, says nothing of it."""
+    return result.outcome is Outcome.DONE or result.outcome is Outcome.RETRY or result.status != 0
 
 
 async def _either(event: asyncio.Event, seconds: float) -> None:

@@ -131,3 +131,20 @@ async def test_stopping_does_not_wait_for_a_slow_rate(desk: Desk, receiver: Rece
         await until(lambda: bool(receiver.heard))
         began = time.monotonic()
     assert time.monotonic() - began < 0.5
+
+
+async def test_what_is_filtered_out_at_the_last_moment_says_nothing_of_the_endpoint(
+    desk: Desk, receiver: Receiver
+) -> None:
+    """Neither in its log, nor as a success between its failures."""
+    desk.set(schedule_factor=1.0)
+    subscription, _ = await desk.subscribe(receiver.url("/hook"), statuses=["delivered"])
+    receiver.answers["/hook"] = answering(503)
+    async with desk.running(book):
+        for n in range(60):
+            await desk.change(f"SF{n}", "updated", status="delivered" if n % 2 else "in_transit")
+        await until(lambda: desk.observer.seen.count(("orders", "done")) == 60)
+        await asyncio.sleep(0.5)
+    assert len(receiver.heard) <= 16 + 1
+    log = [json.loads(one) for one in await desk.store.delivery_log(ACCOUNT, subscription.id, 200)]
+    assert {one["outcome"] for one in log} == {"retry"}
