@@ -37,6 +37,7 @@ from tracker.metrics import Metrics
 from tracker.model import Shipment
 from tracker.orders import OrderBook, OrderDestination, OrderSettings, open_book
 from tracker.poller import Poller, PollSettings
+from tracker.redelivery import Redelivery
 from tracker.replay import Replay
 from tracker.secrets import Sealer, decode_key, key_from
 from tracker.stall import StallPolicy, policy_of
@@ -229,7 +230,12 @@ class Parts:
         self.connections = Connections(store, registry, self.sealer)
         self.drift = DriftWatch(store, registry, self.accounts, self.metrics)
         self.policy = _policy(settings)
-        self.webhooks = Webhooks(store, self.sealer, Poster(webhooks_http, timeout_s=settings.delivery.timeout_s))
+        self.webhooks = Webhooks(
+            store,
+            self.sealer,
+            Poster(webhooks_http, timeout_s=settings.delivery.timeout_s),
+            enough_s=settings.delivery.disable_after_days * 86_400,
+        )
         self.subscriptions = subs.Subscriptions(
             store,
             self.sealer,
@@ -379,6 +385,7 @@ class Parts:
             accounts=self.accounts,
             connections=self.connections,
             subscriptions=self.subscriptions,
+            redelivery=Redelivery(self.store, self.ingest, self.tracking_url),
             orders=self.book,
             drift=self.drift,
             replay=Replay(self.ingest, self.store, self.connections, self.registry),

@@ -66,6 +66,7 @@ class DeliverySection(Section, frozen=True, kw_only=True):
     total: int = 512
     timeout_s: float = 15.0
     schedule_factor: float = 1.0  # multiplies the retry schedule; the demo compresses it
+    disable_after_days: float = 5.0  # of failures alone switch a subscription off
 
 
 class EgressSection(Section, frozen=True, kw_only=True):

@@ -15,6 +15,8 @@ from tracker.timeline import events_added, events_corrected
 
 View = dict[str, Any]
 
+SCHEMA = 1  # of the bodies of changes: goes up when a field changes its meaning or goes, not when one is added
+
 
 def iso(at_ms: int) -> str:
     """ISO 8601 in UTC, to the second, of a time of ours."""
@@ -138,7 +140,29 @@ def change_body(
         data["events_corrected"] = [_corrected_view(was, now_is) for was, now_is in events_corrected(before, after)]
     if kind is ChangeKind.MOVING_AGAIN and before and before.document.stall:
         data["was_stalled"] = _stall_view(before.document.stall, now)
-    return msgspec.json.encode({"type": f"shipment.{kind.value}", "timestamp": iso(now), "data": data})
+    return _message(kind, now, data)
+
+
+def rendered_anew(
+    kind: ChangeKind, shipment: Shipment, *, revision: int, at: int, now: int, tracking_url: str = ""
+) -> bytes:
+    """The body of a change whose frozen one is gone: the shipment as it stands at `now`, and says so.
+
+    `at` (ms) is when the change was committed. What the commit added is no longer known.
+    """
+    data: View = {
+        "shipment": shipment_view(shipment, now=now, tracking_url=tracking_url, events=False),
+        "revision": revision,
+        "previous_status": None,
+        "events_added": [],
+        "tracking_url": tracking_url or None,
+        "rendered_anew": True,
+    }
+    return _message(kind, at, data)
+
+
+def _message(kind: ChangeKind, at: int, data: View) -> bytes:
+    return msgspec.json.encode({"type": f"shipment.{kind.value}", "timestamp": iso(at), "schema": SCHEMA, "data": data})
 
 
 def _corrected_view(was: Event, now_is: Event) -> View:

@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
 from secrets import token_hex
 from typing import Protocol
 
 import msgspec
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tracker.errors import MilepostError
+from tracker.examples import example
+from tracker.model import ChangeKind
 from tracker.store.types import Delivery, Outcome
+from webhooks.health import ENOUGH_S, Ledger
+from webhooks.notices import disabled_notice, iso_ms
+from webhooks.payload import Payload, labels_of, thin
 from webhooks.post import Answer, Endpoint, Poster
-from webhooks.standard import Signer
-from webhooks.subscriptions import KIND, Probe, Records, Sealer, Subscription, disable, from_records, secrets_of
+from webhooks.retiring import NoticeStore, Retiring
+from webhooks.subscriptions import (
+    DISABLED,
+    KIND,
+    TEST,
+    TYPE_PREFIX,
+    Probe,
+    Sealer,
+    Subscription,
+    from_records,
+    headers_of,
+    secrets_of,
+)
 
 log = structlog.get_logger()
 
 
-class SubscriptionStore(Records, Protocol):
-    """The part of the store that says who subscribed."""
+class SubscriptionStore(NoticeStore, Protocol):
+    """The part of the store that says who subscribed, and takes notices."""
 
     async def records_version(self, kind: str) -> int: ...
 
@@ -37,25 +53,12 @@ class Result(Struct, frozen=True, kw_only=True):
     head: bytes = b""
 
 
-class _Labels(Struct):
-    shop: str | None = None
-    carrier: str | None = None
-
-
-class _Data(Struct):
-    shipment: _Labels
-
-
-class _Body(Struct):
-    data: _Data
-
-
-_labels = msgspec.json.Decoder(_Body)
-
-
 def message_id(delivery: Delivery) -> str:
     """The `webhook-id` of a change: the same for every attempt, replay and destination."""
     return f"msg_{delivery.id[4:]}_{delivery.revision}"
+
+
+Known = tuple[Subscription, Endpoint | None]
 
 
 class Directory:
@@ -65,31 +68,35 @@ class Directory:
         self._store = store
         self._sealer = sealer
         self._version = -1
-        self._found: dict[str, tuple[Subscription, Endpoint | None]] = {}
+        self._found: dict[str, Known] = {}
+        self.limited: Sequence[Subscription] = ()  # those that get fewer deliveries at once than others
 
-    async def refresh(self, destinations: Sequence[str]) -> None:
-        """Be as new as the latest write that we can see, and certain about any of `destinations` we do not know."""
+    async def refresh(self, destinations: Sequence[str]) -> Mapping[str, Known] | None:
+        """Be as new as the latest write that we can see, and certain about any of `destinations` we do not know.
+
+        Those that are new or changed; None where nothing was read again.
+        """
         if await self._store.records_version(KIND) != self._version or any(
             name not in self._found for name in destinations
         ):
-            await self._reload()
+            return await self._reload()
+        return None
 
-    def get(self, destination: str) -> tuple[Subscription, Endpoint | None] | None:
+    def get(self, destination: str) -> Known | None:
         """The subscription and where it goes (None: its secret can't be opened), or None if there is none."""
         return self._found.get(destination)
 
-    async def _reload(self) -> None:
+    async def _reload(self) -> Mapping[str, Known]:
         version = await self._store.records_version(KIND)
-        records = await self._store.records(KIND)  # as new as the version, or newer
+        before, records = self._found, await self._store.records(KIND)  # as new as the version, or newer
         self._found = {
             one.id: self._kept(one) or (one, endpoint_of(one, self._sealer)) for one in from_records(records)
         }
         self._version = version
+        self.limited = [one for one, _ in self._found.values() if one.limited]
+        return {id: known for id, known in self._found.items() if before.get(id) is not known}
 
-    def _opened(self, subscription: Subscription) -> tuple[Subscription, Endpoint | None]:
-        return subscription, endpoint_of(subscription, self._sealer)
-
-    def _kept(self, subscription: Subscription) -> tuple[Subscription, Endpoint | None] | None:
+    def _kept(self, subscription: Subscription) -> Known | None:
         found = self._found.get(subscription.id)
         return found if found and found[0] == subscription else None
 
@@ -97,20 +104,33 @@ class Directory:
 def endpoint_of(subscription: Subscription, sealer: Sealer) -> Endpoint | None:
     """Where a subscription's messages go and what signs them; None, and a log line, if that can't be opened."""
     try:
-        return Endpoint(subscription.url, Signer(secrets_of(subscription, sealer)))
+        return Endpoint(
+            subscription.url,
+            secrets_of(subscription, sealer),
+            overlap_until=subscription.overlap_until / 1000,
+            headers=headers_of(subscription, sealer),
+            thin=subscription.payload is Payload.THIN,
+        )
     except (MilepostError, ValueError) as error:
         log.error("subscription_unusable", subscription=subscription.id, error=str(error))
         return None
 
 
 class Webhooks:
-    """The destination `sub_…`: a delivery becomes a signed POST."""
+    """The destination `sub_…`: a delivery becomes a signed POST. `enough_s`: of failures alone disable one."""
 
     def __init__(
-        self, store: SubscriptionStore, sealer: Sealer, poster: Poster, *, clock: Callable[[], float] = time.time
+        self,
+        store: SubscriptionStore,
+        sealer: Sealer,
+        poster: Poster,
+        *,
+        enough_s: float = ENOUGH_S,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.directory = Directory(store, sealer)
-        self._store = store
+        self._retiring = Retiring(store, clock)
+        self.ledger = Ledger(store, self._retiring.give_up, enough_s=enough_s, clock=clock)
         self._sealer = sealer
         self._poster = poster
         self._clock = clock
@@ -119,41 +139,55 @@ class Webhooks:
         """One attempt. What nobody wants any more is discarded; 410 switches the subscription off."""
         known = self.directory.get(delivery.destination)
         if known is None or not _still_wanted(known[0], delivery):
-            return Result(outcome=Outcome.DISCARD, detail="not wanted any more")
-        if known[1] is None:
+            return _unwanted(known, delivery)
+        subscription, endpoint = known
+        if subscription.paused:
+            return Result(outcome=Outcome.HELD)
+        if endpoint is None:
             return Result(outcome=Outcome.RETRY, detail="the signing secret can't be opened: check secrets.key")
-        answer = await self._poster.post(known[1], message_id(delivery), delivery.body)
-        if answer.status == 410:
-            await self._gone(known[0])
+        body = thin(delivery.body) if endpoint.thin else delivery.body
+        answer = await self._poster.post(endpoint, message_id(delivery), body)
+        if answer.accepted:
+            self.ledger.worked(subscription.account, subscription.id)
+        elif answer.status == 410:
+            await self._retiring.gone(subscription, message_id(delivery))
+        else:
+            self.ledger.failed(subscription.account, subscription.id, answer.error or f"answered {answer.status}")
         return _result(answer)
 
-    async def probe(self, subscription: Subscription) -> Probe:
-        """Send one `milepost.test` event now, outside every lane."""
+    async def probe(self, subscription: Subscription, type: str = TEST) -> Probe:
+        """Send one event of that type now, outside every lane: an example, marked by `test`."""
         endpoint = endpoint_of(subscription, self._sealer)
         if endpoint is None:
             return Probe(False, 0, "the signing secret can't be opened: check secrets.key")
-        body = {
-            "type": "milepost.test",
-            "timestamp": iso_ms(self._clock()),
-            "data": {"subscription_id": subscription.id},
-        }
-        answer = await self._poster.post(endpoint, f"msg_test_{token_hex(8)}", msgspec.json.encode(body))
+        body = self._sample(subscription, type)
+        answer = await self._poster.post(endpoint, f"msg_test_{token_hex(8)}", thin(body) if endpoint.thin else body)
         return Probe(answer.accepted, answer.status, _result(answer).detail)
 
-    async def _gone(self, subscription: Subscription) -> None:
-        why = "the receiver answered 410 Gone"
-        log.warning("subscription_disabled", subscription=subscription.id, account=subscription.account, why=why)
-        await disable(self._store, subscription.account, subscription.id, why, now=int(self._clock() * 1000))
+    def _sample(self, subscription: Subscription, type: str) -> bytes:
+        now = iso_ms(self._clock())
+        if type == DISABLED:
+            at = int(self._clock() * 1000)
+            body = disabled_notice(subscription, why="an example", since=at, now=at)
+        elif type.startswith(TYPE_PREFIX):
+            body = example(ChangeKind(type.removeprefix(TYPE_PREFIX)))
+        else:
+            return msgspec.json.encode({"type": TEST, "timestamp": now, "data": {"subscription_id": subscription.id}})
+        return msgspec.json.encode(msgspec.json.decode(body) | {"timestamp": now, "test": True})
 
 
 def _still_wanted(subscription: Subscription, delivery: Delivery) -> bool:
-    if not subscription.filters_labels:
+    if not subscription.filters_labels and not subscription.statuses:
         return subscription.wants(delivery.kind, None, None)
-    try:
-        said = _labels.decode(delivery.body).data.shipment
-    except msgspec.DecodeError:
-        said = _Labels()
-    return subscription.wants(delivery.kind, said.shop, said.carrier)
+    said = labels_of(delivery.body)
+    return subscription.wants(delivery.kind, said.shop, said.carrier, said.status)
+
+
+def _unwanted(known: Known | None, delivery: Delivery) -> Result:
+    """What becomes of a delivery that is not made: a letter to keep, where we gave the subscription up."""
+    if known and known[0].gave_up and _still_wanted(replace(known[0], enabled=True), delivery):
+        return Result(outcome=Outcome.DEAD, detail=known[0].disabled_why)
+    return Result(outcome=Outcome.DISCARD, detail="not wanted")
 
 
 def _result(answer: Answer) -> Result:
@@ -166,8 +200,3 @@ def _result(answer: Answer) -> Result:
         status=answer.status,
         head=answer.head,
     )
-
-
-def iso_ms(seconds: float) -> str:
-    """ISO 8601 with milliseconds and Z."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

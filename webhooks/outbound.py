@@ -1,8 +1,8 @@
 """The delivery engine: claims the heads of lanes, hands each to its destination, settles what became of them.
 
 Order lives in the lanes: the store gives out a lane's head alone, and the next one only when the head has settled.
-Fairness lives in the slots: a destination has `per_destination` of them, one that fails fewer, down to one. So a dead
-destination costs one slot, and the others do not wait for it.
+Fairness lives in the slots: a destination has `per_destination` of them, one that fails fewer, and one that does
+nothing else is only probed (`webhooks.outlet`). So a dead destination costs one slot now and then, and nobody waits.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from secrets import token_hex
@@ -21,7 +20,10 @@ import structlog
 from msgspec import Struct
 
 from tracker.store.types import Claim, Delivery, Outcome, Settlement, StoreDown
-from webhooks.destination import Result, Webhooks, iso_ms, message_id
+from webhooks.destination import Result, Webhooks, message_id
+from webhooks.notices import iso_ms
+from webhooks.outlet import Outlet
+from webhooks.subscriptions import TYPE_PREFIX, type_of
 
 log = structlog.get_logger()
 
@@ -29,9 +31,7 @@ SCHEDULE_S = (0, 5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)  # 
 JITTER = 0.1  # of each wait, to either side
 _PAUSE_S = 0.5  # after the store did not answer
 _GIVE_UP_AFTER = 4  # settles of a drain that the store did not answer
-_AHEAD_S = 0.2  # a healthy destination has so much work claimed ahead
-_REMEMBERED_S = 5.0  # how long we know how fast an idle destination was
-_MOST_AHEAD = 16  # times its slots
+_HELD_S = 1.0  # until somebody looks again at what a paused subscription does not take
 _SETTLED_AT_ONCE = 1_000
 
 
@@ -87,7 +87,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
     at: str
     id: str  # webhook-id
     type: str
-    shipment_id: str
+    shipment_id: str | None  # None: a notice of ours
     revision: int
     attempt: int
     outcome: str
@@ -102,41 +102,6 @@ def wait_before(attempt: int, *, factor: float, hint_s: float = 0.0, jitter: Cal
     if attempt > len(SCHEDULE_S):
         return None
     return max(SCHEDULE_S[attempt - 1] * factor * (1 + JITTER * (2 * jitter() - 1)), hint_s)
-
-
-class _Outlet:
-    """The slots of one destination. `width` of them may be busy; failures narrow it, successes widen it."""
-
-    __slots__ = ("busy", "failing", "most", "took", "used_at", "waiting", "width")
-
-    def __init__(self, most: int) -> None:
-        self.most = self.width = most
-        self.busy = 0
-        self.failing = False
-        self.took = 0.0  # seconds per attempt, smoothed
-        self.used_at = 0.0
-        self.waiting: deque[tuple[Delivery, float]] = deque()
-
-    @property
-    def free(self) -> int:
-        """How many more to claim: beside those under way, what a healthy outlet works off in a moment."""
-        ahead = 0 if self.failing or not self.took else min(_MOST_AHEAD, int(_AHEAD_S / self.took))
-        return max(0, self.width * (1 + ahead) - self.busy - len(self.waiting))
-
-    def forgettable(self, now: float) -> bool:
-        """Whether nothing would be lost by beginning anew."""
-        resting = not self.busy and not self.failing and self.width == self.most
-        return resting and now - self.used_at > _REMEMBERED_S
-
-    def learn(self, well: bool, took: float, now: float) -> bool:
-        """Adapt; whether the destination just began to fail or to work again."""
-        self.width = min(self.most, self.width + 1) if well else max(1, self.width // 2)
-        took = max(took, 0.001)
-        self.took += (took - self.took) / 8 if self.took else took
-        self.used_at = now
-        turned = self.failing == well
-        self.failing = not well
-        return turned
 
 
 class Outbound:
@@ -165,13 +130,15 @@ class Outbound:
         self._widths = dict(widths or {})
         self._clock = clock
         self._jitter = jitter
-        self._outlets: dict[str, _Outlet] = {}
+        self._outlets: dict[str, Outlet] = {}
+        self._narrow: dict[str, int] = {}  # slots of the destinations that have fewer than others
         self._tasks: asyncio.TaskGroup | None = None
         self._held = 0
         self._claim_id = ""
         self._claim_sent = 0.0
         self._down = False
         self._stopping = False
+        self._closing = asyncio.Event()  # the same, for those who wait
         self._drained = False
         self._nudged = asyncio.Event()
         self._ended = asyncio.Event()
@@ -184,9 +151,11 @@ class Outbound:
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             listening = tasks.create_task(self._listen())
+            minding = tasks.create_task(self._mind())
             tasks.create_task(self._settle())
             await self._claim()
             listening.cancel()
+            minding.cancel()
             self._give_back()
             while self._held:
                 self._nudged.clear()
@@ -197,6 +166,7 @@ class Outbound:
     def stop(self) -> None:
         """Claim no more; `run` returns when the deliveries under way have ended and settled."""
         self._stopping = True
+        self._closing.set()
         self._nudged.set()
 
     def nudge(self) -> None:
@@ -208,10 +178,11 @@ class Outbound:
         room = 2 * self._settings.total - self._held
         if self._stopping or self._tasks is None or room <= 0:
             return None
-        free = {}
+        free, now = {}, asyncio.get_running_loop().time()
         for name, count in wanted.items():
             outlet = self._outlets.get(name)
-            free[name] = min(count, room, outlet.free if outlet else self._width(name))
+            slots = self._narrow.get(name, self._width(name))
+            free[name] = min(count, room, outlet.free(now) if outlet and slots else slots)
             room -= free[name]
         return Claim(id=token_hex(12), lease_ms=int(self._settings.lease_s * 1000), free=free)
 
@@ -233,6 +204,17 @@ class Outbound:
             except StoreDown:
                 await asyncio.sleep(_PAUSE_S)
             self._nudged.set()
+
+    async def _mind(self) -> None:
+        """Keep the ledger of endpoints that fail."""
+        while True:
+            try:
+                await self._webhooks.ledger.keep()
+            except StoreDown as error:
+                self._note_down(error)
+            except Exception:  # a bad endpoint must not end the deliveries of all others
+                log.exception("ledger_crashed")
+            await asyncio.sleep(self._settings.poll_s)
 
     async def _claim(self) -> None:
         loop = asyncio.get_running_loop()
@@ -269,9 +251,19 @@ class Outbound:
 
     async def _know(self, found: Sequence[Delivery]) -> None:
         """Be as new as the subscriptions that `found` goes to."""
-        await self._webhooks.directory.refresh(
-            [one.destination for one in found if self._handler(one.destination) is None]
-        )
+        directory = self._webhooks.directory
+        changed = await directory.refresh([one.destination for one in found if self._handler(one.destination) is None])
+        if changed is not None:
+            self._adapt(changed)
+
+    def _adapt(self, changed: Mapping[str, object]) -> None:
+        """Take on the limits of the subscriptions; one that was changed gets a fresh start."""
+        usual = self._settings.per_destination
+        limited = self._webhooks.directory.limited
+        self._narrow = {one.id: 0 if one.paused else one.slots(usual) for one in limited}
+        for name in changed.keys() & self._outlets.keys():
+            self._outlets[name].limit(*self._limits(name))
+            self._outlets[name].begin_anew()
 
     async def _claim_once(self, room: int) -> list[Delivery]:
         now = asyncio.get_running_loop().time()
@@ -289,12 +281,16 @@ class Outbound:
     def _free(self, now: float) -> dict[str, int]:
         for name in [name for name, outlet in self._outlets.items() if outlet.forgettable(now)]:
             del self._outlets[name]
-        return {name: outlet.free for name, outlet in self._outlets.items()}
+        free = dict(self._narrow)
+        for name, outlet in self._outlets.items():
+            if free.get(name, 1):  # a paused one has none, whatever its outlet says
+                free[name] = outlet.free(now)
+        return free
 
     def _take(self, delivery: Delivery, sent_at: float) -> None:
         outlet = self._outlets.get(delivery.destination)
         if outlet is None:
-            outlet = self._outlets[delivery.destination] = _Outlet(self._width(delivery.destination))
+            outlet = self._outlets[delivery.destination] = self._opened(delivery.destination)
         # our own clock, from before the claim was sent: never later than the store's
         outlet.waiting.append((delivery, sent_at + self._settings.lease_s))
         self._held += 1
@@ -303,9 +299,11 @@ class Outbound:
             outlet.busy += 1
             self._tasks.create_task(self._work(outlet))
 
-    async def _work(self, outlet: _Outlet) -> None:
+    async def _work(self, outlet: Outlet) -> None:
         """One slot: delivers what waits for the destination, one after the other, and ends when nothing does."""
         while outlet.waiting and outlet.busy <= outlet.width:
+            if outlet.rate and not await self._paced(outlet):
+                break
             delivery, until = outlet.waiting.popleft()
             await self._attempt(outlet, delivery, until)
             self._held -= 1
@@ -314,20 +312,35 @@ class Outbound:
         outlet.busy -= 1
         self._nudged.set()
 
-    async def _attempt(self, outlet: _Outlet, delivery: Delivery, until: float) -> None:
+    async def _attempt(self, outlet: Outlet, delivery: Delivery, until: float) -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
         if until - began < self._settings.timeout_s + 1:
             log.info("lease_too_short", destination=delivery.destination, shipment=delivery.id)
             return  # somebody else may have it before we are done; it comes back when the lease ends
         result = await self._outcome(delivery)
+        if result.outcome is Outcome.HELD:
+            self._let_go(delivery, after_s=_HELD_S)
+            return
         took = loop.time() - began
         settlement = self._settlement(delivery, result, took)
         self._settlements.append(settlement)
         self._ended.set()
         self._observer.delivered(_kind(delivery.destination), settlement.outcome.value, took)
-        turned = outlet.learn(result.outcome in (Outcome.DONE, Outcome.DISCARD), took, began + took)
+        turned = _attempted(result) and outlet.learn(result.outcome is not Outcome.RETRY, took, began + took)
         self._report(settlement, result, turned)
+        if outlet.shut_until > began + took:
+            self._hold(outlet, outlet.shut_until - began - took)
+
+    async def _paced(self, outlet: Outlet) -> bool:
+        """Wait for a turn in the outlet's rate; whether anything still waits for it then."""
+        await _either(self._closing, outlet.turn(asyncio.get_running_loop().time()))
+        return bool(outlet.waiting)
+
+    def _hold(self, outlet: Outlet, seconds: float) -> None:
+        """Give back what waits for a destination that was shut, and look again when it may be probed."""
+        self._empty(outlet)
+        asyncio.get_running_loop().call_later(seconds + 0.005, self._nudged.set)
 
     async def _outcome(self, delivery: Delivery) -> Result:
         handler = self._handler(delivery.destination)
@@ -358,7 +371,7 @@ class Outbound:
             outcome=outcome,
             retry_at=retry_at,
             detail=result.detail,
-            log=_entry(delivery, result, outcome, at=now - took, took=took),
+            log=_entry(delivery, result, outcome, at=now - took, took=took) if _attempted(result) else b"",
         )
 
     def _wait(self, delivery: Delivery, result: Result) -> float | None:
@@ -372,15 +385,19 @@ class Outbound:
     def _give_back(self) -> None:
         """Let go of what waits and was not begun."""
         for outlet in self._outlets.values():
-            for delivery, _ in outlet.waiting:
-                self._let_go(delivery)
-                self._held -= 1
-            outlet.waiting.clear()
+            self._empty(outlet)
         self._ended.set()
 
-    def _let_go(self, delivery: Delivery) -> None:
-        now = int(self._clock() * 1000)
-        self._settlements.append(Settlement(delivery=delivery, outcome=Outcome.RETRY, retry_at=now))
+    def _empty(self, outlet: Outlet) -> None:
+        for delivery, _ in outlet.waiting:
+            self._let_go(delivery)
+            self._held -= 1
+        outlet.waiting.clear()
+
+    def _let_go(self, delivery: Delivery, *, after_s: float = 0.0) -> None:
+        """Give a delivery back that was not attempted."""
+        at = int((self._clock() + after_s) * 1000)
+        self._settlements.append(Settlement(delivery=delivery, outcome=Outcome.HELD, retry_at=at))
         self._ended.set()
 
     async def _settle(self) -> None:
@@ -413,9 +430,23 @@ class Outbound:
     def _width(self, destination: str) -> int:
         return self._widths.get(_prefix(destination), self._settings.per_destination)
 
+    def _opened(self, destination: str) -> Outlet:
+        """A new outlet; one of ours (an order book) is never shut, it says itself when to come again."""
+        if self._handler(destination) is not None:
+            return Outlet(self._width(destination), patience=0.0)
+        most, rate = self._limits(destination)
+        suspect = self._webhooks.ledger.failing(destination)
+        return Outlet(most, rate=rate, patience=self._settings.schedule_factor, suspect=suspect)
+
+    def _limits(self, destination: str) -> tuple[int, float]:
+        """Slots and rate of a webhook."""
+        usual = self._width(destination)
+        known = self._webhooks.directory.get(destination)
+        return (known[0].slots(usual), known[0].rate) if known else (usual, 0.0)
+
     def _report(self, settlement: Settlement, result: Result, turned: bool) -> None:
-        """Log a destination once when it begins to fail and once when it works again, and every dead letter."""
-        if not turned and settlement.outcome is not Outcome.DEAD:
+        """Log a destination once when it begins to fail and once when it works again, and every attempt too many."""
+        if result.outcome is Outcome.DEAD or (not turned and settlement.outcome is not Outcome.DEAD):
             return
         delivery = settlement.delivery
         bound = log.bind(destination=delivery.destination, account=delivery.account, shipment=delivery.id)
@@ -435,6 +466,11 @@ class Outbound:
         if self._down:
             self._down = False
             log.info("delivery_resumed")
+
+
+def _attempted(result: Result) -> bool:
+    """Whether the destination was asked: what nobody wants, and what dies with its endpoint, says nothing of it."""
+    return result.outcome is Outcome.DONE or result.outcome is Outcome.RETRY or result.status != 0
 
 
 async def _either(event: asyncio.Event, seconds: float) -> None:
@@ -459,8 +495,8 @@ def _entry(delivery: Delivery, result: Result, outcome: Outcome, *, at: float, t
         Attempt(
             at=iso_ms(at),
             id=message_id(delivery),
-            type=f"shipment.{delivery.kind}",
-            shipment_id=delivery.id,
+            type=(type := type_of(delivery.kind)),
+            shipment_id=delivery.id if type.startswith(TYPE_PREFIX) else None,
             revision=delivery.revision,
             attempt=delivery.attempt,
             outcome=outcome.value,

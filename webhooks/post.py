@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 
 import aiohttp
@@ -36,11 +36,31 @@ class Answer(Struct, frozen=True, kw_only=True):
 
 
 class Endpoint:
-    """An address and the secrets that sign what goes there, ready to use."""
+    """An address and the secrets that sign what goes there, newest first, ready to use.
 
-    def __init__(self, url: str, signer: Signer) -> None:
+    From `overlap_until` (s; 0: never) only the newest signs. `headers` go out beside ours; `thin` messages name the
+    shipment and no more.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        secrets: Sequence[str],
+        *,
+        overlap_until: float = 0.0,
+        headers: Mapping[str, str] | None = None,
+        thin: bool = False,
+    ) -> None:
         self.url = URL(url)
-        self.signer = signer
+        self.headers = {**(headers or {}), **HEADERS}
+        self.thin = thin
+        self._signer = Signer(secrets)
+        self._newest = Signer(secrets[:1])
+        self._overlap_until = overlap_until
+
+    def signer(self, now: float) -> Signer:
+        """What signs at that time."""
+        return self._newest if 0 < self._overlap_until <= now else self._signer
 
 
 class Poster:
@@ -70,8 +90,8 @@ class Poster:
         headers = {
             "webhook-id": id,
             "webhook-timestamp": str(int(now)),
-            "webhook-signature": endpoint.signer.sign(id, int(now), body),
-            **HEADERS,
+            "webhook-signature": endpoint.signer(now).sign(id, int(now), body),
+            **endpoint.headers,
         }
         async with self._session.post(
             endpoint.url, data=body, headers=headers, allow_redirects=False, timeout=self._timeout

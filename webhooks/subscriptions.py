@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from secrets import token_hex
 from typing import Any, Protocol
@@ -12,16 +13,24 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tracker.errors import BadInput, NotFound
-from tracker.model import ChangeKind
-from webhooks.standard import new_secret
+from tracker.model import ChangeKind, Status
+from webhooks import health
+from webhooks.headers import check_headers
+from webhooks.payload import Payload
+from webhooks.standard import Scheme, new_secret, public_key
 
 log = structlog.get_logger()
 
 KIND = "subscription"  # of the store's records
 TYPE_PREFIX = "shipment."
-TYPES = tuple(TYPE_PREFIX + kind for kind in ChangeKind)
+NOTICE_PREFIX = "milepost."
+TEST = "milepost.test"
+DISABLED = "milepost.endpoint.disabled"
+TYPES = (*[TYPE_PREFIX + kind for kind in ChangeKind], DISABLED)
 MAX_PER_ACCOUNT = 100
-_SECRETS_KEPT = 2  # while one is replaced, messages are signed with both
+OVERLAP_S = 86_400  # how long a replaced secret signs beside the new one
+_SECRETS_KEPT = 2
+_STATUSES = frozenset(Status)
 
 
 class Sealer(Protocol):
@@ -42,7 +51,10 @@ class Records(Protocol):
 
 
 class Subscription(Struct, frozen=True, kw_only=True):
-    """An address that wants changes: all, or those of the named types, shops and carriers. Times in ms."""
+    """An address that wants changes: all, or those that pass its filters. Times in ms.
+
+    `enabled` false: what happens is not kept for it. `paused`: it is kept, and delivered when the pause ends.
+    """
 
     id: str
     account: str
@@ -50,26 +62,61 @@ class Subscription(Struct, frozen=True, kw_only=True):
     types: tuple[str, ...] = ()
     shops: tuple[str, ...] = ()
     carriers: tuple[str, ...] = ()
+    statuses: tuple[str, ...] = ()
+    payload: Payload = Payload.FULL
+    concurrency: int = 0  # deliveries at once; 0: as many as anybody
+    rate: float = 0.0  # deliveries a second; 0: as fast as they go
     description: str = ""
     enabled: bool = True
+    paused: bool = False
+    paused_at: int = 0
     created_at: int = 0
     disabled_at: int = 0
     disabled_why: str = ""
+    gave_up: bool = False  # disabled for its failures: what waited for it dies instead of being dropped
+    signature: Scheme = Scheme.HMAC
     secret: str = ""  # sealed
+    overlap_until: int = 0  # when secrets other than the newest end; 0: with the next rotation
+    public_keys: tuple[str, ...] = ()  # of the secrets that have one, newest first
+    header_names: tuple[str, ...] = ()
+    headers: str = ""  # sealed JSON
 
     @property
     def filters_labels(self) -> bool:
         """Whether `wants` depends on the shipment's shop or carrier."""
         return bool(self.shops or self.carriers)
 
-    def wants(self, kind: str, shop: str | None, carrier: str | None) -> bool:
-        """Whether a change of that kind (with or without `shipment.`) goes to it; None: not known, so it may."""
+    @property
+    def limited(self) -> bool:
+        """Whether it gets fewer deliveries at once than others."""
+        return self.paused or bool(self.concurrency or self.rate)
+
+    def slots(self, usual: int) -> int:
+        """Deliveries at once, where others have `usual`."""
+        most = min(self.concurrency or usual, usual)
+        return min(most, max(1, int(self.rate))) if self.rate else most
+
+    def wants(self, kind: str, shop: str | None, carrier: str | None, status: str | None = None) -> bool:
+        """Whether a change of that kind (with or without `shipment.`) goes to it; None: not known, so it may.
+
+        A kind that is a status says which one the shipment reached.
+        """
         return (
             self.enabled
-            and (not self.types or TYPE_PREFIX + kind.removeprefix(TYPE_PREFIX) in self.types)
+            and (not self.types or type_of(kind) in self.types)
             and (not self.shops or shop is None or shop in self.shops)
             and (not self.carriers or carrier is None or carrier in self.carriers)
+            and (not self.statuses or self._wants_status(kind, status))
         )
+
+    def _wants_status(self, kind: str, status: str | None) -> bool:
+        reached = status or kind.removeprefix(TYPE_PREFIX)
+        return reached in self.statuses or reached not in _STATUSES
+
+
+def type_of(kind: str) -> str:
+    """The `type` of a message, from the kind of a change with or without its prefix, or of a notice of ours."""
+    return kind if kind.startswith((TYPE_PREFIX, NOTICE_PREFIX)) else TYPE_PREFIX + kind
 
 
 def wants(subscription: Subscription, kind: str, shop: str | None, carrier: str | None) -> bool:
@@ -108,11 +155,19 @@ def secrets_of(subscription: Subscription, sealer: Sealer) -> tuple[str, ...]:
     return tuple(sealer.unseal(subscription.secret).decode().split())
 
 
-async def disable(store: Records, account: str, id: str, why: str, *, now: int) -> None:
+def headers_of(subscription: Subscription, sealer: Sealer) -> dict[str, str]:
+    """The headers that it adds; raises what the sealer raises."""
+    if not subscription.headers:
+        return {}
+    return msgspec.json.decode(sealer.unseal(subscription.headers), type=dict[str, str])
+
+
+async def disable(store: Records, account: str, id: str, why: str, *, now: int, gave_up: bool = False) -> None:
     """Switch a subscription off for the reason `why`; one that is gone stays gone. `now` in ms."""
     record = await store.get_record(KIND, account, id)
     if record is not None:
-        off = replace(from_record(account, record), enabled=False, disabled_at=now, disabled_why=why)
+        found = from_record(account, record)
+        off = replace(found, enabled=False, disabled_at=now, disabled_why=why, gave_up=gave_up)
         await store.put_record(KIND, account, id, to_record(off))
 
 
@@ -124,8 +179,27 @@ class Probe(Struct, frozen=True):
     detail: str
 
 
+class Standing(Struct, frozen=True):
+    """How a subscription does: `active`, `failing`, `paused` or `disabled`, since when (ms; 0: not known) and why."""
+
+    state: str
+    since: int = 0
+    why: str = ""
+
+
+def standing(subscription: Subscription, failing: health.Failing | None) -> Standing:
+    """How it does, from its record and what is noted of its failures."""
+    if not subscription.enabled:
+        return Standing("disabled", subscription.disabled_at, subscription.disabled_why)
+    if subscription.paused:
+        return Standing("paused", subscription.paused_at)
+    if failing:
+        return Standing("failing", failing.since, failing.why)
+    return Standing("active")
+
+
 class Subscriptions:
-    """The subscriptions of the accounts. `check_url` raises `BadInput`, `probe` sends one test event."""
+    """The subscriptions of the accounts. `check_url` raises `BadInput`, `probe` sends an example of a type."""
 
     def __init__(
         self,
@@ -133,12 +207,14 @@ class Subscriptions:
         sealer: Sealer,
         *,
         check_url: Callable[[str], None],
-        probe: Callable[[Subscription], Awaitable[Probe]],
+        probe: Callable[[Subscription, str], Awaitable[Probe]],
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._sealer = sealer
         self._check_url = check_url
         self._probe = probe
+        self._clock = clock
 
     async def all(self, account: str) -> list[Subscription]:
         """The account's subscriptions, oldest first."""
@@ -150,47 +226,62 @@ class Subscriptions:
         record = await self._store.get_record(KIND, account, id)
         return None if record is None else from_record(account, record)
 
-    async def create(self, account: str, *, now: int, **said: Any) -> tuple[Subscription, str]:
+    async def standings(self, account: str, some: Iterable[Subscription]) -> list[Standing]:
+        """How each of the account's subscriptions does."""
+        notes = health.read_notes(await self._store.records(health.KIND, account))
+        return [standing(one, notes.get((account, one.id))) for one in some]
+
+    async def create(
+        self, account: str, *, now: int, signature: str = Scheme.HMAC, **said: Any
+    ) -> tuple[Subscription, str]:
         """A new subscription and its signing secret, which is not shown again. Raises `BadInput`; `now` in ms."""
         self._check(said)
         if len(await self._store.records(KIND, account)) >= MAX_PER_ACCOUNT:
             raise BadInput("", f"the account has {MAX_PER_ACCOUNT} subscriptions, the most there can be", code="limit")
-        secret = new_secret()
-        made = Subscription(
-            id=f"sub_{token_hex(10)}",
-            account=account,
-            created_at=now,
-            secret=sealed([secret], self._sealer),
-            **_tuples(said),
-        )
+        secret = new_secret(Scheme(signature))
+        fields = self._fields(said, now) | self._signed_by([secret])
+        made = Subscription(id=f"sub_{token_hex(10)}", account=account, created_at=now, **fields)
         await self._store.put_record(KIND, account, made.id, to_record(made), create=True)
         return made, secret
 
     async def amend(self, account: str, id: str, **said: Any) -> Subscription:
         """Change what is said, leave the rest; raises `BadInput` and `NotFound`."""
         self._check(said)
-        changed = replace(await self._existing(account, id), **_tuples(said))
-        if said.get("enabled"):
-            changed = replace(changed, disabled_at=0, disabled_why="")
+        changed = replace(await self._existing(account, id), **self._fields(said, self._now()))
         await self._store.put_record(KIND, account, id, to_record(changed))
+        if said.keys() & {"url", "enabled", "paused"}:  # what it failed at before says nothing any more
+            await self._store.remove_record(health.KIND, account, id)
         return changed
 
-    async def rotate(self, account: str, id: str) -> str:
-        """A new signing secret; the one before it signs beside it until the next rotation. Raises `NotFound`."""
+    async def rotate(
+        self, account: str, id: str, *, overlap_s: int = OVERLAP_S, signature: str | None = None
+    ) -> tuple[Subscription, str]:
+        """A new signing secret; the one before it signs beside it for `overlap_s`. Raises `NotFound`.
+
+        `signature` changes the scheme.
+        """
         before = await self._existing(account, id)
-        secret = new_secret()
-        kept = [secret, *secrets_of(before, self._sealer)][:_SECRETS_KEPT]
-        await self._store.put_record(KIND, account, id, to_record(replace(before, secret=sealed(kept, self._sealer))))
-        return secret
+        secret = new_secret(Scheme(signature or before.signature))
+        kept = [secret, *secrets_of(before, self._sealer)][:_SECRETS_KEPT] if overlap_s else [secret]
+        until = self._now() + overlap_s * 1000 if overlap_s else 0
+        after = replace(before, overlap_until=until, **self._signed_by(kept))
+        await self._store.put_record(KIND, account, id, to_record(after))
+        return after, secret
 
     async def remove(self, account: str, id: str) -> None:
         """Remove a subscription and drop what waits for it."""
         if await self._store.remove_record(KIND, account, id):
+            await self._store.remove_record(health.KIND, account, id)
             await self._store.drop_destination(account, id)
 
-    async def test(self, subscription: Subscription, *, now: int) -> Probe:
-        """Send one `milepost.test` event at once."""
-        return await self._probe(subscription)
+    async def test(self, subscription: Subscription, type: str, *, now: int) -> Probe:
+        """Send one event of that type at once, outside every lane. Raises `BadInput`."""
+        if type not in (TEST, *TYPES):
+            raise BadInput("type", f"{type!r} is no type of event; there are {', '.join((TEST, *TYPES))}")
+        return await self._probe(subscription, type)
+
+    def _now(self) -> int:
+        return int(self._clock() * 1000)
 
     async def _existing(self, account: str, id: str) -> Subscription:
         found = await self.get(account, id)
@@ -202,6 +293,44 @@ class Subscriptions:
         if "url" in said:
             self._check_url(said["url"])
         check_types(said.get("types", ()))
+        check_statuses(said.get("statuses", ()))
+        check_headers(said.get("headers", {}))
+
+    def _signed_by(self, secrets: Sequence[str]) -> dict[str, Any]:
+        """The fields that follow from the signing secrets, newest first."""
+        public = [public_key(secret) for secret in secrets]
+        return {
+            "secret": sealed(secrets, self._sealer),
+            "signature": Scheme.ED25519 if public[0] else Scheme.HMAC,
+            "public_keys": tuple(one for one in public if one),
+        }
+
+    def _fields(self, said: Mapping[str, Any], now: int) -> dict[str, Any]:
+        """The fields of the record, from those of a request."""
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in said.items()
+        }
+        for name in fields.keys() & {"concurrency", "rate"}:
+            fields[name] = fields[name] or 0
+        if "payload" in fields:
+            fields["payload"] = Payload(fields["payload"])
+        if "headers" in fields:
+            headers = fields.pop("headers")
+            fields["header_names"] = tuple(headers)
+            fields["headers"] = self._sealer.seal(msgspec.json.encode(headers)) if headers else ""
+        if "enabled" in fields:
+            off = not fields["enabled"]
+            fields |= {"disabled_at": now if off else 0, "disabled_why": "", "gave_up": False}
+        if "paused" in fields:
+            fields["paused_at"] = now if fields["paused"] else 0
+        return fields
+
+
+def check_statuses(statuses: Iterable[str]) -> None:
+    """Raise `BadInput` for the first that is no status of a shipment."""
+    for place, status in enumerate(statuses):
+        if status not in _STATUSES:
+            raise BadInput(f"statuses[{place}]", f"{status!r} is no status; there are {', '.join(Status)}")
 
 
 def check_types(types: Iterable[str]) -> None:
@@ -209,7 +338,3 @@ def check_types(types: Iterable[str]) -> None:
     for place, type in enumerate(types):
         if type not in TYPES:
             raise BadInput(f"types[{place}]", f"{type!r} is no type of change; there are {', '.join(TYPES)}")
-
-
-def _tuples(said: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}

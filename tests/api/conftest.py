@@ -16,6 +16,7 @@ from tracker.drift import DriftWatch
 from tracker.ingest import Ingest
 from tracker.metrics import Metrics
 from tracker.orders import OrderSettings, open_book
+from tracker.redelivery import Redelivery
 from tracker.replay import Replay
 from tracker.secrets import Sealer, new_key
 from webhooks.guard import check_url
@@ -24,8 +25,8 @@ from webhooks.subscriptions import Probe, Subscription, Subscriptions
 from .world import Api, Registry
 
 
-async def _probe(subscription: Subscription) -> Probe:
-    return Probe(delivered=True, status=200, detail=subscription.url)
+async def _probe(subscription: Subscription, type: str) -> Probe:
+    return Probe(delivered=True, status=200, detail=f"{type} to {subscription.url}")
 
 
 @pytest.fixture
@@ -40,6 +41,7 @@ async def api(store: Any, tmp_path: Path, aiohttp_client: Any) -> AsyncIterator[
             accounts=accounts,
             connections=connections,
             subscriptions=Subscriptions(store, sealer, check_url=check_url, probe=_probe),
+            redelivery=Redelivery(store, ingest),
             orders=book,
             drift=DriftWatch(store, registry, accounts, Metrics()),
             replay=Replay(ingest, store, connections, registry),

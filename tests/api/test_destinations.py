@@ -25,6 +25,7 @@ ATTEMPT = {
     "status": 500,
     "latency_ms": 12.5,
     "error": None,
+    "response": "said",
 }
 
 
@@ -93,6 +94,13 @@ async def test_a_subscription_shows_its_secret_once(api: Api, account: str) -> N
         (HOOK | {"types": ["shipment.lost"]}, "types[0]"),
         (HOOK | {"types": "shipment.lost"}, "types"),
         (HOOK | {"shop": "north"}, "shop"),
+        (HOOK | {"statuses": ["eaten"]}, "statuses[0]"),
+        (HOOK | {"payload": "fat"}, "payload"),
+        (HOOK | {"signature": "rsa"}, "signature"),
+        (HOOK | {"headers": {"Host": "x"}}, "headers.Host"),
+        (HOOK | {"headers": {"X": "a\nb"}}, "headers.X"),
+        (HOOK | {"concurrency": 0}, "concurrency"),
+        (HOOK | {"rate": 0}, "rate"),
     ],
 )
 async def test_a_wrong_subscription_is_refused(api: Api, account: str, body: dict[str, Any], field: str) -> None:
@@ -100,6 +108,66 @@ async def test_a_wrong_subscription_is_refused(api: Api, account: str, body: dic
     assert answer.status == 422, answer.body
     assert answer.body["errors"][0]["field"] == field
     assert (await api.call(account, "GET", "/subscriptions")).body["subscriptions"] == []
+
+
+LIFE = {
+    "url": "https://receiver.example/hook",
+    "statuses": ["delivered"],
+    "payload": "thin",
+    "signature": "ed25519",
+    "headers": {"Authorization": "Bearer s3cret"},
+    "concurrency": 4,
+    "rate": 2.5,
+    "paused": True,
+}
+
+
+async def test_a_subscription_tells_all_of_itself_but_its_secrets(api: Api, account: str, store: Any) -> None:
+    made = (await api.call(account, "POST", "/subscriptions", json=LIFE)).body
+    assert made.pop("secret") is None
+    [public] = made["public_keys"]
+    assert public.startswith("whpk_")
+    assert made["headers"] == ["Authorization"]
+    assert {name: made[name] for name in ("statuses", "payload", "signature", "concurrency", "rate", "paused")} == {
+        name: LIFE[name] for name in ("statuses", "payload", "signature", "concurrency", "rate", "paused")
+    }
+    assert (made["state"], made["why"], made["overlap_until"]) == ("paused", None, None)
+    assert made["since"] is not None
+    listed = (await api.call(account, "GET", "/subscriptions")).body["subscriptions"]
+    assert listed == [made]
+    [kept] = (await store.records("subscription", account)).values()
+    assert b"s3cret" not in kept
+    going = await api.call(account, "PATCH", f"/subscriptions/{made['id']}", json={"paused": False, "rate": None})
+    assert (going.body["state"], going.body["since"], going.body["rate"], going.body["concurrency"]) == (
+        "active",
+        None,
+        None,
+        4,
+    )
+
+
+async def test_a_rotation_tells_the_new_secret_and_when_the_old_one_ends(api: Api, account: str) -> None:
+    id = (await api.call(account, "POST", "/subscriptions", json=HOOK)).body["id"]
+    rotated = await api.call(account, "POST", f"/subscriptions/{id}/rotate", json={"overlap_h": 2})
+    assert rotated.body["secret"].startswith("whsec_")
+    assert (
+        rotated.body["overlap_until"] == (await api.call(account, "GET", f"/subscriptions/{id}")).body["overlap_until"]
+    )
+    public = await api.call(account, "POST", f"/subscriptions/{id}/rotate", json={"signature": "ed25519"})
+    assert (public.body["secret"], len(public.body["public_keys"])) == (None, 1)
+    sent = await api.call(account, "POST", f"/subscriptions/{id}/test", json={"type": "shipment.delivered"})
+    assert sent.body["detail"].startswith("shipment.delivered to ")
+    refused = await api.call(account, "POST", f"/subscriptions/{id}/test", json={"type": "shipment.eaten"})
+    assert refused.body["errors"][0]["field"] == "type"
+
+
+async def test_a_subscription_that_fails_says_since_when_and_why(api: Api, account: str, store: Any) -> None:
+    id = (await api.call(account, "POST", "/subscriptions", json=HOOK)).body["id"]
+    await store.put_record("failing", account, id, b'{"since": 1795687200000, "why": "answered 500"}')
+    shown = (await api.call(account, "GET", f"/subscriptions/{id}")).body
+    assert (shown["state"], shown["since"], shown["why"]) == ("failing", "2026-11-26T10:00:00Z", "answered 500")
+    off = (await api.call(account, "PATCH", f"/subscriptions/{id}", json={"enabled": False})).body
+    assert (off["state"], off["since"] is not None, off["why"]) == ("disabled", True, None)
 
 
 async def _dead(api: Api, account: str) -> str:
@@ -129,6 +197,9 @@ async def test_a_dead_letter_is_seen_with_its_body_and_goes_out_again(api: Api, 
     stranger = await api.account()
     body = {"ids": [letter["id"]]}
     assert (await api.call(stranger, "POST", "/dead-letters/replay", json=body)).body == {"replayed": 0}
+    await api.call(account, "PATCH", f"/subscriptions/{hook}", json={"enabled": False})
+    assert (await api.call(account, "POST", "/dead-letters/replay", json=body)).body == {"replayed": 0}
+    await api.call(account, "PATCH", f"/subscriptions/{hook}", json={"enabled": True})
     assert (await api.call(account, "POST", "/dead-letters/replay", json=body)).body == {"replayed": 1}
     assert (await api.call(account, "GET", "/dead-letters")).body["dead_letters"] == []
 

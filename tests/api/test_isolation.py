@@ -26,6 +26,9 @@ BODIES: dict[str, Any] = {
     "register_shipments": {"waybill": "AC000001", "carrier": "acme"},
     "create_subscription": {"url": "https://receiver.example/hook"},
     "set_route": {"connections": ["con_0123456789abcdef0123"]},
+    "test_subscription": {},
+    "rotate_secret": {},
+    "replay_changes": {"since": "2026-09-22T08:00:00+08:00"},
     "create_connection": {"carrier": "acme", "credentials": {"app_key": "another's"}},
 }
 UNKNOWN = {

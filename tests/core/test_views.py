@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from examples import example, pair, pretty
 from msgspec import structs
+from pretty import pretty
 
+from tracker.examples import example, pair
 from tracker.model import ChangeKind, Document, Stall, Status
 from tracker.timeline import derive
-from tracker.views import change_body, iso, shipment_view
+from tracker.views import SCHEMA, change_body, iso, shipment_view
 
 GOLDENS = Path(__file__).parent / "goldens" / "changes"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "webhooks.md"
@@ -74,7 +75,8 @@ def test_no_golden_is_left_of_a_kind_that_is_gone() -> None:
 @pytest.mark.parametrize("kind", list(ChangeKind), ids=lambda kind: kind.value)
 def test_every_change_tells_its_type_its_revision_and_how_the_shipment_stands(kind: ChangeKind) -> None:
     told = body(kind)
-    assert set(told) == {"type", "timestamp", "data"}
+    assert set(told) == {"type", "timestamp", "schema", "data"}
+    assert told["schema"] == SCHEMA
     assert told["type"] == f"shipment.{kind.value}"
     assert told["timestamp"].endswith("Z")
     data = told["data"]

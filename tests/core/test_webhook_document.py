@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -10,14 +11,19 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
-from examples import example
 
+from tracker.api.models import NewSubscription, SubscriptionPatch
+from tracker.examples import example
 from tracker.model import ChangeKind
+from webhooks.notices import disabled_notice
 from webhooks.outbound import SCHEDULE_S
+from webhooks.payload import thin
 from webhooks.standard import Signer, new_secret
+from webhooks.subscriptions import Subscription
 
 TEXT = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text(encoding="utf-8")
 SECRET = new_secret()
@@ -74,8 +80,37 @@ async def test_the_receiver_takes_what_is_signed_and_nothing_else(receiver: str)
     assert await _post(receiver, body) == 204
     assert await _post(receiver, body) == 204
     assert await _post(receiver, b'{"type": "milepost.test", "data": {"subscription_id": "sub_1"}}') == 204
+    assert await _post(receiver, _notice()) == 204
     assert await _post(receiver, body, new_secret()) == 400
     assert await _post(receiver, body, at=int(time.time()) - 3600) == 400
+
+
+def _notice() -> bytes:
+    """The notice that the document shows."""
+    endpoint = Subscription(
+        id="sub_5f0c2d9a7b1e4c3d8f60", account="default", url="https://old.example/", description="the old shop"
+    )
+    since = 1_790_064_000_000  # ms
+    why = "nothing but failures since 2026-09-22T08:00:00.000Z: no complete answer within 15 s"
+    return disabled_notice(endpoint, why=why, since=since, now=since + 5 * 86_400_000)
+
+
+def _shown(mark: str) -> Any:
+    """The JSON behind a comment of the document."""
+    block = TEXT.partition(f"<!-- {mark} -->\n\n```json\n")[2].partition("\n```\n")[0]
+    return json.loads(block)
+
+
+def test_the_thin_message_and_the_notice_are_those_that_are_sent() -> None:
+    assert _shown("thin: delivered") == json.loads(thin(example(ChangeKind.DELIVERED)))
+    assert _shown("notice") == json.loads(_notice())
+
+
+def test_every_field_of_a_subscription_is_explained() -> None:
+    table = TEXT.partition("| field | default | says |")[2].partition("\n\n")[0]
+    named = set(re.findall(r"`(\w+)`", "".join(row.split("|")[1] for row in table.splitlines()[2:])))
+    assert named == set(NewSubscription.model_fields)
+    assert named - set(SubscriptionPatch.model_fields) == {"signature"}
 
 
 def test_the_table_of_retries_is_the_schedule() -> None:

@@ -86,6 +86,14 @@ async def test_a_signed_body_that_is_no_change_is_refused_and_breaks_nothing(hea
         assert await post(heard.receiver, signed("msg_1", body), body) == 401
 
 
+@pytest.mark.parametrize("type", ["milepost.test", "milepost.endpoint.disabled"])
+async def test_what_tells_of_no_shipment_is_taken_too(heard: Heard, type: str) -> None:
+    heard.receiver.trust(SECRET)
+    body = f'{{"type": "{type}", "data": {{"subscription_id": "sub_1"}}}}'
+    assert await post(heard.receiver, signed("msg_1", body), body) == 204
+    assert len(heard.lines) == 1
+
+
 async def test_before_it_knows_the_secret_it_asks_to_be_sent_again(heard: Heard) -> None:
     assert await post(heard.receiver, signed("msg_1", BODY), BODY) == 503
 

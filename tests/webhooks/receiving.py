@@ -96,6 +96,7 @@ class Desk:
         self.sealer = sealer
         self.observer = Counted()
         self.settings = OutboundSettings(timeout_s=1.0, schedule_factor=0.01)
+        self.enough_s = 100.0
         self.webhooks = Webhooks(store, sealer, Poster(session, timeout_s=self.settings.timeout_s))
         self.subscriptions = Subscriptions(
             store, sealer, check_url=Guard(LOOPBACK, ANY_PORT).check_url, probe=self.webhooks.probe
@@ -105,25 +106,27 @@ class Desk:
 
     def set(self, **settings: float) -> None:
         """Change how deliveries are made, before they run."""
+        self.enough_s = settings.pop("enough_s", self.enough_s)
         self.settings = replace(self.settings, **settings)
-        self.webhooks = Webhooks(self.store, self.sealer, Poster(self.session, timeout_s=self.settings.timeout_s))
+        poster = Poster(self.session, timeout_s=self.settings.timeout_s)
+        self.webhooks = Webhooks(self.store, self.sealer, poster, enough_s=self.enough_s)
 
     async def subscribe(self, url: str, **said: object) -> tuple[Subscription, str]:
         return await self.subscriptions.create(ACCOUNT, url=url, now=int(time.time() * 1000), **said)
 
-    async def change(self, waybill: str, *kinds: str, shop: str = "north") -> str:
+    async def change(self, waybill: str, *kinds: str, shop: str = "north", status: str = "in_transit") -> str:
         """Commit one change of each kind to the shipment; its id."""
         found = (await self.store.find(ACCOUNT, [waybill]))[0]
         id = found or self.store.new_id(ACCOUNT, waybill)
         self.shops[id] = shop
         for kind in kinds:
-            await self._commit(id, waybill, kind, shop)
+            await self._commit(id, waybill, kind, shop, status)
         return id
 
-    async def _commit(self, id: str, waybill: str, kind: str, shop: str) -> None:
+    async def _commit(self, id: str, waybill: str, kind: str, shop: str, status: str) -> None:
         version = self.versions.get(id, 0)
         listed = Indexed(status="in_transit", stalled=False, open=True, order_number="O1", registered_at=1)
-        shipment = {"id": id, "waybill": waybill, "shop": shop, "carrier": "simulated"}
+        shipment = {"id": id, "waybill": waybill, "shop": shop, "carrier": "simulated", "status": status}
         body = {"type": f"shipment.{kind}", "data": {"shipment": shipment, "revision": version + 1}}
         write = Write(
             account=ACCOUNT,

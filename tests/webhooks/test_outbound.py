@@ -15,6 +15,7 @@ from tracker.store.types import Delivery, Outcome
 from webhooks.destination import Result
 from webhooks.outbound import SCHEDULE_S, wait_before
 from webhooks.post import retry_after
+from webhooks.subscriptions import TEST
 
 
 async def book(_: Delivery) -> Result:
@@ -285,7 +286,7 @@ async def test_a_removed_subscription_hears_nothing_more(desk: Desk, receiver: R
 async def test_a_rotated_secret_signs_beside_the_old_one(desk: Desk, receiver: Receiver) -> None:
     subscription, old = await desk.subscribe(receiver.url("/hook"))
     async with desk.running(book):
-        new = await desk.subscriptions.rotate(ACCOUNT, subscription.id)
+        _, new = await desk.subscriptions.rotate(ACCOUNT, subscription.id)
         await desk.change("SF1", "registered")
         await until(lambda: bool(receiver.heard))
     heard = receiver.heard[0]
@@ -296,8 +297,8 @@ async def test_a_rotated_secret_signs_beside_the_old_one(desk: Desk, receiver: R
 async def test_a_test_event_says_what_the_receiver_answered(desk: Desk, receiver: Receiver) -> None:
     subscription, secret = await desk.subscribe(receiver.url("/hook"))
     receiver.answers["/hook"] = answering(204, 418)
-    good = await desk.subscriptions.test(subscription, now=0)
-    bad = await desk.subscriptions.test(subscription, now=0)
+    good = await desk.subscriptions.test(subscription, TEST, now=0)
+    bad = await desk.subscriptions.test(subscription, TEST, now=0)
     assert (good.delivered, good.status) == (True, 204)
     assert (bad.delivered, bad.status, bad.detail) == (False, 418, "answered 418")
     assert Webhook(secret).verify(receiver.heard[0].body, receiver.heard[0].headers)["type"] == "milepost.test"

@@ -35,8 +35,12 @@ async def list_dead_letters(call: Call, query: DeadLetterQuery) -> DeadLetterLis
 
 @routes("POST", "/dead-letters/replay", scope=Scope.WRITE)
 async def replay_dead_letters(call: Call, body: Replay) -> Replayed:
-    """Put dead letters back into their lanes: the same bytes, the same `webhook-id`. Unknown ids are passed over."""
-    return Replayed(replayed=await call.services.store.replay_dead(call.account, body.ids))
+    """Put dead letters back into their lanes: the same bytes, the same `webhook-id`.
+
+    Unknown ids are passed over, and those of a subscription that is switched off: they would be dropped.
+    """
+    off = {one.id for one in await call.services.subscriptions.all(call.account) if not one.enabled}
+    return Replayed(replayed=await call.services.store.replay_dead(call.account, body.ids, but=off))
 
 
 def _destination(call: Call, name: str | None) -> str | None:
@@ -44,12 +48,13 @@ def _destination(call: Call, name: str | None) -> str | None:
 
 
 def _view(letter: DeadLetter) -> DeadLetterView:
+    notice = letter.kind.startswith("milepost.")
     return DeadLetterView(
         id=letter.id,
         destination="orders" if letter.destination.startswith("orders:") else letter.destination,
-        shipment_id=letter.shipment,
+        shipment_id=None if notice else letter.shipment,
         revision=letter.revision,
-        type=f"shipment.{letter.kind}",
+        type=letter.kind if notice else f"shipment.{letter.kind}",
         attempts=letter.attempts,
         died_at=iso(letter.died_at),
         detail=letter.detail,

@@ -208,15 +208,31 @@ class RouteOrder(Body):
     connections: Annotated[list[Annotated[str, StringConstraints(max_length=64)]], Field(min_length=1, max_length=20)]
 
 
+Signature = Literal["hmac-sha256", "ed25519"]
+Payload = Annotated[Literal["full", "thin"], Field(description="`thin`: type, shipment, revision and where to read it")]
+Headers = Annotated[
+    dict[str, str], Len(0, 20), Field(description="sent beside ours; the values are sealed and never shown again")
+]
+Concurrency = Annotated[int, Field(ge=1, le=256, description="deliveries at once, from each process")]
+Rate = Annotated[float, Field(ge=0.1, le=10_000, strict=False, description="deliveries a second, from each process")]
+
+
 class NewSubscription(Body):
-    """Where changes go: all of them, or those of some types, shops and carriers."""
+    """Where changes go: all of them, or those that pass the filters."""
 
     url: Annotated[str, StringConstraints(min_length=1, max_length=2_048)]
     types: Names = Field(default_factory=list)
     shops: Names = Field(default_factory=list)
     carriers: Names = Field(default_factory=list)
+    statuses: Names = Field(default_factory=list)
+    payload: Payload = "full"
+    signature: Signature = "hmac-sha256"
+    headers: Headers = Field(default_factory=dict)
+    concurrency: Concurrency | None = None
+    rate: Rate | None = None
     description: Label = ""
     enabled: bool = True
+    paused: Annotated[bool, Field(description="what happens meanwhile is kept, and delivered after")] = False
 
 
 class SubscriptionPatch(Body):
@@ -226,8 +242,37 @@ class SubscriptionPatch(Body):
     types: Names = Field(default_factory=list)
     shops: Names = Field(default_factory=list)
     carriers: Names = Field(default_factory=list)
+    statuses: Names = Field(default_factory=list)
+    payload: Payload = "full"
+    headers: Headers = Field(default_factory=dict)
+    concurrency: Concurrency | None = None
+    rate: Rate | None = None
     description: Label = ""
     enabled: bool = True
+    paused: bool = False
+
+
+class Example(Body):
+    """Which type of event to send."""
+
+    type: Tag = "milepost.test"
+
+
+class Rotation(Body):
+    """How the signing secret is replaced."""
+
+    overlap_h: Annotated[
+        float, Field(ge=0, le=168, strict=False, description="hours in which the old secret signs beside the new one")
+    ] = 24
+    signature: Annotated[Signature | None, Field(description="another scheme")] = None
+
+
+class Repeat(Body):
+    """From where to send an account's changes again: a time, or a cursor of GET /v1/changes."""
+
+    since: Annotated[str, Field(description="ISO 8601 with offset")] | None = None
+    after: Annotated[Cursor, Field(description="a cursor; that of the answer before, to go on")] | None = None
+    limit: Annotated[int, Field(ge=1, le=BATCH_MAX)] = 500
 
 
 class DeliveryQuery(Query):
@@ -508,29 +553,46 @@ class RouteList(TypedDict):
 
 
 class SubscriptionView(TypedDict):
-    """A subscription, without its signing secret."""
+    """A subscription, without its signing secret. `headers` names what it adds; `since` and `why` explain `state`.
+
+    `overlap_until`: until then a replaced secret signs too. `public_keys` (`whpk_…`) verify `v1a`, newest first.
+    """
 
     id: str
     url: str
     types: list[str]
     shops: list[str]
     carriers: list[str]
+    statuses: list[str]
+    payload: Literal["full", "thin"]
+    signature: Signature
+    public_keys: list[str]
+    overlap_until: str | None
+    headers: list[str]
+    concurrency: int | None
+    rate: float | None
     description: str
     enabled: bool
+    paused: bool
     disabled_why: str
+    state: Literal["active", "failing", "paused", "disabled"]
+    since: str | None
+    why: str | None
     created_at: str
 
 
 class SubscriptionMade(SubscriptionView):
-    """A subscription with its signing secret (`whsec_…`), shown this once."""
+    """A subscription with its signing secret (`whsec_…`), shown this once; null where `public_keys` verify."""
 
-    secret: str
+    secret: str | None
 
 
 class SecretMade(TypedDict):
-    """A new signing secret, shown this once."""
+    """A new signing secret, shown this once (null: `public_keys` verify), and until when the old one signs too."""
 
-    secret: str
+    secret: str | None
+    public_keys: list[str]
+    overlap_until: str | None
 
 
 class SubscriptionList(TypedDict):
@@ -546,11 +608,11 @@ class TestResult(TypedDict):
 
 
 class DeadLetterView(TypedDict):
-    """A change that could not be delivered; `body` is what would have been sent."""
+    """A change that could not be delivered; `body` is what would have been sent. `shipment_id` is null for a notice."""
 
     id: str
     destination: str
-    shipment_id: str
+    shipment_id: str | None
     revision: int
     type: str
     attempts: int
@@ -570,19 +632,50 @@ class Replayed(TypedDict):
     replayed: int
 
 
+class Recovered(TypedDict):
+    """How many dead letters went back into their lanes; `more`: ask again."""
+
+    replayed: int
+    more: bool
+
+
+class Repeated(TypedDict):
+    """What became of the changes: sent with the `kept` body or a `rendered` one, `waiting` anyway, or `lost`.
+
+    Where there is `more`, go on with `after=cursor`.
+    """
+
+    kept: int
+    rendered: int
+    waiting: int
+    lost: int
+    cursor: str
+    more: bool
+
+
+class Resent(TypedDict):
+    """What became of one message: `kept`, `rendered`, `waiting` or `lost`, as of a repetition."""
+
+    result: Literal["kept", "rendered", "waiting", "lost"]
+
+
 class DeliveryView(TypedDict):
-    """One attempt to deliver a change. `id` is its `webhook-id`; `status` is null where no answer came."""
+    """One attempt to deliver a change. `id` is its `webhook-id`; `status` is null where no answer came.
+
+    `response` is the beginning of the answer; `shipment_id` is null for a notice.
+    """
 
     at: str
     id: str
     type: str
-    shipment_id: str
+    shipment_id: str | None
     revision: int
     attempt: int
     outcome: str
     status: int | None
     latency_ms: float
     error: str | None
+    response: str | None
 
 
 class DeliveryList(TypedDict):

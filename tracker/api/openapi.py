@@ -20,7 +20,7 @@ from tracker.api.problems import (
     UNKNOWN_KEY,
     ProblemType,
 )
-from tracker.api.route import Json, Route
+from tracker.api.route import Json, Route, needs_nothing
 
 Spec = dict[str, Any]
 
@@ -108,7 +108,8 @@ def _operation(route: Route, schemas: Mapping[tuple[str, str], Spec], components
         operation["parameters"] = parameters
     if route.body is not None:
         schema = schemas.get((route.name, "body"), {})
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        content = {"application/json": {"schema": schema}}
+        operation["requestBody"] = {"required": not needs_nothing(route.body), "content": content}
     return operation
 
 

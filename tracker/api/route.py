@@ -207,10 +207,21 @@ def read_query(model: type[M], request: web.Request) -> M:
 
 
 async def _read_body(kind: Any, request: web.Request, limit: int) -> Any:
+    if not request.can_read_body and needs_nothing(kind):
+        return validate(kind, {})
     if "Content-Type" in request.headers and not _is_json(request.content_type):
         raise Refusal(NOT_JSON_TYPE, f"{request.content_type!r} is not `application/json`")
     value = parse_json(await read_bytes(request, limit))
     return value if kind is Json else validate(kind, value)
+
+
+def needs_nothing(kind: Any) -> bool:
+    """Whether a body may be left out: each of its fields has a default."""
+    return (
+        isinstance(kind, type)
+        and issubclass(kind, Body)
+        and not any(field.is_required() for field in kind.model_fields.values())
+    )
 
 
 def _is_json(content_type: str) -> bool:

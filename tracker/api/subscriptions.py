@@ -1,12 +1,22 @@
-"""Subscriptions: who is told of changes, and how the telling went."""
+"""Subscriptions: who is told of changes, how the telling went, and telling it again."""
 
 from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, cast
 
 from tracker.accounts import Scope
 from tracker.api.models import (
     DeliveryList,
     DeliveryQuery,
+    DeliveryView,
+    Example,
     NewSubscription,
+    Recovered,
+    Repeat,
+    Repeated,
+    Resent,
+    Rotation,
     SecretMade,
     SubscriptionList,
     SubscriptionMade,
@@ -14,40 +24,54 @@ from tracker.api.models import (
     SubscriptionView,
     TestResult,
 )
-from tracker.api.problems import not_found
+from tracker.api.problems import CURSOR_TOO_OLD, not_found
 from tracker.api.quarantine import read_entry
-from tracker.api.route import Call, Routes
-from tracker.api.services import Subscription
+from tracker.api.route import Call, Routes, cursors
+from tracker.api.services import Standing, Subscription
+from tracker.errors import BadInput
+from tracker.store.types import Letter, Relayed
 from tracker.views import iso
 
 routes = Routes("subscriptions")
+
+_LOGGED = 200  # attempts that a log holds
+_RECOVERED = 1_000  # dead letters at once
+_WORDS = {Relayed.KEPT: "kept", Relayed.PUT: "rendered", Relayed.WAITS: "waiting", Relayed.LOST: "lost"}
 
 
 @routes("GET", "/subscriptions")
 async def list_subscriptions(call: Call) -> SubscriptionList:
     """The subscriptions of the account, oldest first, without their signing secrets."""
     found = await call.services.subscriptions.all(call.account)
-    return SubscriptionList(subscriptions=[_view(one) for one in found])
+    standings = await call.services.subscriptions.standings(call.account, found)
+    return SubscriptionList(subscriptions=[_view(*pair) for pair in zip(found, standings, strict=True)])
 
 
 @routes("POST", "/subscriptions", scope=Scope.WRITE, status=201)
 async def create_subscription(call: Call, body: NewSubscription) -> SubscriptionMade:
-    """Subscribe an address. Its signing secret (Standard Webhooks, `whsec_…`) is shown this once."""
+    """Subscribe an address. Its signing secret (Standard Webhooks, `whsec_…`) is shown this once.
+
+    With the signature `ed25519` there is none to keep: `public_keys` verify.
+    """
     made, secret = await call.services.subscriptions.create(call.account, **body.model_dump(), now=call.now)
-    return SubscriptionMade(**_view(made), secret=secret)
+    return SubscriptionMade(**await _shown(call, made), secret=_told(made, secret))
 
 
 @routes("GET", "/subscriptions/{id}")
 async def get_subscription(call: Call, id: str) -> SubscriptionView:
     """One subscription."""
-    return _view(await _one(call, id))
+    return await _shown(call, await _one(call, id))
 
 
 @routes("PATCH", "/subscriptions/{id}", scope=Scope.WRITE)
 async def amend_subscription(call: Call, id: str, body: SubscriptionPatch) -> SubscriptionView:
-    """Change a subscription; what is left out stays."""
+    """Change a subscription; what is left out stays. `headers` are replaced as a whole.
+
+    `paused` keeps what happens and delivers it afterwards; `enabled` false drops what waits and skips what happens.
+    """
     await _one(call, id)
-    return _view(await call.services.subscriptions.amend(call.account, id, **body.model_dump(exclude_unset=True)))
+    said = body.model_dump(exclude_unset=True)
+    return await _shown(call, await call.services.subscriptions.amend(call.account, id, **said))
 
 
 @routes("DELETE", "/subscriptions/{id}", scope=Scope.WRITE, status=204)
@@ -58,25 +82,116 @@ async def delete_subscription(call: Call, id: str) -> None:
 
 
 @routes("POST", "/subscriptions/{id}/test", scope=Scope.WRITE)
-async def test_subscription(call: Call, id: str) -> TestResult:
-    """Send one signed `milepost.test` event now, and say what the receiver answered."""
-    result = await call.services.subscriptions.test(await _one(call, id), now=call.now)
+async def test_subscription(call: Call, id: str, body: Example) -> TestResult:
+    """Send one signed event now, and say what the receiver answered: `milepost.test`, or an example of a type.
+
+    An example is marked by `"test": true`, and its shipment does not exist.
+    """
+    result = await call.services.subscriptions.test(await _one(call, id), body.type, now=call.now)
     return TestResult(delivered=result.delivered, status=result.status, detail=result.detail)
 
 
 @routes("POST", "/subscriptions/{id}/rotate", scope=Scope.WRITE)
-async def rotate_secret(call: Call, id: str) -> SecretMade:
-    """Make a new signing secret, shown this once; the one before it signs beside it until the next rotation."""
+async def rotate_secret(call: Call, id: str, body: Rotation) -> SecretMade:
+    """Make a new signing secret, shown this once; the one before it signs beside it for `overlap_h` hours."""
     await _one(call, id)
-    return SecretMade(secret=await call.services.subscriptions.rotate(call.account, id))
+    after, secret = await call.services.subscriptions.rotate(
+        call.account, id, overlap_s=int(body.overlap_h * 3600), signature=body.signature
+    )
+    return SecretMade(
+        secret=_told(after, secret), public_keys=list(after.public_keys), overlap_until=_iso(after.overlap_until)
+    )
 
 
 @routes("GET", "/subscriptions/{id}/deliveries")
 async def list_deliveries(call: Call, id: str, query: DeliveryQuery) -> DeliveryList:
     """The latest attempts to deliver to a subscription, newest first."""
     await _one(call, id)
-    log = await call.services.store.delivery_log(call.account, id, query.limit)
-    return DeliveryList(deliveries=[read_entry(entry) for entry in log])
+    return DeliveryList(deliveries=await _log(call, id, query.limit))
+
+
+@routes("POST", "/subscriptions/{id}/deliveries/{message}/resend", scope=Scope.WRITE)
+async def resend_delivery(call: Call, id: str, message: str) -> Resent:
+    """Send a message of the log again, under the same `webhook-id`; one that waits for a retry goes at once.
+
+    The same bytes go out where they are kept; where they are not, the shipment as it stands now, `rendered_anew`.
+    """
+    subscription = await _enabled(call, id)
+    attempts = [one for one in await _log(call, id, _LOGGED) if one["id"] == message]
+    if not attempts:
+        raise not_found()
+    latest, first = attempts[0], attempts[-1]
+    letter = Letter(id=_shipment_of(message), revision=latest["revision"], kind=_kind_of(latest["type"]))
+    became = await call.services.redelivery.one(
+        subscription, letter, at=_ms(first["at"]), now=call.now, died=latest["outcome"] == "dead"
+    )
+    return Resent(result=cast(Any, _WORDS[became]))
+
+
+@routes("POST", "/subscriptions/{id}/replay", scope=Scope.WRITE, problems=[CURSOR_TOO_OLD])
+async def replay_changes(call: Call, id: str, body: Repeat) -> Repeated:
+    """Send what the subscription wants of the changes since a time, or after a cursor, again.
+
+    Each goes under its own `webhook-id`: the same bytes where they are kept, else as for one that is resent. A call
+    takes `limit` changes; while there is `more`, ask again with `after` set to the `cursor` of the answer.
+    """
+    subscription = await _enabled(call, id)
+    with cursors("after"):
+        tally = await call.services.redelivery.after(
+            subscription, await _start(call, body), limit=body.limit, now=call.now
+        )
+    return Repeated(
+        kept=tally.counts[Relayed.KEPT],
+        rendered=tally.counts[Relayed.PUT],
+        waiting=tally.counts[Relayed.WAITS],
+        lost=tally.counts[Relayed.LOST],
+        cursor=tally.cursor,
+        more=tally.more,
+    )
+
+
+@routes("POST", "/subscriptions/{id}/recover", scope=Scope.WRITE)
+async def recover_subscription(call: Call, id: str) -> Recovered:
+    """Put the subscription's dead letters back into their lanes, up to 1,000; ask again while there is `more`."""
+    replayed, more = await call.services.redelivery.recover(await _enabled(call, id), _RECOVERED)
+    return Recovered(replayed=replayed, more=more)
+
+
+async def _start(call: Call, body: Repeat) -> str:
+    """The cursor from which to repeat."""
+    if (body.since is None) == (body.after is None):
+        raise BadInput("since", "give one of `since` and `after`")
+    if body.after is not None:
+        return body.after
+    try:
+        at = datetime.fromisoformat(cast(str, body.since))
+    except ValueError:
+        raise BadInput("since", f"{body.since!r} is not ISO 8601: 2026-09-22T08:00:00+08:00") from None
+    if at.tzinfo is None:
+        raise BadInput("since", f"{body.since!r} has no offset: add Z or +08:00")
+    return await call.services.store.cursor_at(int(at.timestamp() * 1000))
+
+
+async def _log(call: Call, id: str, limit: int) -> list[DeliveryView]:
+    entries = await call.services.store.delivery_log(call.account, id, limit)
+    return [read_entry(entry) for entry in entries]
+
+
+def _shipment_of(message: str) -> str:
+    """The shipment, or the notice, that a `webhook-id` names."""
+    return "shp_" + message.removeprefix("msg_").rpartition("_")[0]
+
+
+def _kind_of(type: str) -> str:
+    return type.removeprefix("shipment.")
+
+
+def _ms(text: str) -> int:
+    return int(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+def _iso(at: int) -> str | None:
+    return iso(at) if at else None
 
 
 async def _one(call: Call, id: str) -> Subscription:
@@ -86,15 +201,44 @@ async def _one(call: Call, id: str) -> Subscription:
     return found
 
 
-def _view(subscription: Subscription) -> SubscriptionView:
+async def _enabled(call: Call, id: str) -> Subscription:
+    found = await _one(call, id)
+    if not found.enabled:  # what is sent to it would be dropped
+        raise BadInput("enabled", "the subscription is switched off: PATCH it to `true` first", code="disabled")
+    return found
+
+
+def _told(subscription: Subscription, secret: str) -> str | None:
+    """A shared secret; a private key stays here."""
+    return None if subscription.signature == "ed25519" else secret
+
+
+async def _shown(call: Call, subscription: Subscription) -> SubscriptionView:
+    [standing] = await call.services.subscriptions.standings(call.account, [subscription])
+    return _view(subscription, standing)
+
+
+def _view(subscription: Subscription, standing: Standing) -> SubscriptionView:
     return SubscriptionView(
         id=subscription.id,
         url=subscription.url,
         types=list(subscription.types),
         shops=list(subscription.shops),
         carriers=list(subscription.carriers),
+        statuses=list(subscription.statuses),
+        payload=subscription.payload.value,
+        signature=subscription.signature.value,
+        public_keys=list(subscription.public_keys),
+        overlap_until=_iso(subscription.overlap_until),
+        headers=list(subscription.header_names),
+        concurrency=subscription.concurrency or None,
+        rate=subscription.rate or None,
         description=subscription.description,
         enabled=subscription.enabled,
+        paused=subscription.paused,
         disabled_why=subscription.disabled_why,
+        state=standing.state,
+        since=_iso(standing.since),
+        why=standing.why or None,
         created_at=iso(subscription.created_at),
     )

@@ -133,11 +133,14 @@ class Receiver:
         return web.Response(text=_PAGE.format(counts=counts, rows=rows), content_type="text/html")
 
 
+_NOTICES = {"milepost.test": "测试 Test", "milepost.endpoint.disabled": "推送地址已停用 Endpoint disabled"}
+
+
 def read(id: str, body: bytes, at: float) -> Message:
     """A genuine webhook's body as a message; KeyError or TypeError where it is not one of ours."""
     root: dict[str, Any] = msgspec.json.decode(body, type=dict[str, Any])
-    if root["type"] == "milepost.test":
-        return Message(id=id, at=at, type=root["type"], label="测试 Test")
+    if label := _NOTICES.get(root["type"]):
+        return Message(id=id, at=at, type=root["type"], label=label)
     data = root["data"]
     shipment, added = data["shipment"], data.get("events_added") or [{}]
     return Message(

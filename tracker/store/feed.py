@@ -244,6 +244,15 @@ class Feed(Calls):
         )
         return pack_cursor(self.epoch, [unpack_position(answer[1]) for answer in answers])
 
+    async def cursor_at(self, at: int) -> str:
+        """The cursor before everything that was committed at the time `at` (ms) or later."""
+        keys = self.keys
+        answers = await self._everywhere(
+            lambda shard: self._read(shard, "feed_head", (keys.feed[shard], keys.marks[shard]))
+        )
+        before = (max(at, 1) - 1, (1 << 32) - 1)
+        return pack_cursor(self.epoch, [min(before, unpack_position(answer[1])) for answer in answers])
+
     async def trim_feed(self, *, keep_ms: int, keep_entries: int) -> int:
         """Forget changes that are older than `keep_ms` or more than `keep_entries` in all; how many went.
 

@@ -164,6 +164,11 @@ class Keys:
         """A fresh shipment id of a shard."""
         return encode_id("shp_", shard, secrets.token_bytes(6))
 
+    def named(self, account: str, name: str) -> str:
+        """The id that follows from a name."""
+        local = blake2b(f"{account}\0{name}".encode(), digest_size=6, person=b"notice").digest()
+        return encode_id("shp_", self.shard_of(account, name), local)
+
     def split(self, id: str, prefix: str = "shp_") -> tuple[int, bytes]:
         """Shard and local part of an identifier; `ValueError` where it is none of this store's."""
         shard, local = decode_id(prefix, id)

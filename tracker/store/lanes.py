@@ -6,16 +6,17 @@ import asyncio
 import secrets
 import struct
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from tracker.store.agenda import ITEMS
-from tracker.store.keys import encode_id, kind_of
+from tracker.store.keys import encode_id, kind_code, kind_of
 from tracker.store.rows import Rows, row_cursor
-from tracker.store.types import DeadLetter, Delivery, Settlement
+from tracker.store.types import DeadLetter, Delivery, Letter, Relayed, Settlement
 from tracker.store.wire import checked, number
 
 LOG_KEPT = 200  # attempts that a destination's delivery log remembers
 PEEKED = 1_000  # destinations with work that one look names, per shard
+RELAYED = 200  # letters that one call carries, each with its body
 
 _LETTER = struct.Struct(">IIHIHHH")  # revision, attempts, died_at (ms, 48 bits), sizes of destination, kind, detail
 
@@ -188,21 +189,22 @@ class Lanes(Rows):
         kept = await self._plain(shard, b"HGET", self.keys.of_account(shard, b"D", account), dead_id)
         return letter_of(shard, dead_id, account, kept) if kept else None
 
-    async def replay_dead(self, account: str, ids: Sequence[str]) -> int:
+    async def replay_dead(self, account: str, ids: Sequence[str], *, but: Collection[str] = ()) -> int:
         """Put dead letters back into their lanes, the same bytes under the same revision; how many went.
 
-        Letters that are not there, and those whose destination was deleted, are left as they are.
+        Letters that are not there, those whose destination was deleted, and those of the destinations `but` are left
+        as they are.
         """
-        replayed = await asyncio.gather(*[self._replay(account, id) for id in ids])
+        replayed = await asyncio.gather(*[self._replay(account, id, but) for id in ids])
         return sum(replayed)
 
-    async def _replay(self, account: str, id: str) -> bool:
+    async def _replay(self, account: str, id: str, but: Collection[str]) -> bool:
         try:
             shard, dead_id = self.keys.split(id, "dl_")
         except ValueError:
             return False
         letter = await self._letter(shard, account, dead_id)
-        if letter is None:
+        if letter is None or letter.destination in but:
             return False
         keys = self.keys
         named = (
@@ -218,6 +220,52 @@ class Lanes(Rows):
         args = (account.encode(), dead_id, letter.destination.encode(), keys.channel[shard], self.wire.publish)
         answer = await self._write(shard, "replay", named, args)
         return bool(answer[0] == b"ok")
+
+    async def relay(self, account: str, destination: str, letters: Sequence[Letter]) -> list[Relayed]:
+        """Put changes into the destination's lanes past the feed; what became of each. Raises `Gone`.
+
+        A change that the lane holds already is not doubled; if it waits for a retry, it is due at once.
+        """
+        by_shard: dict[int, list[int]] = defaultdict(list)
+        for place, letter in enumerate(letters):
+            by_shard[self.keys.split(letter.id)[0]].append(place)
+        runs = [
+            (shard, places[at : at + RELAYED])
+            for shard, places in by_shard.items()
+            for at in range(0, len(places), RELAYED)
+        ]
+        answers = await asyncio.gather(
+            *[self._relay(shard, account, destination, [letters[place] for place in run]) for shard, run in runs]
+        )
+        became = {
+            place: Relayed(word.decode())
+            for (_, run), answer in zip(runs, answers, strict=True)
+            for place, word in zip(run, checked(answer)[1:], strict=True)
+        }
+        return [became[place] for place in range(len(letters))]
+
+    def _relay(
+        self, shard: int, account: str, destination: str, letters: Sequence[Letter]
+    ) -> asyncio.Future[list[bytes]]:
+        keys = self.keys
+        named = (
+            keys.lanes[shard],
+            keys.ready[shard],
+            keys.bodies[shard],
+            keys.pending[shard],
+            keys.tombs[shard],
+            keys.fanned[shard],
+            keys.queue(shard, destination),
+        )
+        args = [destination.encode(), account.encode(), keys.channel[shard], self.wire.publish]
+        for letter in letters:
+            local = keys.split(letter.id)[1]
+            args += (local, number(letter.revision), kind_code(letter.kind), letter.position.encode(), letter.body)
+        return self._write(shard, "relay", named, args)
+
+    def notice_id(self, account: str, name: str) -> str:
+        """The identifier of a notice of ours, in the place of a shipment's: the same for the same name."""
+        return self.keys.named(account, name)
 
 
 def deliveries(shard: int, claim: str, answer: Sequence[bytes]) -> list[Delivery]:

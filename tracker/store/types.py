@@ -142,6 +142,7 @@ class Outcome(StrEnum):
     RETRY = "retry"
     DEAD = "dead"
     DISCARD = "discard"  # the destination is gone or does not want it
+    HELD = "held"  # given back, and not counted as an attempt
 
 
 class Settlement(Struct, frozen=True, kw_only=True):
@@ -150,6 +151,25 @@ class Settlement(Struct, frozen=True, kw_only=True):
     retry_at: int = 0  # ms
     detail: str = ""  # why it died
     log: bytes = b""  # one attempt for the destination's delivery log
+
+
+class Letter(Struct, frozen=True, kw_only=True):
+    """A change, or a notice of ours, for the lane of a destination, past the feed."""
+
+    id: str
+    revision: int
+    kind: str
+    body: bytes = b""  # what is sent where the frozen one is gone; empty: nothing then
+    position: str = "0-0"  # in the feed
+
+
+class Relayed(StrEnum):
+    """What became of a letter."""
+
+    KEPT = "kept"  # it goes with the body that was frozen
+    PUT = "put"  # it goes with the body that was given
+    LOST = "lost"  # there is neither
+    WAITS = "waits"  # the lane has it already, or will get it by fan-out
 
 
 class DeadLetter(Struct, frozen=True):

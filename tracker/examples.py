@@ -1,9 +1,6 @@
-"""An example of every kind of change, as subscribers get it; the goldens and docs/webhooks.md are made of these."""
+"""An example of every kind of change, as subscribers get it: for their tests, our goldens and docs/webhooks.md."""
 
 from __future__ import annotations
-
-import json
-from typing import Any
 
 from msgspec import structs
 
@@ -165,21 +162,3 @@ def example(kind: ChangeKind) -> bytes:
 def _place(kind: ChangeKind, before: Shipment | None, after: Shipment) -> int:
     """Where the kind stands among the changes of its commit."""
     return 0 if kind is K.DELETED else timeline.changes(before, after).index(kind)
-
-
-# ---------------------------------------------------------------- JSON that people read
-
-WIDTH = 116
-
-
-def pretty(value: Any, indent: int = 0, head: int = 0) -> str:
-    """JSON in which whatever fits on a line stands on one."""
-    flat = json.dumps(value, ensure_ascii=False)
-    if not value or not isinstance(value, dict | list) or (indent and indent + head + len(flat) < WIDTH):
-        return flat
-    pad = " " * (indent + 2)
-    if isinstance(value, list):
-        rows = [pad + pretty(one, indent + 2) for one in value]
-        return "[\n" + ",\n".join(rows) + "\n" + " " * indent + "]"
-    rows = [f"{pad}{json.dumps(key)}: {pretty(one, indent + 2, len(key) + 4)}" for key, one in value.items()]
-    return "{\n" + ",\n".join(rows) + "\n" + " " * indent + "}"

@@ -1,0 +1,227 @@
+"""Changes once more, over HTTP: since a time, after a cursor, one alone, and whatever died."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from tracker.store.types import Delivery, LaneRef, Outcome, Settlement
+
+from .world import Api
+
+
+class Desk:
+    """A subscription of an account, and the lanes behind it."""
+
+    def __init__(self, api: Api, account: str, id: str) -> None:
+        self.api = api
+        self.account = account
+        self.id = id
+        self.store: Any = api.services.store
+        self._claims = 0
+
+    async def call(self, method: str, path: str, **how: Any) -> Any:
+        answer = await self.api.call(self.account, method, f"/subscriptions/{self.id}{path}", **how)
+        return answer.body if answer.status < 300 else answer
+
+    async def ship(self, *waybills: str, shop: str = "") -> None:
+        for waybill in waybills:
+            body = {"waybill": waybill, "carrier": "acme", "shop": shop}
+            await self.api.call(self.account, "POST", "/shipments", json=body)
+
+    async def fan_out(self, *others: str) -> None:
+        for shard in range(self.store.shards):
+            cursor, entries = await self.store.unfanned(shard)
+            if entries:
+                refs = [
+                    LaneRef(id, one.account, one.id, one.revision, one.kind)
+                    for one in entries
+                    for id in (self.id, *others)
+                ]
+                assert (await self.store.fan_out(shard, cursor, entries[-1].position, refs)).moved
+
+    async def settle(self, outcome: Outcome = Outcome.DONE) -> list[Delivery]:
+        """Claim all that is due, and settle it; what was claimed."""
+        self._claims += 1
+        found: list[Delivery] = await self.store.claim_lanes(
+            f"c{self._claims}", free={}, default_free=500, limit=500, lease_ms=60_000
+        )
+        await self.store.settle_lanes([_settlement(one, outcome) for one in found])
+        return found
+
+
+def _settlement(delivery: Delivery, outcome: Outcome) -> Settlement:
+    log = {
+        "at": "2026-11-20T10:00:00.000Z",
+        "id": f"msg_{delivery.id[4:]}_{delivery.revision}",
+        "type": f"shipment.{delivery.kind}",
+        "shipment_id": delivery.id,
+        "revision": delivery.revision,
+        "attempt": delivery.attempt,
+        "outcome": outcome.value,
+        "status": 200,
+        "latency_ms": 12.5,
+        "error": None,
+        "response": None,
+    }
+    return Settlement(delivery=delivery, outcome=outcome, log=msgspec.json.encode(log))
+
+
+async def subscribed(api: Api, account: str, **said: Any) -> Desk:
+    body = {"url": "https://receiver.example/hook"} | said
+    return Desk(api, account, (await api.call(account, "POST", "/subscriptions", json=body)).body["id"])
+
+
+@pytest.fixture
+async def desk(api: Api, account: str) -> Desk:
+    return await subscribed(api, account)
+
+
+def ago(**span: int) -> str:
+    return (datetime.now(UTC) - timedelta(**span)).isoformat()
+
+
+def told(delivery: Delivery) -> Any:
+    return msgspec.json.decode(delivery.body)
+
+
+async def test_what_was_delivered_goes_again_rendered_anew_under_its_own_id(desk: Desk) -> None:
+    await desk.ship("AC000001", "AC000002")
+    await desk.fan_out()
+    before = {(one.id, one.revision): told(one) for one in await desk.settle()}
+    answer = await desk.call("POST", "/replay", json={"since": ago(hours=1)})
+    assert {name: answer[name] for name in ("kept", "rendered", "waiting", "lost", "more")} == {
+        "kept": 0,
+        "rendered": 2,
+        "waiting": 0,
+        "lost": 0,
+        "more": False,
+    }
+    again = {(one.id, one.revision): told(one) for one in await desk.settle()}
+    assert again.keys() == before.keys()
+    for key, body in again.items():
+        assert (body["type"], body["schema"], body["data"]["rendered_anew"]) == ("shipment.registered", 1, True)
+        assert body["data"]["revision"] == before[key]["data"]["revision"]
+        assert body["data"]["shipment"] == before[key]["data"]["shipment"]
+        assert body["data"]["events_added"] == []
+
+
+async def test_what_another_destination_still_waits_for_goes_with_the_same_bytes(desk: Desk) -> None:
+    await desk.ship("AC000001")
+    other = await subscribed(desk.api, desk.account)
+    await desk.fan_out(other.id)
+    both = await desk.store.claim_lanes("both", free={}, default_free=5, limit=5, lease_ms=60_000)
+    [mine] = [one for one in both if one.destination == desk.id]
+    assert (await desk.call("POST", "/replay", json={"since": ago(hours=1)}))["waiting"] == 1
+    await desk.store.settle_lanes([_settlement(mine, Outcome.DONE)])
+    assert (await desk.call("POST", "/replay", json={"since": ago(hours=1)}))["kept"] == 1
+    [again] = await desk.settle()
+    assert (again.destination, again.body) == (desk.id, mine.body)
+
+
+async def test_a_replay_goes_on_from_its_cursor_until_there_is_no_more(desk: Desk) -> None:
+    await desk.ship(*[f"AC00000{n}" for n in range(7)])
+    await desk.fan_out()
+    await desk.settle()
+    answer = await desk.call("POST", "/replay", json={"since": ago(hours=1), "limit": 2})
+    rendered = answer["rendered"]
+    while answer["more"]:
+        answer = await desk.call("POST", "/replay", json={"after": answer["cursor"], "limit": 2})
+        rendered += answer["rendered"]
+    assert rendered == 7
+    assert len({one.id for one in await desk.settle()}) == 7
+    assert (await desk.call("POST", "/replay", json={"after": answer["cursor"]}))["rendered"] == 0
+
+
+async def test_a_replay_sends_what_passes_the_filters_and_comes_after_the_time(api: Api, account: str) -> None:
+    north = await subscribed(api, account, shops=["north"], statuses=["pending"])
+    none = await subscribed(api, account, types=["shipment.delivered"])
+    await north.ship("AC000001", shop="north")
+    await north.ship("AC000002", shop="south")
+    await north.fan_out()
+    await north.settle()
+    assert (await north.call("POST", "/replay", json={"since": ago(hours=1)}))["rendered"] == 1
+    [again] = await north.settle()
+    assert told(again)["data"]["shipment"]["waybill"] == "AC000001"
+    assert (await none.call("POST", "/replay", json={"since": ago(hours=1)}))["rendered"] == 0
+    assert (await north.call("POST", "/replay", json={"since": ago(hours=-1)}))["rendered"] == 0
+
+
+async def test_a_shipment_that_was_deleted_can_not_be_rendered(desk: Desk) -> None:
+    await desk.ship("AC000001")
+    await desk.fan_out()
+    [delivery] = await desk.settle()
+    await desk.api.call(desk.account, "DELETE", f"/shipments/{delivery.id}")
+    await desk.fan_out()
+    await desk.settle()
+    assert (await desk.call("POST", "/replay", json={"since": ago(hours=1)}))["lost"] == 2
+
+
+async def test_a_replay_from_before_what_is_kept_is_refused(desk: Desk) -> None:
+    await desk.ship("AC000001")
+    await desk.fan_out()
+    await desk.settle()
+    await desk.store.trim_feed(keep_ms=0, keep_entries=0)
+    refused = await desk.call("POST", "/replay", json={"since": ago(hours=1)})
+    assert (refused.status, refused.body["type"]) == (410, "/docs#problem-cursor-too-old")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "since"),
+        ({"since": "2026-11-20T10:00:00Z", "after": "x"}, "since"),
+        ({"since": "yesterday"}, "since"),
+        ({"since": "2026-11-20T10:00:00"}, "since"),
+        ({"after": "not a cursor"}, "after"),
+        ({"since": "2026-11-20T10:00:00Z", "limit": 0}, "limit"),
+    ],
+)
+async def test_a_wrong_replay_names_its_field(desk: Desk, body: dict[str, Any], field: str) -> None:
+    refused = await desk.call("POST", "/replay", json=body)
+    assert (refused.status, refused.body["errors"][0]["field"]) == (422, field)
+
+
+async def test_one_message_of_the_log_is_sent_again(desk: Desk) -> None:
+    await desk.ship("AC000001")
+    await desk.fan_out()
+    await desk.settle()
+    [logged] = (await desk.call("GET", "/deliveries"))["deliveries"]
+    assert await desk.call("POST", f"/deliveries/{logged['id']}/resend") == {"result": "rendered"}
+    assert await desk.call("POST", f"/deliveries/{logged['id']}/resend") == {"result": "waiting"}
+    [again] = await desk.settle()
+    assert (again.id, again.revision) == (logged["shipment_id"], 1)
+    assert told(again)["timestamp"] == "2026-11-20T10:00:00Z"
+    assert (await desk.call("POST", "/deliveries/msg_00unknown000_1/resend")).status == 404
+
+
+async def test_a_dead_message_is_sent_again_with_the_same_bytes(desk: Desk) -> None:
+    await desk.ship("AC000001")
+    await desk.fan_out()
+    [dead] = await desk.settle(Outcome.DEAD)
+    [logged] = (await desk.call("GET", "/deliveries"))["deliveries"]
+    assert await desk.call("POST", f"/deliveries/{logged['id']}/resend") == {"result": "kept"}
+    [again] = await desk.settle()
+    assert again.body == dead.body
+    assert await desk.store.dead_letters(desk.account) == ([], None)
+
+
+async def test_all_that_died_is_recovered_and_nothing_of_anothers(desk: Desk) -> None:
+    other = await subscribed(desk.api, desk.account)
+    await desk.ship(*[f"AC00000{n}" for n in range(5)])
+    await desk.fan_out()
+    dead = await desk.settle(Outcome.DEAD)
+    assert await other.call("POST", "/recover") == {"replayed": 0, "more": False}
+    assert await desk.call("POST", "/recover") == {"replayed": 5, "more": False}
+    assert {one.body for one in await desk.settle()} == {one.body for one in dead}
+
+
+@pytest.mark.parametrize("path", ["/replay", "/recover", "/deliveries/msg_1_1/resend"])
+async def test_nothing_is_sent_again_to_what_is_switched_off(desk: Desk, path: str) -> None:
+    await desk.call("PATCH", "", json={"enabled": False})
+    body = {"json": {"since": ago(hours=1)}} if path == "/replay" else {}
+    refused = await desk.call("POST", path, **body)
+    assert (refused.status, refused.body["errors"][0]["code"]) == (422, "disabled")

@@ -1,0 +1,26 @@
+"""Notices of ours: messages that tell of an endpoint, not of a shipment. They go through lanes like everything else."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from tracker.views import SCHEMA
+from webhooks.subscriptions import DISABLED, Subscription
+
+
+def iso_ms(seconds: float) -> str:
+    """ISO 8601 with milliseconds and Z."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def disabled_notice(subscription: Subscription, *, why: str, since: int, now: int) -> bytes:
+    """That an endpoint was switched off. Times in ms. Without its address, which may hold a secret of its owner's."""
+    data = {
+        "subscription_id": subscription.id,
+        "description": subscription.description,
+        "why": why,
+        "since": iso_ms(since / 1000),
+    }
+    return msgspec.json.encode({"type": DISABLED, "timestamp": iso_ms(now / 1000), "schema": SCHEMA, "data": data})
