@@ -97,8 +97,9 @@ def report(sure: Sequence[Reading], arguable: Sequence[Reading]) -> Iterator[str
     yield "|---|---|---|---|---|---|---|---|"
     for lang, some in _by_language(sure):
         one = figures(some)
+        macro = f"{one.macro_f1:.3f}" if f1(some) else "–"
         yield (
-            f"| {lang} | {one.texts} | {one.accuracy:.3f} | {one.macro_f1:.3f} | {one.wrong:.1%} | {one.unknown:.1%} "
+            f"| {lang} | {one.texts} | {one.accuracy:.3f} | {macro} | {one.wrong:.1%} | {one.unknown:.1%} "
             f"| {one.falsely_delivered} | {one.reasons:.1%} |"
         )
     yield from _confusion("Confused, of the sure ones", sure)

@@ -127,12 +127,14 @@ def _match(text: str, lang: str) -> PhraseMatch | None:
 
 
 def _languages(text: str) -> list[str]:
-    """The languages the text may be in that there are rules for, likeliest first; English, which all mix in, is one."""
+    """The languages the text may be in that there are rules for: by its script, by most marks, and English, which all
+    mix in."""
     script = next((name for name, letters in _SCRIPTS if letters.search(text)), "")
     said = set(_WORD.findall(text.lower()))
     score = {name: len(said & marks) for name, marks in _marks().items()}
-    spoken = sorted((name for name, count in score.items() if count), key=lambda name: (-score[name], name != _DEFAULT))
-    known = [script] if script in _marks() else []
+    most = max(score.values())
+    known = [script] if script in score else []
+    spoken = [name for name in (_DEFAULT, *sorted(score)) if most and score[name] == most]
     return [*dict.fromkeys([*known, *spoken, _DEFAULT])]
 
 
