@@ -16,7 +16,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from carriers.registry import Registry, load
-from tracker import log, probes
+from tracker import log, order_stores, probes
 from tracker.accounts import OPERATOR, Accounts, Scope
 from tracker.agenda import Agenda, AgendaSettings, Schedule, Settling
 from tracker.api import ApiSettings, Services, mount
@@ -34,6 +34,7 @@ from tracker.garbage import collect_seldom
 from tracker.ingest import Ingest, IngestSettings
 from tracker.metrics import Metrics
 from tracker.model import Shipment
+from tracker.order_stores import OrderStoreDestination, OrderStores, Platforms
 from tracker.orders import OrderBook, OrderDestination, OrderSettings, open_book
 from tracker.poller import Poller, PollSettings
 from tracker.secrets import Sealer, decode_key, key_from
@@ -162,6 +163,9 @@ async def _assemble(stack: contextlib.AsyncExitStack, settings: Settings, readin
     registry, failures = load()
     for failure in failures:
         logger.error("carrier_broken", origin=failure.origin, error=failure.problem)
+    platforms, broken = order_stores.load()
+    for one in broken:
+        logger.error("platform_broken", origin=one.origin, error=one.problem)
     readiness.waits_for("store: starting or loading its log")
     store = await stack.enter_async_context(
         open_store(
@@ -186,7 +190,8 @@ async def _assemble(stack: contextlib.AsyncExitStack, settings: Settings, readin
     )
     carriers_http = await stack.enter_async_context(_session(settings))
     webhooks_http = await stack.enter_async_context(_session(settings))
-    return Parts(settings, registry, store, book, carriers_http, webhooks_http, readiness)
+    platforms_http = await stack.enter_async_context(_session(settings))
+    return Parts(settings, registry, platforms, store, book, carriers_http, webhooks_http, platforms_http, readiness)
 
 
 def _make_private(settings: Settings) -> None:
@@ -211,10 +216,12 @@ class Parts:
         self,
         settings: Settings,
         registry: Registry,
+        platforms: Platforms,
         store: Store,
         book: OrderBook,
         carriers_http: aiohttp.ClientSession,
         webhooks_http: aiohttp.ClientSession,
+        platforms_http: aiohttp.ClientSession,
         readiness: probes.Readiness,
     ) -> None:
         key = settings.secrets.key or key_from(settings.directory)
@@ -233,6 +240,16 @@ class Parts:
             check_url=Guard(settings.networks, _ports(settings)).check_url,
             probe=self.webhooks.probe,
         )
+        self.platforms = platforms
+        exits_to_stores = order_stores.Exits(platforms_http, timeout_s=settings.delivery.timeout_s)
+        self.order_stores = OrderStores(
+            store,
+            platforms,
+            self.sealer,
+            check_url=Guard(settings.networks, _ports(settings)).check_url,
+            probe=exits_to_stores.probe,
+        )
+        self.order_telling = OrderStoreDestination(self.order_stores, book, exits_to_stores)
         self.schedule = Schedule(self.connections, self.policy, factor=settings.poll.factor)
         self.tracking_url = f"{settings.public_url}/parcels/{{id}}"
         self.ingest = Ingest(
@@ -281,7 +298,10 @@ class Parts:
                 timeout_s=delivery.timeout_s,
                 schedule_factor=delivery.schedule_factor,
             ),
-            handlers={OrderDestination.prefix: OrderDestination(self.book).handle},
+            handlers={
+                OrderDestination.prefix: OrderDestination(self.book).handle,
+                OrderStoreDestination.prefix: self.order_telling.handle,
+            },
             widths={OrderDestination.prefix: 256},
         )
 
@@ -300,7 +320,7 @@ class Parts:
         """What runs beside them and can be cut off at any point."""
         loops: list[Loop] = [self._measure(), self._keep_house(), _regularly(1.0, self.connections.refresh)]
         if "delivery" in settings.roles:
-            audience = Audience(self.store, subs.KIND, subs.from_records)
+            audience = Audience(self.store, {subs.KIND: subs.from_records, order_stores.KIND: order_stores.listeners})
             loops.append(FanOut(self.store, audience, self._labels, courier=self.outbound).run())
         return loops
 
@@ -374,10 +394,14 @@ class Parts:
             connections=self.connections,
             subscriptions=self.subscriptions,
             orders=self.book,
+            order_stores=self.order_stores,
+            platforms=self.platforms,
             registry=self.registry,
             sealer=self.sealer,
             settings=ApiSettings(
-                tracking_url=self.tracking_url, webhook_url=f"{self.settings.public_url}/hooks/{{id}}/{{secret}}"
+                tracking_url=self.tracking_url,
+                webhook_url=f"{self.settings.public_url}/hooks/{{id}}/{{secret}}",
+                fulfilment_url=f"{self.settings.public_url}/order-stores/{{id}}/{{secret}}",
             ),
         )
 

@@ -9,10 +9,14 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from tracker import order_stores
 from tracker.accounts import Accounts
 from tracker.api import ApiSettings, Services, mount
 from tracker.connections import Connections
 from tracker.ingest import Ingest
+from tracker.order_stores import OrderStore, OrderStores
+from tracker.order_stores.sdk import Platform
+from tracker.order_stores.stores import Probe as ProbeOfStore
 from tracker.orders import OrderSettings, open_book
 from tracker.secrets import Sealer, new_key
 from webhooks.guard import check_url
@@ -25,10 +29,15 @@ async def _probe(subscription: Subscription) -> Probe:
     return Probe(delivered=True, status=200, detail=subscription.url)
 
 
+async def _reached(store: OrderStore, platform: Platform) -> ProbeOfStore:
+    return ProbeOfStore(True, platform.name)
+
+
 @pytest.fixture
 async def api(store: Any, tmp_path: Path, aiohttp_client: Any) -> AsyncIterator[Api]:
     registry, sealer = Registry(), Sealer([new_key()])
     async with open_book(OrderSettings(directory=tmp_path)) as book:
+        platforms, _ = order_stores.load()
         services = Services(
             store=store,
             ingest=Ingest(store, registry, due=lambda shipment, now: None),
@@ -36,6 +45,8 @@ async def api(store: Any, tmp_path: Path, aiohttp_client: Any) -> AsyncIterator[
             connections=Connections(store, registry, sealer),
             subscriptions=Subscriptions(store, sealer, check_url=check_url, probe=_probe),
             orders=book,
+            order_stores=OrderStores(store, platforms, sealer, check_url=check_url, probe=_reached),
+            platforms=platforms,
             registry=registry,
             sealer=sealer,
             settings=ApiSettings(tracking_url="https://track.example/p/{id}", max_body=200_000),

@@ -13,6 +13,7 @@ from carriers.sdk import Carrier
 from tracker.accounts import Accounts
 from tracker.ingest import Registered, Registration
 from tracker.model import Document, Shipment
+from tracker.order_stores import OrderStores, Platforms
 from tracker.orders import Order, OrderPage, OrderQuery, Placed, StatedOrder
 from tracker.secrets import Sealer
 from tracker.store.types import DeadLetter, FeedPage
@@ -26,6 +27,7 @@ class ApiSettings(Struct, frozen=True, kw_only=True):
     scan_limit: int = 2_000  # shipments read at most for one page of a filtered list
     tracking_url: str = ""
     webhook_url: str = "/hooks/{id}/{secret}"  # where carriers push for a connection; a template
+    fulfilment_url: str = "/order-stores/{id}/{secret}"  # where a platform pushes for an order store; a template
 
 
 class Door(Protocol):
@@ -183,6 +185,8 @@ class Services:
     connections: Connections
     subscriptions: Subscriptions
     orders: Orders
+    order_stores: OrderStores
+    platforms: Platforms
     registry: Registry
     sealer: Sealer
     settings: ApiSettings = field(default_factory=ApiSettings)

@@ -1,0 +1,37 @@
+"""A peer of each platform, listening on loopback."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import pytest
+from aiohttp.test_utils import TestServer
+
+from .peers.http import HousePeer
+from .peers.peer import Peer
+
+P = TypeVar("P", bound=Peer)
+PEERS: dict[str, type[Peer]] = {
+    "http": HousePeer,
+}
+
+
+@asynccontextmanager
+async def listening(peer: P) -> AsyncIterator[P]:
+    async with TestServer(peer.app()) as server:
+        peer.base = str(server.make_url("")).rstrip("/")
+        yield peer
+
+
+@pytest.fixture(params=list(PEERS))
+async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Peer]:
+    async with listening(PEERS[request.param]()) as peer:
+        yield peer
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[HousePeer]:
+    async with listening(HousePeer()) as peer:
+        yield peer
