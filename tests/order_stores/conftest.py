@@ -11,10 +11,12 @@ from aiohttp.test_utils import TestServer
 
 from .peers.http import HousePeer
 from .peers.peer import Peer
+from .peers.shopify import ShopifyPeer
 
 P = TypeVar("P", bound=Peer)
 PEERS: dict[str, type[Peer]] = {
     "http": HousePeer,
+    "shopify": ShopifyPeer,
 }
 
 
@@ -34,4 +36,10 @@ async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Peer]:
 @pytest.fixture
 async def house() -> AsyncIterator[HousePeer]:
     async with listening(HousePeer()) as peer:
+        yield peer
+
+
+@pytest.fixture
+async def shopify() -> AsyncIterator[ShopifyPeer]:
+    async with listening(ShopifyPeer()) as peer:
         yield peer
