@@ -12,11 +12,13 @@ from aiohttp.test_utils import TestServer
 from .peers.http import HousePeer
 from .peers.peer import Peer
 from .peers.shopify import ShopifyPeer
+from .peers.woocommerce import WooCommercePeer
 
 P = TypeVar("P", bound=Peer)
 PEERS: dict[str, type[Peer]] = {
     "http": HousePeer,
     "shopify": ShopifyPeer,
+    "woocommerce": WooCommercePeer,
 }
 
 
@@ -42,4 +44,10 @@ async def house() -> AsyncIterator[HousePeer]:
 @pytest.fixture
 async def shopify() -> AsyncIterator[ShopifyPeer]:
     async with listening(ShopifyPeer()) as peer:
+        yield peer
+
+
+@pytest.fixture
+async def woocommerce() -> AsyncIterator[WooCommercePeer]:
+    async with listening(WooCommercePeer()) as peer:
         yield peer
