@@ -10,6 +10,7 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 from .peers.http import HousePeer
+from .peers.magento import MagentoPeer
 from .peers.peer import Peer
 from .peers.shopify import ShopifyPeer
 from .peers.woocommerce import WooCommercePeer
@@ -17,6 +18,7 @@ from .peers.woocommerce import WooCommercePeer
 P = TypeVar("P", bound=Peer)
 PEERS: dict[str, type[Peer]] = {
     "http": HousePeer,
+    "magento": MagentoPeer,
     "shopify": ShopifyPeer,
     "woocommerce": WooCommercePeer,
 }
@@ -50,4 +52,10 @@ async def shopify() -> AsyncIterator[ShopifyPeer]:
 @pytest.fixture
 async def woocommerce() -> AsyncIterator[WooCommercePeer]:
     async with listening(WooCommercePeer()) as peer:
+        yield peer
+
+
+@pytest.fixture
+async def magento() -> AsyncIterator[MagentoPeer]:
+    async with listening(MagentoPeer()) as peer:
         yield peer
