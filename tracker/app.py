@@ -28,9 +28,11 @@ from tracker.console import ConsoleSettings
 from tracker.console import mount as mount_console
 from tracker.console.queries import CarrierNames, Queries
 from tracker.crew import crew, parted
+from tracker.detect import Hints
 from tracker.errors import ConfigError
 from tracker.feeds import Audience, FanOut
 from tracker.garbage import collect_seldom
+from tracker.habits import hints_of
 from tracker.ingest import Ingest, IngestSettings
 from tracker.metrics import Metrics
 from tracker.model import Shipment
@@ -45,6 +47,7 @@ from tracker.views import shipment_view
 from tracker.watch import Watch
 from webhooks import subscriptions as subs
 from webhooks.destination import Webhooks
+from webhooks.fulfilments import Fulfilments
 from webhooks.guard import PORTS, Guard, guarded_session
 from webhooks.inbound import Inbound
 from webhooks.outbound import Outbound, OutboundSettings
@@ -261,6 +264,7 @@ class Parts:
             closed=lambda: self._full,
         )
         self.inbound = Inbound(self.ingest, store, self.connections, self.metrics)
+        self.fulfilments = Fulfilments(self.ingest, store, self.order_stores, self._hints, registry.known)
         self.agenda = self._agenda(carriers_http)
         self.outbound = self._outbound()
 
@@ -382,6 +386,7 @@ class Parts:
         probes.add_routes(root, self.readiness, self.metrics)
         if "intake" in settings.roles:
             root.add_routes(self.inbound.routes())
+            root.add_routes(self.fulfilments.routes())
             mount(root, self._services())
             self._mount_console(root, settings)
         return root
@@ -423,6 +428,11 @@ class Parts:
                 open_account=OPERATOR if settings.http.open_console else "",
                 secure=settings.public_url.startswith("https://"),
             ),
+        )
+
+    async def _hints(self, account: str) -> Hints:
+        return await hints_of(
+            account, registry=self.registry, connections=self.connections, shelves=self.store, door=self.ingest
         )
 
     def _show(self, shipment: Shipment) -> dict[str, Any]:

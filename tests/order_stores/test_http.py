@@ -29,6 +29,17 @@ async def test_parcels_told_at_once_leave_the_order_as_it_is(house: HousePeer):
     assert len(house.orders["1001"]["parcels"]) == 12
 
 
+async def test_what_was_overtaken_on_its_way_is_told_anew(house: HousePeer):
+    house.slow[f"shp_{WAYBILL}"] = go = asyncio.Event()
+    async with desk(house) as fed, asyncio.TaskGroup() as tasks:
+        tasks.create_task(fed.deliver("delivered", 1))
+        while not house.seen:
+            await asyncio.sleep(0.01)
+        await fed.deliver("delivered", 1, waybill=OTHER)
+        go.set()
+    assert [one["waybill"] for one in house.orders["1001"]["parcels"]] == [WAYBILL, OTHER]
+
+
 async def test_a_number_is_one_step_of_the_address(house: HousePeer):
     async with desk(house) as fed:
         await fed.deliver("picked_up", 1, order="双11 A&B?")

@@ -29,13 +29,11 @@ LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 GARBAGE = (
     b"",
     b"<html>502</html>",
-    b"null",
-    b"[]",
-    b"{}",
-    b'{"data":null}',
-    b'{"items":7}',
-    b'[{"id":"x"}]',
     b'"\xff"',
+    *(b"null", b"[]", b"{}", b'{"data":null}', b'{"items":7}', b'[{"id":"x"}]'),
+    b'{"items":[{"increment_id":"1001"}]}',  # what is right as far as it goes
+    b'{"status":"processing","meta_data":[{"key":7}]}',
+    b'{"data":{"orders":{"nodes":[{"name":"#1001","fulfillments":[{"trackingInfo":[{"number":"SF1000000000001"}]}]}]}}}',
 )
 
 

@@ -8,6 +8,7 @@ Telling must be idempotent: a reply may be lost, and the same parcel is told aga
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from html import unescape
@@ -60,6 +61,8 @@ __all__ = [
     "object_of",
     "objects",
     "order_view",
+    "phone_tail",
+    "postal_code",
     "read_json",
     "rows_at",
     "sentence",
@@ -150,6 +153,8 @@ class Fulfilment(Struct, frozen=True, kw_only=True):
     order_number: str
     waybill: str
     carrier: str = ""
+    phone_tail: str = ""  # the last four digits of the recipient's phone: some carriers do not answer without them
+    postal_code: str = ""
 
 
 Tell = Callable[[Http, Told], Coroutine[Any, Any, None]]
@@ -217,6 +222,18 @@ def at(value: Any, *path: str) -> Any:
 def objects(value: Any) -> list[dict[str, Any]]:
     """The objects of a list in an answer; none where it is no list."""
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def phone_tail(address: Mapping[str, Any]) -> str:
+    """The last four digits of an address's `phone`, "" where it has none."""
+    digits = [char for char in str(address.get("phone") or "") if char in "0123456789"]
+    return "".join(digits[-4:]) if len(digits) >= 4 else ""
+
+
+def postal_code(text: object) -> str:
+    """A postal code as a registration takes it, "" where it is none."""
+    code = str(text or "").strip()
+    return code if re.fullmatch(r"[A-Za-z0-9 -]{0,16}", code) else ""
 
 
 def excerpt(body: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import defaultdict
 from typing import Any
@@ -26,6 +27,7 @@ class HousePeer(Peer):
     def __init__(self) -> None:
         super().__init__()
         self.credentials = {"signing_secret": SECRET}
+        self.slow: dict[str, asyncio.Event] = {}  # by shipment: its next request waits for that
         self.orders: dict[str, dict[str, Any]] = {}
         self.steps: defaultdict[tuple[str, str], dict[tuple[str, int], str]] = defaultdict(dict)
 
@@ -41,6 +43,8 @@ class HousePeer(Peer):
         assert abs(time.time() - int(request.headers["webhook-timestamp"])) < 60
         assert request.method == "PUT" and request.content_type == "application/json"
         said = msgspec.json.decode(body)
+        if said.get("shipment_id") in self.slow:
+            await self.slow.pop(said["shipment_id"]).wait()
         if said["order"] is not None:
             self._keep(request.match_info["path"], said)
         return web.Response(status=204)

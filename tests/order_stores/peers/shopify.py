@@ -88,7 +88,8 @@ class ShopifyPeer(Peer):
     def _find(self, query: str) -> list[dict[str, Any]]:
         # `name:` filters by the order's name: https://shopify.dev/docs/api/admin-graphql/latest/queries/orders
         # That the name is found without its `#` is assumed.
-        fits = re.fullmatch(r'name:"(.*)"', query)
+        # Quotes inside a quoted value are escaped: https://shopify.dev/docs/api/usage/search-syntax
+        fits = re.fullmatch(r'name:"((?:[^"\\]|\\.)*)"', query)
         assert fits, query
         found = self.orders.get(f"#{fits[1]}")
         if found is None:

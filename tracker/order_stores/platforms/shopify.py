@@ -26,6 +26,8 @@ from tracker.order_stores.sdk import (
     hmac_sha256,
     object_of,
     objects,
+    phone_tail,
+    postal_code,
     read_json,
     text_at,
 )
@@ -191,9 +193,9 @@ def fulfilments(push: Push) -> Sequence[Fulfilment]:
     numbers = body.get("tracking_numbers") or [body.get("tracking_number")]
     if not isinstance(numbers, list):
         raise ParseError("$.tracking_numbers", "is no list")
-    return [
-        Fulfilment(order_number=order, waybill=one, carrier=carrier) for one in numbers if isinstance(one, str) and one
-    ]
+    to = body["destination"] if isinstance(body.get("destination"), dict) else {}
+    known = {"carrier": carrier, "phone_tail": phone_tail(to), "postal_code": postal_code(to.get("zip"))}
+    return [Fulfilment(order_number=order, waybill=one, **known) for one in numbers if isinstance(one, str) and one]
 
 
 platform = Platform(

@@ -32,6 +32,8 @@ from tracker.order_stores.sdk import (
     latest_is,
     object_of,
     objects,
+    phone_tail,
+    postal_code,
     read_json,
     rows_at,
     sentence,
@@ -69,10 +71,8 @@ async def tell(http: Http, told: Told) -> None:
 
 
 async def probe(http: Http) -> str:
-    """How many orders the keys may see."""
-    reply = await _ask(http, "GET", ORDERS, params=[("per_page", "1")])
-    if not isinstance(reply.json(), list):
-        raise Unavailable(f"answered {reply.status} with no list of orders: {excerpt(reply.body)}")
+    """Whether orders may be read."""
+    _list(await _ask(http, "GET", ORDERS, params=[("per_page", "1")]))
     return "the orders can be read"
 
 
@@ -93,7 +93,7 @@ def _parcel(parcel: OrderUpdate) -> dict[str, str]:
 
 async def _write_note(http: Http, path: str, told: Told) -> None:
     text = sentence(told, http.options["language"])
-    kept = sorted(objects((await _ask(http, "GET", path)).json()), key=lambda note: int(note.get("id") or 0))
+    kept = sorted(objects(_list(await _ask(http, "GET", path))), key=lambda note: int(note.get("id") or 0))
     if not latest_is([str(note.get("note")) for note in kept], told, text):
         await _ask(http, "POST", path, {"note": text, "customer_note": http.options["notes"] == "customer"})
 
@@ -109,6 +109,13 @@ async def _ask(
         answer = reply.json()
         raise Refused(f"answered {reply.status}: {at(answer, 'code')}: {at(answer, 'message')}")
     return reply
+
+
+def _list(reply: Reply) -> list[Any]:
+    answer = reply.json()
+    if not isinstance(answer, list):
+        raise Unavailable(f"answered {reply.status} with no list: {excerpt(reply.body)}")
+    return answer
 
 
 def _object(reply: Reply) -> dict[str, Any]:
@@ -129,16 +136,23 @@ def fulfilments(push: Push) -> Sequence[Fulfilment]:
     number = text_at(order, "id", "$")
     if not number.isdecimal():
         raise ParseError("$.id", f"{number[:40]!r} is no order's id")
+    shipping, billing = (order[name] if isinstance(order.get(name), dict) else {} for name in ("shipping", "billing"))
+    known = {
+        "phone_tail": phone_tail(shipping) or phone_tail(billing),
+        "postal_code": postal_code(shipping.get("postcode")),
+    }
     found: list[Fulfilment] = []
     for place, meta in enumerate(rows_at(order, "meta_data", "$")):
         if meta.get("key") == TRACKING_META:
-            found += [_fulfilment(number, row, f"$.meta_data[{place}].value") for row in objects(meta.get("value"))]
+            found += [
+                _fulfilment(number, row, f"$.meta_data[{place}].value", known) for row in objects(meta.get("value"))
+            ]
     return found
 
 
-def _fulfilment(order: str, row: dict[str, Any], path: str) -> Fulfilment:
+def _fulfilment(order: str, row: dict[str, Any], path: str, known: Mapping[str, str]) -> Fulfilment:
     carrier = row.get("custom_tracking_provider") or row.get("tracking_provider") or ""
-    return Fulfilment(order_number=order, waybill=text_at(row, "tracking_number", path), carrier=str(carrier))
+    return Fulfilment(order_number=order, waybill=text_at(row, "tracking_number", path), carrier=str(carrier), **known)
 
 
 def greeting(push: Push) -> bool:
