@@ -176,6 +176,8 @@ async def test_a_push_must_be_addressed_and_signed(counter: Counter):
     to = await counter.open("shopify")
     unsigned = await counter.open("shopify", credentials={"access_token": "t"})
     off = await counter.open("shopify", enabled=False)
+    app = await counter.open("shopify", credentials={"client_id": "id", "client_secret": SECRET})
+    assert await counter.push(app, PARCEL | {"tracking_numbers": []} | {"tracking_number": None}) == 200
     assert await counter.push(to, PARCEL, secret="guessed") == 401
     assert await counter.push(to, PARCEL, **{"X-Shopify-Hmac-Sha256": "bm8="}) == 401
     assert await counter.push(to, PARCEL, **{"X-Shopify-Hmac-Sha256": ""}) == 401

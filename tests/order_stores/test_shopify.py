@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 
-from tracker.order_stores.conformance import WAYBILL, desk
-from tracker.order_stores.platforms.shopify import fulfilments
+from tracker.errors import BadInput
+from tracker.order_stores.conformance import WAYBILL, Trouble, desk
+from tracker.order_stores.platforms.shopify import check, fulfilments
 from tracker.order_stores.sdk import Fulfilment, ParseError, Push
 from tracker.store.types import Outcome
 
-from .peers.shopify import ShopifyPeer
+from .peers.shopify import SECRET, ShopifyPeer
 
 STEPS = ("info_received", "picked_up", "in_transit", "out_for_delivery", "delivery_failed", "available_for_pickup")
 PUSH: dict[str, Any] = {
@@ -83,6 +85,41 @@ async def test_a_query_never_costs_more_than_one_may(shopify: ShopifyPeer):
     async with desk(shopify) as fed:
         await fed.deliver("picked_up", 1)
     assert shopify.seen == [("POST", "/admin/api/2026-10/graphql.json")] * 3
+
+
+async def test_an_app_gets_a_token_for_its_secret_once(shopify: ShopifyPeer):
+    shopify.sell("1001", [WAYBILL])
+    shopify.credentials = {"client_id": "id", "client_secret": SECRET}
+    async with desk(shopify) as fed:
+        await asyncio.gather(*(fed.deliver("picked_up", revision) for revision in (1, 2, 3)))
+        assert (shopify.grants, fed.told()[-1]) == (1, "CARRIER_PICKED_UP")
+        shopify.trouble(Trouble.STRANGER)
+        await fed.deliver("delivered", 4)
+        shopify.trouble(None)
+        assert (await fed.deliver("delivered", 4)).outcome is Outcome.DONE
+    assert shopify.grants == 2
+
+
+async def test_a_token_that_ends_is_renewed_and_a_wrong_secret_waits(shopify: ShopifyPeer):
+    shopify.sell("1001", [WAYBILL])
+    shopify.life_s = 0
+    shopify.credentials = {"client_id": "id", "client_secret": SECRET}
+    async with desk(shopify) as fed:
+        await fed.deliver("picked_up", 1)
+    assert shopify.grants == 3
+    shopify.credentials = {"client_id": "id", "client_secret": "wrong"}
+    async with desk(shopify) as fed:
+        answer = await fed.deliver("delivered", 2)
+    assert (answer.outcome, answer.detail) == (
+        Outcome.RETRY,
+        "answered 400, gave no token: {'error': 'invalid_client'}",
+    )
+
+
+@pytest.mark.parametrize("lacking", [{}, {"client_id": "id"}, {"client_secret": SECRET}, {"access_token": ""}])
+def test_a_token_or_what_gets_one_is_required(lacking: dict[str, str]):
+    with pytest.raises(BadInput, match="unless there are client_id and client_secret"):
+        check(lacking)
 
 
 def test_a_push_names_each_waybill_of_a_new_fulfilment():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 import aiohttp
@@ -47,6 +48,8 @@ class Exit:
         self._clock = clock
         self._budget = Budget(platform.rate)
         self._held_until = 0.0
+        self._token = "", 0.0  # and until when it is used, in seconds since 1970
+        self._obtaining = asyncio.Lock()
         defaults = {option.name: option.choices[0] for option in platform.options}
         self.options: Mapping[str, str] = defaults | dict(store.options)
 
@@ -92,9 +95,8 @@ class Exit:
     ) -> Reply:
         """Send one request, once: whether to send it again is for the lane to decide."""
         body = data if json is None else msgspec.json.encode(json)
-        said = {"User-Agent": f"Milepost/{__version__}", "Accept": "application/json", **(headers or {})}
-        if body is not None:
-            said["Content-Type"] = "application/json"
+        kind = {} if body is None else {"Content-Type": "application/json"}
+        said = {"User-Agent": f"Milepost/{__version__}", "Accept": "application/json", **kind, **(headers or {})}
         await self._budget.spend()
         try:
             async with self._session.request(
@@ -113,6 +115,15 @@ class Exit:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise Unavailable(_unreached(error)) from None
 
+    async def token(self, obtain: Callable[[], Awaitable[tuple[str, float]]]) -> str:
+        """The token that is held, or a fresh one, fetched once however many wait for it."""
+        async with self._obtaining:
+            token, until = self._token
+            if self._clock() >= until:
+                token, life = await obtain()
+                self._token = token, self._clock() + 0.9 * life
+            return token
+
     def _check_held(self) -> None:
         wait = self._held_until - self._clock()
         if wait > 0:
@@ -125,6 +136,7 @@ class Exit:
             wait = retry_after(hint, self._clock()) or _LIMITED_S
             raise Limited(f"answered {status}: it wants to be asked less often", retry_after_s=wait)
         if status in (401, 403):
+            self._token = "", 0.0
             raise Unavailable(f"answered {status}: it does not accept the credentials of this order store")
         if 300 <= status < 400:
             raise Unavailable(f"answered {status}: it is elsewhere, give the order store its own address")

@@ -9,7 +9,7 @@ Telling must be idempotent: a reply may be lost, and the same parcel is told aga
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from html import unescape
 from typing import Any, Protocol
@@ -136,7 +136,10 @@ class Http(Protocol):
         json: Any = None,
         data: bytes | None = None,
     ) -> Reply:
-        """Send one request below the order store's address, once; `json` or `data` is its body."""
+        """Send one request below the order store's address, once; `json` or `data` is its body, JSON if not said."""
+
+    async def token(self, obtain: Callable[[], Awaitable[tuple[str, float]]]) -> str:
+        """The token that is held, or a fresh one: `obtain` gives it and its life in seconds. A 401 forgets it."""
 
 
 class Option(Struct, frozen=True):

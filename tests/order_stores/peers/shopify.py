@@ -14,6 +14,7 @@ from tracker.order_stores.platforms.shopify import platform
 from .peer import Peer
 
 TOKEN = "shpat_not_a_real_token_of_a_shop"
+SECRET = "shpss_not_a_real_secret_of_an_app"
 # https://shopify.dev/docs/api/admin-graphql/latest/enums/FulfillmentEventStatus
 STATUSES = {
     "ATTEMPTED_DELIVERY",
@@ -57,6 +58,8 @@ class ShopifyPeer(Peer):
         self.orders: dict[str, dict[str, str]] = {}  # name → waybill → id of its fulfilment
         self.events: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)  # of a fulfilment
         self._mutates = False
+        self.grants = 0
+        self.life_s = 86_399
 
     def sell(self, number: str, waybills: list[str]) -> None:
         gid = "gid://shopify/Fulfillment/"
@@ -68,12 +71,22 @@ class ShopifyPeer(Peer):
     async def serve(self, request: web.Request) -> web.Response:
         # Endpoint and header: https://shopify.dev/docs/api/admin-graphql#authentication
         assert request.method == "POST"
+        if request.path == "/admin/oauth/access_token":
+            return self._grant(dict(await request.post()))
         assert re.fullmatch(r"/admin/api/\d{4}-\d{2}/graphql\.json", request.path)
         if request.headers.get("X-Shopify-Access-Token") != TOKEN:
             # Status: https://shopify.dev/docs/api/admin-graphql#status-and-error-codes; the words are assumed.
             return web.json_response({"errors": "[API] Invalid API key or access token"}, status=401)
         said = await request.json()
         return web.json_response({"data": self._execute(said["query"], said["variables"]), "extensions": _cost(900)})
+
+    def _grant(self, asked: dict[str, Any]) -> web.Response:
+        # https://shopify.dev/docs/apps/build/authentication-authorization/access-tokens/client-credentials-grant
+        self._mutates = False
+        if asked != {"grant_type": "client_credentials", "client_id": "id", "client_secret": SECRET}:
+            return web.json_response({"error": "invalid_client"}, status=400)
+        self.grants += 1
+        return web.json_response({"access_token": TOKEN, "scope": "write_fulfillments", "expires_in": self.life_s})
 
     def _execute(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
         self._mutates = query.lstrip().startswith("mutation")

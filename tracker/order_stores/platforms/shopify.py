@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
 from tracker.order_stores.sdk import (
+    BadInput,
     Credential,
     Fulfilment,
     Http,
@@ -34,7 +37,8 @@ from tracker.order_stores.sdk import (
 
 # Shopify supports a version for a year: https://shopify.dev/docs/api/usage/versioning
 VERSION = "2026-10"
-TOKEN, WEBHOOK_SECRET = "access_token", "webhook_secret"
+TOKEN, CLIENT_ID, CLIENT_SECRET, WEBHOOK_SECRET = "access_token", "client_id", "client_secret", "webhook_secret"
+SIGNED = [hmac_sha256("X-Shopify-Hmac-Sha256", secret=secret) for secret in (CLIENT_SECRET, WEBHOOK_SECRET)]
 TOPICS = ("fulfillments/create", "fulfillments/update")
 
 # https://shopify.dev/docs/api/admin-graphql/2026-10/enums/FulfillmentEventStatus
@@ -128,7 +132,7 @@ async def _ask(http: Http, query: str, variables: Mapping[str, Any]) -> Any:
     reply = await http.request(
         "POST",
         f"/admin/api/{VERSION}/graphql.json",
-        headers={"X-Shopify-Access-Token": http.credentials[TOKEN]},
+        headers={"X-Shopify-Access-Token": await _token(http)},
         json={"query": query, "variables": variables},
     )
     answer = reply.json()
@@ -136,6 +140,39 @@ async def _ask(http: Http, query: str, variables: Mapping[str, Any]) -> Any:
         raise Unavailable(f"answered {reply.status} with no GraphQL")
     _check(answer, reply.status)
     return answer.get("data")
+
+
+async def _token(http: Http) -> str:
+    """The access token that the order store holds, or one of a day for its app's id and secret."""
+    return http.credentials.get(TOKEN) or await http.token(partial(_obtain, http))
+
+
+async def _obtain(http: Http) -> tuple[str, float]:
+    """shopify.dev/docs/apps/build/authentication-authorization/access-tokens/client-credentials-grant"""
+    asked = {
+        "grant_type": "client_credentials",
+        "client_id": http.credentials[CLIENT_ID],
+        "client_secret": http.credentials[CLIENT_SECRET],
+    }
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    reply = await http.request("POST", "/admin/oauth/access_token", headers=headers, data=urlencode(asked).encode())
+    answer = reply.json()
+    if reply.status != 200:
+        raise Unavailable(f"answered {reply.status}, gave no token: {at(answer, 'error_description') or answer}"[:300])
+    return str(answer["access_token"]), float(answer["expires_in"])
+
+
+def check(credentials: Mapping[str, str]) -> None:
+    """Raise BadInput unless there is a token or what gets one."""
+    if not credentials.get(TOKEN) and not (credentials.get(CLIENT_ID) and credentials.get(CLIENT_SECRET)):
+        raise BadInput(
+            f"credentials.{TOKEN}", f"required, unless there are {CLIENT_ID} and {CLIENT_SECRET}", code="required"
+        )
+
+
+def verify(push: Push, credentials: Mapping[str, str]) -> bool:
+    """Whether the app signed it, or the shop: https://shopify.dev/docs/apps/build/webhooks/verify-deliveries"""
+    return any(signed(push, credentials) for signed in SIGNED)
 
 
 def _check(answer: dict[str, Any], status: int) -> None:
@@ -205,15 +242,18 @@ platform = Platform(
     address="https://your-shop.myshopify.com",
     tell=tell,
     probe=probe,
+    check=check,
     words_for=Status,
     statuses=STATUSES,
     words=WORDS,
     whole_order=False,
     credentials=[
-        Credential(TOKEN, "Admin API access token with read_orders and write_fulfillments"),
-        Credential(WEBHOOK_SECRET, "the app's client secret, which signs its webhooks", required=False),
+        Credential(CLIENT_ID, "of an app with the scopes read_orders and write_fulfillments", False, False),
+        Credential(CLIENT_SECRET, "of the app: gets its tokens and signs its webhooks", required=False),
+        Credential(TOKEN, "Admin API access token of an app that was made in the shop's admin", required=False),
+        Credential(WEBHOOK_SECRET, "the signing key under Settings, Notifications, Webhooks", required=False),
     ],
     rate=4.0,
     fulfilments=fulfilments,
-    verify=hmac_sha256("X-Shopify-Hmac-Sha256", secret=WEBHOOK_SECRET),
+    verify=verify,
 )
