@@ -22,6 +22,7 @@ class Listening(Struct, frozen=True):
     id: str
     account: str
     shop: str = ""
+    orders_only: bool = False
 
     @property
     def filters_labels(self) -> bool:
@@ -54,7 +55,7 @@ def shops() -> Shops:
 
 @pytest.fixture
 def fan_out(store: Store, shops: Shops) -> FanOut:
-    return FanOut(store, Audience(store, KIND, read), shops.labels)
+    return FanOut(store, Audience(store, {KIND: read}), shops.labels)
 
 
 async def listen(store: Store, id: str, shop: str = "", account: str = "acme") -> None:
@@ -115,7 +116,7 @@ async def test_workers_that_race_fill_each_lane_once(store: Store, shops: Shops)
     await listen(store, "sub_a")
     for n in range(40):
         await commit(store, f"SF{n}")
-    workers = [FanOut(store, Audience(store, KIND, read), shops.labels) for _ in range(4)]
+    workers = [FanOut(store, Audience(store, {KIND: read}), shops.labels) for _ in range(4)]
     await asyncio.gather(*(worker.turn() for worker in workers))
     found = await lanes(store)
     assert len(found) == 80
@@ -155,7 +156,7 @@ async def test_a_courier_gets_what_it_has_slots_for_and_the_rest_waits_in_lanes(
     courier = Slots(3)
     for n in range(8):
         await commit(store, f"SF{n}")
-    await FanOut(store, Audience(store, KIND, read), shops.labels, courier=courier).turn()
+    await FanOut(store, Audience(store, {KIND: read}), shops.labels, courier=courier).turn()
     assert len(courier.got) == 3
     assert len(await lanes(store)) == 5
 
@@ -173,7 +174,7 @@ async def test_a_claim_whose_answer_was_lost_is_asked_for_again(store: Store, sh
 
     courier = Slots(9)
     id = await commit(store, "SF1")
-    await FanOut(Losing(), Audience(store, KIND, read), shops.labels, courier=courier).turn()  # type: ignore[arg-type]
+    await FanOut(Losing(), Audience(store, {KIND: read}), shops.labels, courier=courier).turn()  # type: ignore[arg-type]
     assert [(one.destination, one.id, one.body) for one in courier.got] == [("orders:acme", id, b"{0}")]
 
 
@@ -214,7 +215,7 @@ async def test_listeners_are_read_again_only_when_one_was_written(store: Store) 
         reads.append(len(records))
         return read(records)
 
-    audience = Audience(store, KIND, counting)
+    audience = Audience(store, {KIND: counting})
     await listen(store, "sub_a")
     await audience.now()
     await audience.now()

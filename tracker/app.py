@@ -16,7 +16,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from carriers.registry import Registry, load
-from tracker import log, probes
+from tracker import log, order_stores, probes
 from tracker.accounts import OPERATOR, Accounts, Scope
 from tracker.agenda import Agenda, AgendaSettings, Schedule, Settling
 from tracker.api import ApiSettings, Services, mount
@@ -28,13 +28,16 @@ from tracker.console import ConsoleSettings
 from tracker.console import mount as mount_console
 from tracker.console.queries import CarrierNames, Queries
 from tracker.crew import crew, parted
+from tracker.detect import Hints
 from tracker.drift import DriftWatch
 from tracker.errors import ConfigError
 from tracker.feeds import Audience, FanOut
 from tracker.garbage import collect_seldom
+from tracker.habits import hints_of
 from tracker.ingest import Ingest, IngestSettings
 from tracker.metrics import Metrics
 from tracker.model import Shipment
+from tracker.order_stores import OrderStoreDestination, OrderStores, Platforms
 from tracker.orders import OrderBook, OrderDestination, OrderSettings, open_book
 from tracker.poller import Poller, PollSettings
 from tracker.redelivery import Redelivery
@@ -47,6 +50,7 @@ from tracker.views import shipment_view
 from tracker.watch import Watch
 from webhooks import subscriptions as subs
 from webhooks.destination import Webhooks
+from webhooks.fulfilments import Fulfilments
 from webhooks.guard import PORTS, Guard, guarded_session
 from webhooks.inbound import Inbound
 from webhooks.outbound import Outbound, OutboundSettings
@@ -165,6 +169,9 @@ async def _assemble(stack: contextlib.AsyncExitStack, settings: Settings, readin
     registry, failures = load()
     for failure in failures:
         logger.error("carrier_broken", origin=failure.origin, error=failure.problem)
+    platforms, broken = order_stores.load()
+    for one in broken:
+        logger.error("platform_broken", origin=one.origin, error=one.problem)
     readiness.waits_for("store: starting or loading its log")
     store = await stack.enter_async_context(
         open_store(
@@ -189,7 +196,8 @@ async def _assemble(stack: contextlib.AsyncExitStack, settings: Settings, readin
     )
     carriers_http = await stack.enter_async_context(_session(settings))
     webhooks_http = await stack.enter_async_context(_session(settings))
-    return Parts(settings, registry, store, book, carriers_http, webhooks_http, readiness)
+    platforms_http = await stack.enter_async_context(_session(settings))
+    return Parts(settings, registry, platforms, store, book, carriers_http, webhooks_http, platforms_http, readiness)
 
 
 def _make_private(settings: Settings) -> None:
@@ -214,10 +222,12 @@ class Parts:
         self,
         settings: Settings,
         registry: Registry,
+        platforms: Platforms,
         store: Store,
         book: OrderBook,
         carriers_http: aiohttp.ClientSession,
         webhooks_http: aiohttp.ClientSession,
+        platforms_http: aiohttp.ClientSession,
         readiness: probes.Readiness,
     ) -> None:
         key = settings.secrets.key or key_from(settings.directory)
@@ -242,6 +252,16 @@ class Parts:
             check_url=Guard(settings.networks, _ports(settings)).check_url,
             probe=self.webhooks.probe,
         )
+        self.platforms = platforms
+        exits_to_stores = order_stores.Exits(platforms_http, timeout_s=settings.delivery.timeout_s)
+        self.order_stores = OrderStores(
+            store,
+            platforms,
+            self.sealer,
+            check_url=Guard(settings.networks, _ports(settings)).check_url,
+            probe=exits_to_stores.probe,
+        )
+        self.order_telling = OrderStoreDestination(self.order_stores, book, exits_to_stores)
         self.schedule = Schedule(self.connections, self.policy, factor=settings.poll.factor)
         self.tracking_url = f"{settings.public_url}/parcels/{{id}}"
         self.ingest = Ingest(
@@ -254,6 +274,7 @@ class Parts:
             closed=lambda: self._full,
         )
         self.inbound = Inbound(self.ingest, store, self.connections, self.metrics, heard=self.drift.heard)
+        self.fulfilments = Fulfilments(self.ingest, store, self.order_stores, self._hints, registry.known)
         self.agenda = self._agenda(carriers_http)
         self.outbound = self._outbound()
 
@@ -292,7 +313,10 @@ class Parts:
                 timeout_s=delivery.timeout_s,
                 schedule_factor=delivery.schedule_factor,
             ),
-            handlers={OrderDestination.prefix: OrderDestination(self.book).handle},
+            handlers={
+                OrderDestination.prefix: OrderDestination(self.book).handle,
+                OrderStoreDestination.prefix: self.order_telling.handle,
+            },
             widths={OrderDestination.prefix: 256},
         )
 
@@ -312,7 +336,7 @@ class Parts:
         loops: list[Loop] = [self._measure(), self._keep_house(), _regularly(1.0, self.connections.refresh)]
         loops.append(self.drift.run())
         if "delivery" in settings.roles:
-            audience = Audience(self.store, subs.KIND, subs.from_records)
+            audience = Audience(self.store, {subs.KIND: subs.from_records, order_stores.KIND: order_stores.listeners})
             loops.append(FanOut(self.store, audience, self._labels, courier=self.outbound).run())
         return loops
 
@@ -374,6 +398,7 @@ class Parts:
         probes.add_routes(root, self.readiness, self.metrics)
         if "intake" in settings.roles:
             root.add_routes(self.inbound.routes())
+            root.add_routes(self.fulfilments.routes())
             mount(root, self._services())
             self._mount_console(root, settings)
         return root
@@ -389,10 +414,14 @@ class Parts:
             orders=self.book,
             drift=self.drift,
             replay=Replay(self.ingest, self.store, self.connections, self.registry),
+            order_stores=self.order_stores,
+            platforms=self.platforms,
             registry=self.registry,
             sealer=self.sealer,
             settings=ApiSettings(
-                tracking_url=self.tracking_url, webhook_url=f"{self.settings.public_url}/hooks/{{id}}/{{secret}}"
+                tracking_url=self.tracking_url,
+                webhook_url=f"{self.settings.public_url}/hooks/{{id}}/{{secret}}",
+                fulfilment_url=f"{self.settings.public_url}/order-stores/{{id}}/{{secret}}",
             ),
         )
 
@@ -415,6 +444,11 @@ class Parts:
                 open_account=OPERATOR if settings.http.open_console else "",
                 secure=settings.public_url.startswith("https://"),
             ),
+        )
+
+    async def _hints(self, account: str) -> Hints:
+        return await hints_of(
+            account, registry=self.registry, connections=self.connections, shelves=self.store, door=self.ingest
         )
 
     def _show(self, shipment: Shipment) -> dict[str, Any]:

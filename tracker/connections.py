@@ -17,7 +17,7 @@ import structlog
 from msgspec import Struct, structs
 from yarl import URL
 
-from carriers.sdk import Carrier
+from carriers.sdk import Carrier, Credential
 from tracker.errors import BadInput, MilepostError, NotFound
 from tracker.model import Document
 
@@ -338,16 +338,25 @@ def speaks_of(carrier: Carrier, slug: str) -> bool:
     return carrier.aggregator and (not carrier.carriers or slug in carrier.carriers.values())
 
 
-def check_credentials(carrier: Carrier, credentials: Mapping[str, str]) -> None:
+class Interface(Protocol):
+    """Whatever credentials are for: a carrier's interface, an order platform's."""
+
+    @property
+    def slug(self) -> str: ...
+    @property
+    def credentials(self) -> Sequence[Credential]: ...
+
+
+def check_credentials(interface: Interface, credentials: Mapping[str, str]) -> None:
     """Raise BadInput naming the field: an unknown one, an empty one that is required, one too long."""
-    names = {credential.name for credential in carrier.credentials}
+    names = {credential.name for credential in interface.credentials}
     for name, value in credentials.items():
         if name not in names:
             known = ", ".join(sorted(names)) or "none"
-            raise BadInput(f"credentials.{name[:64]}", f"{carrier.slug} has no such credential; it has {known}")
+            raise BadInput(f"credentials.{name[:64]}", f"{interface.slug} has no such credential; it has {known}")
         if len(value) > _TEXT_MAX:
             raise BadInput(f"credentials.{name}", f"has {len(value)} characters, the most is {_TEXT_MAX}")
-    for credential in carrier.credentials:
+    for credential in interface.credentials:
         if credential.required and not credentials.get(credential.name, "").strip():
             raise BadInput(f"credentials.{credential.name}", f"required: {credential.about}", code="required")
 

@@ -12,6 +12,7 @@ from tracker.catalogue import listed
 from tracker.config import Settings
 from tracker.detect import forms
 from tracker.errors import ConfigError, MilepostError
+from tracker.order_stores import load as load_platforms
 from tracker.orders import OrderSettings, open_book
 from tracker.secrets import Sealer, key_from
 from tracker.stall import policy_of
@@ -28,6 +29,7 @@ async def examine(settings: Settings) -> int:
         "port": _port,
         "stall policy": _stall,
         "carriers": _carriers,
+        "order platforms": _platforms,
         "store": _store,
         "order book": _book,
     }
@@ -79,6 +81,13 @@ async def _carriers(_: Settings) -> str:
     if failures:
         raise ConfigError("; ".join(f"{failure.origin}: {failure.problem}" for failure in failures))
     return f"{len(registry)} installed, {len(listed())} in the catalogue, {len(forms())} forms of numbers"
+
+
+async def _platforms(_: Settings) -> str:
+    platforms, failures = load_platforms()
+    if failures:
+        raise ConfigError("; ".join(f"{failure.origin}: {failure.problem}" for failure in failures))
+    return ", ".join(one.slug for one in platforms)
 
 
 async def _store(settings: Settings) -> str:

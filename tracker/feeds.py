@@ -32,8 +32,13 @@ class Listener(Protocol):
     @property
     def account(self) -> str: ...
     @property
+    def orders_only(self) -> bool: ...
+    @property
     def filters_labels(self) -> bool: ...
     def wants(self, kind: str, shop: str | None, carrier: str | None, /) -> bool: ...
+
+
+Reader = Callable[[Mapping[tuple[str, str], bytes]], Iterable[Listener]]  # the listeners among the records
 
 
 class FeedStore(Protocol):
@@ -59,26 +64,23 @@ class Courier(Protocol):
 
 
 class Audience:
-    """Who listens, by account; read again only when a subscription was written."""
+    """Who listens, by account; `readers` by the kind of their records, read again only when one was written."""
 
-    def __init__(
-        self, store: FeedStore, kind: str, read: Callable[[Mapping[tuple[str, str], bytes]], Iterable[Listener]]
-    ) -> None:
+    def __init__(self, store: FeedStore, readers: Mapping[str, Reader]) -> None:
         self._store = store
-        self._kind = kind
-        self._read = read
-        self._version = -1
+        self._readers = readers
+        self._versions: list[int] = []
         self._by_account: Mapping[str, Sequence[Listener]] = {}
 
     async def now(self) -> Mapping[str, Sequence[Listener]]:
         """Account → its listeners, at least as new as the call."""
-        version = await self._store.records_version(self._kind)
-        if version != self._version:
-            records = await self._store.records(self._kind)  # as new as the version, or newer
+        versions = await asyncio.gather(*map(self._store.records_version, self._readers))
+        if versions != self._versions:
             by_account: dict[str, list[Listener]] = defaultdict(list)
-            for listener in self._read(records):
-                by_account[listener.account].append(listener)
-            self._by_account, self._version = dict(by_account), version
+            for kind, read in self._readers.items():
+                for listener in read(await self._store.records(kind)):  # as new as the version, or newer
+                    by_account[listener.account].append(listener)
+            self._by_account, self._versions = dict(by_account), versions
         return self._by_account
 
 
@@ -230,7 +232,7 @@ def refs(
             yield _ref(order_books + entry.account, entry)
         shop, carrier = labels.get(entry.id) or (None, None)
         for listener in listeners.get(entry.account, ()):
-            if listener.wants(entry.kind, shop, carrier):
+            if (entry.ordered or not listener.orders_only) and listener.wants(entry.kind, shop, carrier):
                 yield _ref(listener.id, entry)
 
 

@@ -60,7 +60,7 @@ class Observer(Protocol):
 Heard = Callable[[str, str, bytes, Sequence[Report]], None]  # account, carrier, a body and what was read there
 
 
-class _Refused(Exception):
+class RefusedPush(Exception):
     """The push is not taken: an HTTP status, a stable code and a sentence."""
 
     def __init__(self, status: int, code: str, detail: str) -> None:
@@ -102,8 +102,8 @@ class Inbound:
             push = await self._genuine(request, connection, carrier)
             outcome = await self._heard(push, connection, carrier)
             response = _acknowledged(carrier)
-        except _Refused as error:
-            outcome, response = "refused", _problem(error.status, error.code, str(error))
+        except RefusedPush as error:
+            outcome, response = "refused", problem(error.status, error.code, str(error))
         except (StoreDown, Conflict) as error:
             log.warning("push.not_taken", carrier=carrier.slug if carrier else "", error=str(error))
             outcome, response = "unavailable", _unavailable(carrier)
@@ -116,23 +116,23 @@ class Inbound:
         connection = await self._connections.find(request.match_info["connection"])
         carrier = self._connections.carrier_of(connection) if connection else None
         if connection is None or carrier is None or not connection.enabled:
-            raise _Refused(404, "not_found", "there is no such connection")
+            raise RefusedPush(404, "not_found", "there is no such connection")
         return connection, carrier
 
     async def _genuine(self, request: web.Request, connection: Connection, carrier: Carrier) -> Push:
         """The push as its raw bytes, once it has proved where it comes from."""
         secret = request.match_info.get("secret")
         if secret is not None and not same(secret, connection.path_secret):
-            raise _Refused(401, "wrong_secret", "the secret in the address is wrong")
+            raise RefusedPush(401, "wrong_secret", "the secret in the address is wrong")
         if secret is None and carrier.verify is None:
-            raise _Refused(401, "no_secret", f"{carrier.slug} signs nothing: its address must end in the secret")
+            raise RefusedPush(401, "no_secret", f"{carrier.slug} signs nothing: its address must end in the secret")
         push = Push(
             headers={name.lower(): value for name, value in request.headers.items()},
             query=request.query,
-            body=await _body(request),
+            body=await read_body(request),
         )
         if carrier.verify is not None and not _verified(carrier, push, connection.credentials):
-            raise _Refused(401, "wrong_signature", "the signature does not fit the body")
+            raise RefusedPush(401, "wrong_signature", "the signature does not fit the body")
         return push
 
     # ------------------------------------------------------------ what it says
@@ -160,7 +160,7 @@ class Inbound:
             )
             await self._connections.note_heard(connection, now=now)
         except Gone:
-            raise _Refused(404, "not_found", "there is no such connection") from None
+            raise RefusedPush(404, "not_found", "there is no such connection") from None
         return "accepted"
 
     async def _keep(self, push: Push, connection: Connection, reason: str, now: int) -> str:
@@ -171,7 +171,7 @@ class Inbound:
         return "quarantined"
 
 
-async def _body(request: web.Request) -> bytes:
+async def read_body(request: web.Request) -> bytes:
     """The raw body; 413 without reading further than the cap."""
     if (request.content_length or 0) > MAX_BODY:
         raise _too_large()
@@ -186,8 +186,8 @@ async def _body(request: web.Request) -> bytes:
     return bytes(body)
 
 
-def _too_large() -> _Refused:
-    return _Refused(413, "too_large", f"the body is longer than {MAX_BODY} bytes")
+def _too_large() -> RefusedPush:
+    return RefusedPush(413, "too_large", f"the body is longer than {MAX_BODY} bytes")
 
 
 def _verified(carrier: Carrier, push: Push, credentials: Mapping[str, str]) -> bool:
@@ -211,7 +211,7 @@ def _acknowledged(carrier: Carrier) -> web.Response:
 def _unavailable(carrier: Carrier | None) -> web.Response:
     """503, and in its body the carrier's own no."""
     if carrier is None or carrier.acknowledge is None:
-        return _problem(503, "store_unavailable", "nothing was taken in: send it again")
+        return problem(503, "store_unavailable", "nothing was taken in: send it again")
     _, content_type, body = carrier.acknowledge(False)
     return _answer(503, content_type, body)
 
@@ -223,7 +223,7 @@ def _answer(status: int, content_type: str, body: bytes) -> web.Response:
 _TITLES = {401: "Not authorised", 404: "Not found", 413: "Too large", 503: "Unavailable"}
 
 
-def _problem(status: int, code: str, detail: str) -> web.Response:
+def problem(status: int, code: str, detail: str) -> web.Response:
     """RFC 9457 problem details."""
     told = {"type": f"urn:milepost:{code}", "title": _TITLES[status], "status": status, "code": code, "detail": detail}
     return _answer(status, "application/problem+json", msgspec.json.encode(told))

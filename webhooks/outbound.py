@@ -50,7 +50,7 @@ Handler = Callable[[Delivery], Awaitable[Handled]]
 
 
 class Observer(Protocol):
-    """Counts attempts; `destination` is its kind (`webhook`, `orders`), `outcome` an `Outcome`."""
+    """Counts attempts; `destination` is its kind (`webhook`, `orders`, `store`), `outcome` an `Outcome`."""
 
     def delivered(self, destination: str, outcome: str, seconds: float, /) -> None: ...
 

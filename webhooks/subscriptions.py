@@ -82,6 +82,11 @@ class Subscription(Struct, frozen=True, kw_only=True):
     headers: str = ""  # sealed JSON
 
     @property
+    def orders_only(self) -> bool:
+        """Whether it hears only of what concerns an order."""
+        return False
+
+    @property
     def filters_labels(self) -> bool:
         """Whether `wants` depends on the shipment's shop or carrier."""
         return bool(self.shops or self.carriers)

@@ -13,6 +13,11 @@ from tracker.api.route import Route
 
 from .world import Api
 
+ORDER_STORE = {
+    "platform": "http",
+    "base": "https://shop.example/orders",
+    "credentials": {"signing_secret": "whsec_" + "c2VjcmV0" * 4},
+}
 BODIES: dict[str, Any] = {
     "amend_shipment": {"shop": "mine"},
     "amend_connection": {"enabled": False},
@@ -29,12 +34,15 @@ BODIES: dict[str, Any] = {
     "test_subscription": {},
     "rotate_secret": {},
     "replay_changes": {"since": "2026-09-22T08:00:00+08:00"},
+    "amend_order_store": {"enabled": False},
+    "create_order_store": ORDER_STORE,
     "create_connection": {"carrier": "acme", "credentials": {"app_key": "another's"}},
 }
 UNKNOWN = {
     "shipments": "shp_00aaaaaaaaaa",
     "subscriptions": "sub_0123456789abcdef0123",
     "connections": "con_0123456789abcdef0123",
+    "order-stores": "ost_0123456789abcdef0123",
     "quarantine": "qua_00aaaaaaaaaa",
     "keys": "zzzzzzzz",
     "accounts": "nobody",
@@ -56,6 +64,7 @@ async def theirs(api: Api, account: str) -> dict[str, str]:
     )
     connection = await api.call(account, "POST", "/connections", json=BODIES["create_connection"])
     subscription = await api.call(account, "POST", "/subscriptions", json=BODIES["create_subscription"])
+    order_store = await api.call(account, "POST", "/order-stores", json=ORDER_STORE)
     key = await api.call(account, "POST", "/keys", json=BODIES["create_key"])
     await api.call(account, "PUT", "/orders/SO-7", json={})
     await api.call(account, "PUT", "/routes/acme", json={"connections": [connection.body["id"]]})
@@ -63,6 +72,7 @@ async def theirs(api: Api, account: str) -> dict[str, str]:
     return {
         "shipments": shipment.body["id"],
         "connections": connection.body["id"],
+        "order-stores": order_store.body["id"],
         "subscriptions": subscription.body["id"],
         "keys": key.body["id"],
         "quarantine": quarantined,

@@ -10,7 +10,7 @@ import pytest
 from carriers.registry import load
 from carriers.sdk import Carrier
 from tracker import catalogue
-from tracker.catalogue import AGGREGATORS, COLUMNS, CatalogueError, codes_at, listed, posts, read
+from tracker.catalogue import AGGREGATORS, COLUMNS, CatalogueError, codes_at, listed, named, posts, read
 from tracker.cli import main
 
 TABLE = Path(catalogue.__file__).with_name("carriers.csv").read_text("utf-8")
@@ -104,3 +104,23 @@ def test_the_command_names_every_carrier_and_the_way_to_it(capsys: pytest.Captur
     assert rows["sf"]["ways"].startswith("query push")
     assert main(["carriers", "--all"]) == 0
     assert "圆通速递" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("SF Express", "sf"),
+        ("顺丰速运", "sf"),
+        ("sf-express", "sf"),
+        ("J&T  EXPRESS", "jtexpress"),
+        ("190455", ""),  # an aggregator's number is no name
+        ("Tea House", ""),
+        ("", ""),
+    ],
+)
+def test_a_carrier_is_known_by_any_of_its_names(name: str, slug: str) -> None:
+    assert named(name) == slug
+
+
+def test_every_carrier_answers_to_its_slug() -> None:
+    assert [slug for slug in listed() if named(slug) != slug] == []

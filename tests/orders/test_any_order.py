@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tracker.orders import Order, OrderQuery, OrderSettings, OrderUpdate, open_book, stated_from, update_from
+from tracker.orders import Order, OrderQuery, OrderUpdate, open_book, stated_from, update_from
 
 from .changes import change, scan
+from .conftest import Database
 
 STEPS: Sequence[dict[str, Any]] = (
     {"status": "pending", "kind": "registered"},
@@ -54,26 +53,27 @@ def tellings(draw: st.DrawFn) -> tuple[list[OrderUpdate], list[list[OrderUpdate]
     return history, [told[start : start + size] for start in range(0, len(told), size)]
 
 
-async def end_of(batches: Sequence[Sequence[OrderUpdate]], *, stated_after: int | None = None) -> tuple[Order, ...]:
-    with TemporaryDirectory() as directory:
-        async with open_book(OrderSettings(directory=Path(directory))) as book:
-            for place, batch in enumerate(batches):
-                if place == stated_after:
-                    await book.put("acme", stated_from("A-1", {"shop": "tmall"}), now=1_763_000_000_000)
-                await asyncio.gather(*(book.apply(update) for update in batch))
-            return (await book.list("acme", OrderQuery())).orders
+async def end_of(
+    database: Database, batches: Sequence[Sequence[OrderUpdate]], *, stated_after: int | None = None
+) -> tuple[Order, ...]:
+    async with open_book(await database.empty()) as book:
+        for place, batch in enumerate(batches):
+            if place == stated_after:
+                await book.put("acme", stated_from("A-1", {"shop": "tmall"}), now=1_763_000_000_000)
+            await asyncio.gather(*(book.apply(update) for update in batch))
+        return (await book.list("acme", OrderQuery())).orders
 
 
 @given(tellings())
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-async def test_any_order_repetition_and_interleaving_gives_the_same_orders(telling):
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+async def test_any_order_repetition_and_interleaving_gives_the_same_orders(database: Database, telling):
     history, batches = telling
-    assert await end_of(batches) == await end_of([[update] for update in history])
+    assert await end_of(database, batches) == await end_of(database, [[update] for update in history])
 
 
 @given(tellings(), st.data())
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-async def test_it_does_not_matter_when_the_shop_states_the_order(telling, data: st.DataObject):
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+async def test_it_does_not_matter_when_the_shop_states_the_order(database: Database, telling, data: st.DataObject):
     _, batches = telling
     when = data.draw(st.integers(0, len(batches) - 1))
-    assert await end_of(batches, stated_after=when) == await end_of(batches, stated_after=0)
+    assert await end_of(database, batches, stated_after=when) == await end_of(database, batches, stated_after=0)

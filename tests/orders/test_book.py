@@ -178,6 +178,7 @@ async def test_orders_are_filtered_by_status_payment_time_and_number(book: Order
     assert await numbers(book, paid=True) == ["A_1", "A-1"]
     assert await numbers(book, paid=False) == ["B-2"]
     assert await numbers(book, prefix="A_") == ["A_1"]
+    assert await numbers(book, prefix="a-") == ["A-1"]
     assert await numbers(book, placed_from=PAID + DAY) == ["A_1"]
     assert await numbers(book, placed_to=PAID + DAY) == ["B-2", "A-1"]
     assert await book.counts("acme") == {"awaiting_shipment": 2, "awaiting_payment": 1, "needs_attention": 0}
@@ -196,6 +197,12 @@ async def test_an_account_sees_and_drops_only_its_own_orders(book: OrderBook):
     await book.drop_account("acme")
     assert await book.get("acme", "A-1") is None
     assert (await order(book, account="other")).status is OrderStatus.COMPLETED
+
+
+async def test_words_that_hold_a_nul_are_kept_without_it(book: OrderBook):
+    await tell(book, "picked_up", 2, events=[scan("picked_up", description="已揽\0收", location="\0")])
+    [parcel] = (await order(book)).parcels
+    assert (parcel.last_text, parcel.last_location) == ("已揽收", "")
 
 
 async def test_an_order_reads_as_json(book: OrderBook):
@@ -220,6 +227,16 @@ async def test_two_books_on_one_file_take_turns(settings: OrderSettings):
             tasks.create_task(tell((here, there)[turn % 2], "in_transit", turn, shipment=f"shp_{turn % 5}"))
     async with open_book(settings) as book:
         assert [parcel.revision for parcel in (await order(book)).parcels] == [35, 36, 37, 38, 39]
+
+
+async def test_books_that_open_together_make_the_tables_once(settings: OrderSettings):
+    async def opened() -> None:
+        async with open_book(settings) as book:
+            await tell(book, "picked_up", shipment=f"shp_{id(book)}")
+
+    await asyncio.gather(*(opened() for _ in range(4)))
+    async with open_book(settings) as book:
+        assert len((await order(book)).parcels) == 4
 
 
 async def test_a_book_of_a_later_version_is_refused(settings: OrderSettings):

@@ -55,6 +55,8 @@ def test_each_currency_has_its_own_decimals(currency: str, total: object, minor:
         ({"waybills": [""]}, "waybills[0].waybill"),
         ({"color": "red"}, "body"),
         ({"shop": 5}, "shop"),
+        ({"shop": "north\0"}, "shop"),
+        ({"lines": [{"name": "tea\0"}]}, "lines[0].name"),
     ],
 )
 def test_a_bad_field_is_named(change: dict[str, Any], field: str):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -69,8 +69,13 @@ class Desk:
 
 
 @contextlib.asynccontextmanager
-async def running(directory: Path, *, store: str = "", **flags: str) -> AsyncIterator[tuple[Desk, Subscriber]]:
-    """A daemon, a subscriber that is subscribed to everything, and a desk that talks to the daemon."""
+async def running(
+    directory: Path, *, store: str = "", ports: Sequence[str] = (), **flags: str
+) -> AsyncIterator[tuple[Desk, Subscriber]]:
+    """A daemon, a subscriber that is subscribed to everything, and a desk that talks to the daemon.
+
+    `ports` of loopback are open to the daemon besides the subscriber's.
+    """
     async with Subscriber() as subscriber, aiohttp.ClientSession() as http:
         settings = config.load(
             env={},
@@ -79,7 +84,7 @@ async def running(directory: Path, *, store: str = "", **flags: str) -> AsyncIte
                 "http.port": "0",
                 "store.url": store,
                 "egress.allow": "127.0.0.0/8",
-                "egress.ports": str(subscriber.port),
+                "egress.ports": ",".join([str(subscriber.port), *ports]),
                 "log.level": "error",
                 "roles": "intake,delivery",  # nobody asks the carriers' real addresses
                 **flags,

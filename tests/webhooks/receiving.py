@@ -144,7 +144,7 @@ class Desk:
         async def labels(ids: object) -> list[tuple[str, str]]:
             return [(self.shops[id], "simulated") for id in ids]  # type: ignore[attr-defined]
 
-        return FanOut(self.store, Audience(self.store, KIND, from_records), labels, courier=courier)
+        return FanOut(self.store, Audience(self.store, {KIND: from_records}), labels, courier=courier)
 
     def outbound(self, orders: Handler) -> Outbound:
         return Outbound(

@@ -19,7 +19,10 @@ routes = Routes("subscriptions")
 class DeadLetterQuery(Page):
     """Which dead letters."""
 
-    destination: Annotated[Label, Field(min_length=1, description="a subscription's id, or `orders`")] | None = None
+    destination: (
+        Annotated[Label, Field(min_length=1, description="the id of a subscription or an order store, or `orders`")]
+        | None
+    ) = None
 
 
 @routes("GET", "/dead-letters")
@@ -44,6 +47,8 @@ async def replay_dead_letters(call: Call, body: Replay) -> Replayed:
 
 
 def _destination(call: Call, name: str | None) -> str | None:
+    if name and name.startswith("ost_"):
+        return f"store:{name}"
     return f"orders:{call.account}" if name == "orders" else name
 
 
@@ -51,7 +56,7 @@ def _view(letter: DeadLetter) -> DeadLetterView:
     notice = letter.kind.startswith("milepost.")
     return DeadLetterView(
         id=letter.id,
-        destination="orders" if letter.destination.startswith("orders:") else letter.destination,
+        destination="orders" if letter.destination.startswith("orders:") else letter.destination.removeprefix("store:"),
         shipment_id=None if notice else letter.shipment,
         revision=letter.revision,
         type=letter.kind if notice else f"shipment.{letter.kind}",

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from msgspec import structs
 
+from tracker import habits
 from tracker.api.models import Detection, DetectionList, DetectQuery
 from tracker.api.route import Call, Routes
 from tracker.detect import Hints, detect
 
 routes = Routes("carriers")
-
-_REMEMBERED = 200  # of the account's newest shipments
 
 
 @routes("GET", "/detect")
@@ -26,22 +23,15 @@ async def detect_carriers(call: Call, query: DetectQuery) -> DetectionList:
 
 
 async def hints_of(call: Call) -> Hints:
-    """What the account's habits and connections say, and the numbers of installed adapters."""
-    registry = call.services.registry
-    adapters = {slug: carrier for slug in registry.known() if (carrier := registry.get(slug))}
-    connections = await call.services.connections.all(call.account)
-    tellers = [adapters[one.carrier] for one in connections if one.enabled and one.carrier in adapters]
-    return Hints(
-        used=await _used(call),
-        connected={slug for teller in tellers for slug in (teller.slug, *teller.carriers.values())},
-        numbers={slug: carrier.numbers for slug, carrier in adapters.items()},
+    """What is known of the caller's account."""
+    services = call.services
+    return await habits.hints_of(
+        call.account,
+        registry=services.registry,
+        connections=services.connections,
+        shelves=services.store,
+        door=services.ingest,
     )
-
-
-async def _used(call: Call) -> Counter[str]:
-    ids, _ = await call.services.store.page(call.account, limit=_REMEMBERED)
-    found = await call.services.ingest.get(call.account, ids) if ids else []
-    return Counter(shipment.document.carrier for shipment in found if shipment)
 
 
 def _detection(number: str, hints: Hints) -> Detection:

@@ -24,6 +24,7 @@ Tag = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[
 Tags = Annotated[list[Tag], Len(0, 20)]
 Names = Annotated[list[Tag], Len(0, 200)]
 Credentials = Annotated[dict[str, Annotated[str, StringConstraints(max_length=8_192)]], Len(0, 32)]
+Choices = Annotated[dict[str, Annotated[str, StringConstraints(max_length=128)]], Len(0, 64)]
 Cursor = Annotated[str, StringConstraints(min_length=1, max_length=8_192)]
 Limit = Annotated[int, Field(ge=1, le=LIMIT_MAX)]
 
@@ -273,6 +274,37 @@ class Repeat(Body):
     since: Annotated[str, Field(description="ISO 8601 with offset")] | None = None
     after: Annotated[Cursor, Field(description="a cursor; that of the answer before, to go on")] | None = None
     limit: Annotated[int, Field(ge=1, le=BATCH_MAX)] = 500
+
+
+class NewOrderStore(Body):
+    """A shop or ERP to be told; what `credentials` must hold is told by GET /v1/order-platforms."""
+
+    platform: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    base: Annotated[str, StringConstraints(min_length=1, max_length=2_048), Field(description="its address")]
+    name: Label = ""
+    credentials: Credentials = Field(default_factory=dict)
+    options: Choices = Field(default_factory=dict)
+    statuses: Annotated[
+        Choices, Field(description="our status → the platform's word, over its own; empty: not told")
+    ] = Field(default_factory=dict)
+    shops: Annotated[Names, Field(description="told of parcels with these labels only; none: of all")] = Field(
+        default_factory=list
+    )
+    shop: Annotated[Label, Field(description="the label of the parcels that its pushes register")] = ""
+    enabled: bool = True
+
+
+class OrderStorePatch(Body):
+    """What to change; credentials, options and statuses are replaced as a whole."""
+
+    base: Annotated[str, StringConstraints(min_length=1, max_length=2_048)] = ""
+    name: Label = ""
+    credentials: Credentials = Field(default_factory=dict)
+    options: Choices = Field(default_factory=dict)
+    statuses: Choices = Field(default_factory=dict)
+    shops: Names = Field(default_factory=list)
+    shop: Label = ""
+    enabled: bool = True
 
 
 class DeliveryQuery(Query):
@@ -550,6 +582,65 @@ class RouteView(TypedDict):
 
 class RouteList(TypedDict):
     routes: list[RouteView]
+
+
+class OptionView(TypedDict):
+    """A choice that an order store may make; the first is made where it makes none."""
+
+    name: str
+    about: str
+    choices: list[str]
+
+
+class PlatformView(TypedDict):
+    """A platform: `statuses` has its word for each of our statuses, "" where that is not told; `words` all that it
+    takes, none where it takes any."""
+
+    slug: str
+    name: str
+    docs: str
+    address: str
+    credentials: list[CredentialView]
+    options: list[OptionView]
+    statuses: dict[str, str]
+    words: list[str]
+
+
+class PlatformList(TypedDict):
+    platforms: list[PlatformView]
+
+
+class OrderStoreView(TypedDict):
+    """An order store, without its secrets: `credentials` names what it holds."""
+
+    id: str
+    platform: str
+    name: str
+    base: str
+    credentials: list[str]
+    options: dict[str, str]
+    statuses: dict[str, str]
+    shops: list[str]
+    shop: str
+    enabled: bool
+    created_at: str
+
+
+class OrderStoreMade(OrderStoreView):
+    """An order store with the address for its platform's pushes; it holds a secret and is shown this once."""
+
+    webhook_url: str | None
+
+
+class OrderStoreList(TypedDict):
+    order_stores: list[OrderStoreView]
+
+
+class ProbeResult(TypedDict):
+    """Whether an order store was reached, and whom or what was met there."""
+
+    reached: bool
+    detail: str
 
 
 class SubscriptionView(TypedDict):

@@ -14,6 +14,7 @@ from tracker.accounts import Accounts
 from tracker.drift import Drifting
 from tracker.ingest import Registered, Registration
 from tracker.model import Document, Shipment
+from tracker.order_stores import OrderStores, Platforms
 from tracker.orders import Order, OrderPage, OrderQuery, Placed, StatedOrder
 from tracker.redelivery import Redelivery
 from tracker.replay import Page, Wanted
@@ -29,6 +30,7 @@ class ApiSettings(Struct, frozen=True, kw_only=True):
     scan_limit: int = 2_000  # shipments read at most for one page of a filtered list
     tracking_url: str = ""
     webhook_url: str = "/hooks/{id}/{secret}"  # where carriers push for a connection; a template
+    fulfilment_url: str = "/order-stores/{id}/{secret}"  # where a platform pushes for an order store; a template
 
 
 class Door(Protocol):
@@ -241,6 +243,8 @@ class Services:
     orders: Orders
     drift: Drift
     replay: Replay
+    order_stores: OrderStores
+    platforms: Platforms
     registry: Registry
     sealer: Sealer
     settings: ApiSettings = field(default_factory=ApiSettings)

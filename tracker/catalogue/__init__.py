@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Mapping
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -24,6 +25,7 @@ COLUMNS = ("slug", "zh", "en", "country", "zone", "site", "post", *AGGREGATORS)
 
 _FILE = "carriers.csv"
 _SLUG = re.compile(r"[a-z][a-z0-9_]{0,30}")  # as the conformance kit wants an adapter's
+_LONGEST_NAME = 100
 _SITE = re.compile(r"https://[^\s/]+\.[^\s]+")
 
 
@@ -59,6 +61,30 @@ def posts() -> Mapping[str, str]:
 def codes_at(aggregator: str) -> dict[str, str]:
     """An aggregator's own carrier codes → our slugs; of several codes of a carrier the one to ask with comes first."""
     return {code: one.slug for one in listed().values() for code in one.codes.get(aggregator, ())}
+
+
+def named(name: str) -> str:
+    """The slug of the carrier of that name: its own, in either language, or a code at an aggregator; "" for no one's,
+    and for a name that several have. Case, blanks and punctuation do not count."""
+    return _names().get(_plain(name), "")
+
+
+@cache
+def _names() -> Mapping[str, str]:
+    """Plain name → slug. Names go before codes: what a carrier calls itself is not another's code."""
+    codes = _unique((code, one.slug) for one in listed().values() for some in one.codes.values() for code in some)
+    return codes | _unique((name, one.slug) for one in listed().values() for name in (one.slug, one.zh, one.en))
+
+
+def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    whose: dict[str, set[str]] = {}
+    for name, slug in pairs:
+        whose.setdefault(_plain(name), set()).add(slug)
+    return {name: min(slugs) for name, slugs in whose.items() if name and len(slugs) == 1 and not name.isdecimal()}
+
+
+def _plain(name: str) -> str:
+    return "".join(char for char in unicodedata.normalize("NFKC", name[:_LONGEST_NAME]).casefold() if char.isalnum())
 
 
 # ---------------------------------------------------------------- reading

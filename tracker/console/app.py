@@ -8,7 +8,6 @@ from typing import Any
 
 from aiohttp import web
 from msgspec import Struct
-from sqlalchemy.exc import OperationalError
 
 from tracker.console import language, pages, signin
 from tracker.console.rendering import STATIC, STATIC_TYPES, STATIC_VERSION, make_environment
@@ -115,7 +114,7 @@ async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse
         return render(request, "message.html", {"what": "not_found"}, status=404)
     except BadInput:
         return render(request, "message.html", {"what": "wrong_page"}, status=400)
-    except (StoreDown, OperationalError):
+    except StoreDown:
         return render(request, "message.html", {"what": "store_down"}, status=503)
 
 

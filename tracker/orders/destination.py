@@ -7,7 +7,7 @@ from msgspec import Struct
 from sqlalchemy.exc import SQLAlchemyError
 
 from tracker.orders.protocol import OrderStore, update_from
-from tracker.store.types import Delivery, Outcome
+from tracker.store.types import Delivery, Outcome, StoreDown
 
 _RETRY_MS = (1_000, 5_000, 30_000, 300_000, 1_800_000)
 
@@ -37,8 +37,10 @@ class OrderDestination:
         try:
             if update is not None:
                 await self._store.apply(update)
-        except (SQLAlchemyError, OSError) as error:
-            return Answer(Outcome.RETRY, f"order store: {type(error).__name__}", _backoff(delivery.attempt))
+        except StoreDown as error:
+            return Answer(Outcome.RETRY, str(error), _backoff(delivery.attempt))
+        except SQLAlchemyError as error:
+            return Answer(Outcome.RETRY, f"order book: {type(error).__name__}", _backoff(delivery.attempt))
         return Answer(Outcome.DONE)
 
 

@@ -61,9 +61,11 @@ class Posting:
         return {row["number"]: row for row in rows.mappings()}
 
     async def _known(self, shipments: Sequence[str]) -> dict[str, tuple[int, str | None]]:
+        """Revision and order of the parcels that the book has, locked until the end of the transaction."""
         columns = (parcels.c.shipment, parcels.c.revision, parcels.c.order_number)
         wanted = select(*columns).where(parcels.c.account == self._account, parcels.c.shipment.in_(shipments))
-        return {row.shipment: (row.revision, row.order_number) for row in await self._connection.execute(wanted)}
+        rows = await self._connection.execute(wanted.order_by(parcels.c.shipment).with_for_update())
+        return {row.shipment: (row.revision, row.order_number) for row in rows}
 
     async def _open_missing(self, numbers: Iterable[str]) -> None:
         rows = [{"account": self._account, "number": number} for number in sorted(numbers)]

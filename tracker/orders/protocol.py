@@ -110,8 +110,8 @@ def _read(account: str, number: str, revision: int, data: Mapping[str, Any]) -> 
         warehouse=view.get("warehouse") or "",
         last_at=last.get("occurred_at") or "",
         last_milestone=last.get("milestone") or "",
-        last_text=last.get("description") or "",
-        last_location=last.get("location") or "",
+        last_text=_words(last.get("description")),
+        last_location=_words(last.get("location")),
     )
 
 
@@ -134,6 +134,10 @@ def _moves(event: Mapping[str, Any]) -> bool:
 
 def _is_lost(last: Mapping[str, Any]) -> bool:
     return last.get("milestone") == Milestone.EXCEPTION and last.get("reason") in _LOST
+
+
+def _words(text: str | None) -> str:
+    return (text or "").replace("\0", "")  # PostgreSQL's text holds none
 
 
 def _expected(window: Mapping[str, Any] | None) -> str:

@@ -6,10 +6,11 @@ import asyncio
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -18,28 +19,29 @@ from sqlalchemy import (
     Select,
     and_,
     delete,
-    event,
     func,
-    insert,
     or_,
     select,
     update,
 )
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from tracker.errors import BadInput, ConfigError
+from tracker.errors import BadInput
+from tracker.orders.engine import answering, engine_of, open_tables
 from tracker.orders.posting import STATED, Posting, Row, parcels_of
 from tracker.orders.protocol import OrderUpdate
 from tracker.orders.rules import Attention, OrderStatus
 from tracker.orders.statement import Line, StatedOrder
-from tracker.orders.tables import SCHEMA, lines, metadata, orders, parcels, schema
+from tracker.orders.tables import lines, orders, parcels
 from tracker.orders.together import Together
 from tracker.orders.views import Order, OrderPage, OrderQuery, Placed
 
+T = TypeVar("T")
+
 _HOUR = 3_600_000
 _BATCH = 500
-_ATTEMPTS = 3  # a daemon beside us on the same PostgreSQL may insert the same row first
+_ATTEMPTS = 3
 _KEEP_DEPARTED = 40 * 24 * _HOUR  # longer than a dead letter can come back
 
 
@@ -57,38 +59,23 @@ async def open_book(settings: OrderSettings) -> AsyncIterator[OrderBook]:
 
     Raises ConfigError for an address that can't be opened and for a book that a later version wrote.
     """
-    engine = _engine_of(settings.url or f"sqlite+aiosqlite:///{settings.directory / 'orders.db'}")
-    if engine.dialect.name == "sqlite":
-        _tune_sqlite(engine)
+    engine = engine_of(settings.url or f"sqlite+aiosqlite:///{settings.directory / 'orders.db'}")
     try:
-        try:
-            await _make_tables(engine)
-        except (SQLAlchemyError, OSError) as error:
-            raise ConfigError(f"orders.url: can't open {engine.url!r}: {_reason(error)}") from None
+        await open_tables(engine)
         yield OrderBook(engine, overdue_after_ms=settings.overdue_after_s * 1000)
     finally:
         await engine.dispose()
 
 
-def _engine_of(url: str) -> AsyncEngine:
-    try:
-        return create_async_engine(url)
-    except (SQLAlchemyError, ImportError) as error:
-        raise ConfigError(
-            f"orders.url: {_reason(error)}; write sqlite+aiosqlite:///path or postgresql+asyncpg://user@host/name"
-        ) from None
-
-
-def _reason(error: Exception) -> str:
-    """The first line of what went wrong, in the driver's words."""
-    return str(getattr(error, "orig", None) or error).partition("\n")[0]
-
-
 class OrderBook:
-    """Orders by account and number. Every write is one transaction; reads never wait for a write."""
+    """Orders by account and number. Every write is one transaction; reads never wait for a write.
+
+    Raises StoreDown where the database is away.
+    """
 
     def __init__(self, engine: AsyncEngine, *, overdue_after_ms: int) -> None:
         self._engine = engine
+        self._snapshots = _snapshots(engine)
         self._overdue_after = overdue_after_ms
         self._lock = asyncio.Lock()
         self._together: Together[OrderUpdate] = Together(self.apply_all, limit=_BATCH, lock=self._lock)
@@ -99,22 +86,12 @@ class OrderBook:
 
     async def apply_all(self, updates: Sequence[OrderUpdate]) -> None:
         """Take in many updates in one transaction; the caller holds no other write open."""
-        for attempt in range(_ATTEMPTS):
-            try:
-                async with self._write() as connection:
-                    for account, batch in _by_account(_newest(updates)).items():
-                        await Posting(connection, account).take_in(batch)
-                return
-            except IntegrityError:
-                if attempt == _ATTEMPTS - 1:
-                    raise
+        await _insisting(partial(self._apply_all, updates))
 
     async def put(self, account: str, order: StatedOrder, *, now: int) -> Placed:
         """Create or replace an order as its shop states it; its parcels stay. `now` in ms."""
-        async with self._lock, self._write() as connection:
-            page = Posting(connection, account)
-            created = not await page.held([order.number])
-            await page.state(order, now)
+        async with self._lock:
+            created = await _insisting(partial(self._state, account, order, now))
         kept = await self.get(account, order.number)
         assert kept is not None
         return Placed(kept, created, order.waybills)
@@ -122,7 +99,7 @@ class OrderBook:
     async def get(self, account: str, number: str) -> Order | None:
         """The order of that number in that account."""
         where = and_(orders.c.account == account, orders.c.number == number)
-        async with self._engine.connect() as connection:
+        async with self._reading() as connection:
             found = await _read(connection, account, select(orders).where(where))
         return found[0] if found else None
 
@@ -134,7 +111,7 @@ class OrderBook:
             .order_by(orders.c.listed_at.desc(), orders.c.number.desc())
             .limit(query.limit + 1)
         )
-        async with self._engine.connect() as connection:
+        async with self._reading() as connection:
             found = await _read(connection, account, wanted)
         page = found[: query.limit]
         return OrderPage(tuple(page), _cursor(page[-1]) if len(found) > query.limit else None)
@@ -143,7 +120,7 @@ class OrderBook:
         """How many orders stand at each status, and `needs_attention` across them."""
         columns = (orders.c.status, func.count(), func.count(orders.c.attention))
         wanted = select(*columns).where(orders.c.account == account).group_by(orders.c.status)
-        async with self._engine.connect() as connection:
+        async with self._reading() as connection:
             found = (await connection.execute(wanted)).all()
         counted = {status: number for status, number, _ in found}
         return counted | {"needs_attention": sum(flagged for _, _, flagged in found)}
@@ -167,12 +144,48 @@ class OrderBook:
             for table in (parcels, lines, orders):
                 await connection.execute(delete(table).where(table.c.account == account))
 
+    async def _apply_all(self, updates: Sequence[OrderUpdate]) -> None:
+        async with self._write() as connection:
+            for account, batch in _by_account(_newest(updates)).items():
+                await Posting(connection, account).take_in(batch)
+
+    async def _state(self, account: str, order: StatedOrder, now: int) -> bool:
+        """Write it; whether it is new."""
+        async with self._write() as connection:
+            page = Posting(connection, account)
+            created = not await page.held([order.number])
+            await page.state(order, now)
+        return created
+
     @asynccontextmanager
     async def _write(self) -> AsyncIterator[AsyncConnection]:
-        async with self._engine.connect() as connection:
-            await connection.execution_options(milepost_writes=True)
-            async with connection.begin():
+        with answering():
+            async with self._engine.connect() as connection:
+                await connection.execution_options(milepost_writes=True)
+                async with connection.begin():
+                    yield connection
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[AsyncConnection]:
+        """A connection that sees the book as of one moment."""
+        with answering():
+            async with self._snapshots.connect() as connection:
                 yield connection
+
+
+def _snapshots(engine: AsyncEngine) -> AsyncEngine:
+    """The engine for reads of several statements; SQLite's transactions are snapshots anyway."""
+    if engine.dialect.name == "postgresql":
+        return engine.execution_options(isolation_level="REPEATABLE READ")
+    return engine
+
+
+async def _insisting(write: Callable[[], Awaitable[T]]) -> T:
+    """Write, and again where a daemon beside us on the same PostgreSQL was first to insert the same row."""
+    for _ in range(_ATTEMPTS - 1):
+        with suppress(IntegrityError):
+            return await write()
+    return await write()
 
 
 def _newest(updates: Iterable[OrderUpdate]) -> list[OrderUpdate]:
@@ -233,7 +246,7 @@ def _conditions(query: OrderQuery) -> Iterator[ColumnElement[bool]]:
     if query.placed_to is not None:
         yield column.placed_at < query.placed_to
     if query.prefix:
-        yield column.number.startswith(query.prefix, autoescape=True)
+        yield column.number.istartswith(query.prefix, autoescape=True)
     if query.needs_attention is not None:
         yield column.attention.is_not(None) if query.needs_attention else column.attention.is_(None)
     if query.cursor is not None:
@@ -256,33 +269,3 @@ def _read_cursor(cursor: str) -> tuple[int, str]:
         return msgspec.json.decode(plain, type=tuple[int, str])
     except (ValueError, binascii.Error, msgspec.DecodeError):
         raise BadInput("cursor", "is no cursor of this list", code="bad_cursor") from None
-
-
-def _tune_sqlite(engine: AsyncEngine) -> None:
-    """Take the transactions over from the driver, and make every commit durable."""
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def connect(connection: Any, _: object) -> None:
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def begin(connection: Any) -> None:
-        # A write that begins as a read can't wait for another process's: take the lock at once.
-        writes = connection.get_execution_options().get("milepost_writes")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-async def _make_tables(engine: AsyncEngine) -> None:
-    async with engine.connect() as connection:
-        await connection.execution_options(milepost_writes=True)
-        async with connection.begin():
-            await connection.run_sync(metadata.create_all)
-            version = (await connection.execute(select(schema.c.version))).scalar()
-            if version is None:
-                await connection.execute(insert(schema).values(version=SCHEMA))
-            elif version != SCHEMA:
-                raise ConfigError(f"orders: the book has schema {version}, this version reads {SCHEMA}")

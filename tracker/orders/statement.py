@@ -23,7 +23,9 @@ _ERROR_AT = re.compile(r" - at `\$\.?(.*)`$")
 
 T = TypeVar("T")
 
-Label = Annotated[str, Meta(max_length=128)]
+_NO_NUL = "^[^\\x00]*$"  # PostgreSQL's text holds none
+
+Label = Annotated[str, Meta(max_length=128, pattern=_NO_NUL)]
 Instant = Annotated[datetime, Meta(tz=True)]
 
 
@@ -59,8 +61,8 @@ class StatedOrder(Struct, frozen=True, kw_only=True):
 
 
 class _LineBody(Struct, forbid_unknown_fields=True):
-    name: Annotated[str, Meta(min_length=1, max_length=512)]
-    spec: Annotated[str, Meta(max_length=256)] = ""
+    name: Annotated[str, Meta(min_length=1, max_length=512, pattern=_NO_NUL)]
+    spec: Annotated[str, Meta(max_length=256, pattern=_NO_NUL)] = ""
     quantity: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
     price: Decimal | None = None
 

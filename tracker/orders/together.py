@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from sqlalchemy.exc import OperationalError
+from tracker.store.types import StoreDown
 
 T = TypeVar("T")
 Waiting = tuple[T, "asyncio.Future[None]"]
@@ -56,7 +56,7 @@ class Together(Generic[T]):
         try:
             await self._work([item for item, _ in batch])
         except Exception as error:
-            if len(batch) == 1 or isinstance(error, OperationalError):
+            if len(batch) == 1 or isinstance(error, StoreDown):
                 _settle(batch, error)
             else:  # one item that the database refuses must not hold up the rest
                 for one in batch:

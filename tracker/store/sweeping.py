@@ -85,8 +85,9 @@ class Sweeping(Lanes, Records):
                 found.update(name.decode() for name in names)
             letters = await self._plain(shard, b"ZRANGE", self.keys.of_account(shard, b"E", account), b"0", b"-1")
             found.update(member[6:].decode() for member in letters)
-        kept = await self.records("subscription", account)
-        return found | {id for _, id in kept} | {f"orders:{account}"}
+        subscriptions = await self.records("subscription", account)
+        stores = await self.records("order_store", account)
+        return found | {id for _, id in subscriptions} | {f"store:{id}" for _, id in stores} | {f"orders:{account}"}
 
     async def _sweep_numbers(self, account: str) -> None:
         """Index entries first: once the shipments are gone nobody knows whose they were."""

@@ -1,0 +1,28 @@
+"""An order store of a whole daemon: made over the API, fed by its lanes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.pipeline.daemon import running, until
+
+from .peers.http import SECRET, HousePeer
+
+
+async def test_a_change_of_an_orders_parcel_reaches_the_order_stores_that_want_it(tmp_path: Path, house: HousePeer):
+    port = house.base.rpartition(":")[2]
+    async with running(tmp_path, ports=[port]) as (desk, _):
+        said = {"platform": "http", "base": house.base, "credentials": {"signing_secret": SECRET}, "shops": ["north"]}
+        made = await desk("POST", "/v1/order-stores", said)
+        assert (await desk("POST", f"/v1/order-stores/{made['id']}/test"))["reached"]
+        for number, shop, order in ((1, "north", "A-1"), (2, "south", "A-2"), (3, "north", "")):
+            waybill = {"waybill": f"YT800000000000{number}", "carrier": "yto", "shop": shop, "order_number": order}
+            await desk("POST", "/v1/shipments", waybill)
+        await until(lambda: "A-1" in house.orders)
+        assert house.orders["A-1"]["parcels"][0]["status"] == "pending"
+        log = f"/v1/order-stores/{made['id']}/deliveries"
+        deliveries = (await desk("GET", log))["deliveries"]
+        while not deliveries:  # settled a moment after it was told
+            deliveries = (await desk("GET", log))["deliveries"]
+        assert [one["outcome"] for one in deliveries] == ["done"]
+        assert list(house.orders) == ["A-1"]

@@ -1,0 +1,200 @@
+"""A platform's push of a new fulfilment registers its waybill, over real HTTP into the real store."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from carriers.registry import load as load_carriers
+from tracker import habits
+from tracker.connections import Connections
+from tracker.detect import Hints
+from tracker.ingest import Ingest, Registration
+from tracker.model import Details
+from tracker.order_stores import OrderStore, OrderStores, load
+from tracker.order_stores.sdk import Platform
+from tracker.order_stores.stores import Probe
+from tracker.quarantine import Quarantined
+from tracker.secrets import Sealer, new_key
+from tracker.store import Store
+from webhooks.fulfilments import Fulfilments
+
+from .test_shopify import PUSH as SHOPIFY
+from .test_woocommerce import PUSH as WOOCOMMERCE
+
+SECRET = "not a real secret of an app"
+HOLDS: dict[str, dict[str, Any]] = {
+    "shopify": {"credentials": {"access_token": "t", "webhook_secret": SECRET}, "base": "https://tea.example"},
+    "woocommerce": {
+        "credentials": {"consumer_key": "k", "consumer_secret": "s", "webhook_secret": SECRET},
+        "base": "https://tea.example",
+    },
+}
+PARCEL = SHOPIFY | {
+    "tracking_company": "UPS",
+    "tracking_number": "1Z999AA10123456784",
+    "tracking_numbers": ["1Z999AA10123456784"],
+    "destination": {"phone": "+1 555 010-4477", "zip": "K2P 2L8"},
+}
+
+
+async def _unasked(store: OrderStore, platform: Platform) -> Probe:
+    raise AssertionError("nobody tests here")
+
+
+class Counter:
+    """The handler over the real store, and order stores to push to."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.registry, _ = load_carriers()
+        platforms, _ = load()
+        sealer = Sealer([new_key()])
+        self.order_stores = OrderStores(store, platforms, sealer, check_url=lambda url: None, probe=_unasked)
+        self.connections = Connections(store, self.registry, sealer)
+        self.ingest = Ingest(store, self.registry, due=lambda shipment, now: None)
+        self.handler = Fulfilments(self.ingest, store, self.order_stores, self._hints, self.registry.known)
+        self.client: TestClient[Any, Any]
+
+    async def _hints(self, account: str) -> Hints:
+        return await habits.hints_of(
+            account, registry=self.registry, connections=self.connections, shelves=self.store, door=self.ingest
+        )
+
+    async def open(self, platform: str, **more: Any) -> OrderStore:
+        return await self.order_stores.create("acme", platform=platform, now=1, **(HOLDS[platform] | more))
+
+    async def push(self, to: OrderStore, body: Any, *, secret: str = "", **headers: str) -> int:
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        signed = base64.b64encode(hmac.new(SECRET.encode(), raw, hashlib.sha256).digest()).decode()
+        told = {
+            "shopify": {"X-Shopify-Topic": "fulfillments/create", "X-Shopify-Hmac-Sha256": signed},
+            "woocommerce": {"X-WC-Webhook-Topic": "order.updated", "X-WC-Webhook-Signature": signed},
+        }[to.platform]
+        path = f"/order-stores/{to.id}/{secret or to.path_secret}"
+        async with self.client.post(path, data=raw, headers=told | headers) as response:
+            return response.status
+
+    async def followed(self) -> list[tuple[str, str, Details]]:
+        ids, _ = await self.store.page("acme")
+        found = [one.document for one in await self.ingest.get("acme", ids) if one]
+        return sorted((doc.waybill, doc.carrier, doc.details) for doc in found)
+
+    async def kept(self) -> list[Quarantined]:
+        found, _ = await self.store.quarantined("acme")
+        return [msgspec.json.decode(entry, type=Quarantined) for _, entry in found]
+
+
+@pytest.fixture
+async def counter(store: Store) -> AsyncIterator[Counter]:
+    made = Counter(store)
+    app = web.Application()
+    app.add_routes(made.handler.routes())
+    async with TestClient(TestServer(app)) as made.client:
+        yield made
+
+
+async def test_a_new_fulfilment_of_shopify_is_followed_under_its_order(counter: Counter):
+    to = await counter.open("shopify", shop="north")
+    assert [await counter.push(to, PARCEL), await counter.push(to, PARCEL)] == [200, 200]
+    wanted = Details(order_number="#1001", shop="north", phone_tail="4477", postal_code="K2P 2L8")
+    assert await counter.followed() == [("1Z999AA10123456784", "ups", wanted)]
+
+
+async def test_an_order_of_woocommerce_brings_its_waybills(counter: Counter):
+    to = await counter.open("woocommerce")
+    said = WOOCOMMERCE | {"billing": {"phone": "138 0000 1234"}, "shipping": {"phone": "", "postcode": "310000"}}
+    assert await counter.push(to, said) == 200
+    assert [
+        (waybill, carrier, details.order_number, details.phone_tail)
+        for waybill, carrier, details in (await counter.followed())
+    ] == [("1Z999AA10123456784", "ups", "727", "1234"), ("SF1000000000001", "sf", "727", "1234")]
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "carrier"),
+    [
+        ("FedEx", "999999999999", "fedex"),  # the name tells what the number would not
+        ("顺丰速运", "SF1000000000001", "sf"),
+        ("sf-express", "SF1000000000001", "sf"),
+        ("Tea House's own van", "1Z999AA10123456784", "ups"),  # the number tells what the name does not
+        ("", "1Z999AA10123456784", "ups"),
+    ],
+)
+async def test_the_carrier_is_told_by_its_name_or_by_the_number(counter: Counter, name: str, number: str, carrier: str):
+    to = await counter.open("shopify")
+    said = PARCEL | {"tracking_company": name, "tracking_numbers": [number]}
+    assert await counter.push(to, said) == 200
+    assert [(waybill, slug) for waybill, slug, _ in await counter.followed()] == [(number, carrier)]
+
+
+async def test_a_waybill_that_was_followed_before_joins_its_order(counter: Counter):
+    to = await counter.open("shopify")
+    await counter.push(to, PARCEL | {"name": "#1001.1"})
+    [(waybill, _, _)] = await counter.followed()
+    await counter.push(to, PARCEL | {"name": "#2002.1"})
+    assert [details.order_number for _, _, details in await counter.followed()] == ["#1001"]
+    [id] = await counter.store.find("acme", [waybill])
+    assert id
+    await counter.ingest.delete("acme", id, now=2)
+    await counter.ingest.register("acme", [_bare(waybill)], now=3)
+    await counter.push(to, PARCEL)
+    assert [details.order_number for _, _, details in await counter.followed()] == ["#1001"]
+
+
+def _bare(waybill: str) -> Any:
+    return Registration(waybill=waybill, carrier="ups")
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (PARCEL | {"tracking_company": "?", "tracking_numbers": ["12345678"]}, "12345678: carrier"),
+        (PARCEL | {"tracking_numbers": ["!"]}, "waybill"),
+        ({"name": "1001"}, "$.name"),
+        (b"<html>", "$"),
+    ],
+)
+async def test_what_can_not_be_followed_is_kept_and_acknowledged(counter: Counter, body: Any, reason: str):
+    to = await counter.open("shopify")
+    assert await counter.push(to, body) == 200
+    [kept] = await counter.kept()
+    assert (kept.carrier, kept.source, reason in kept.reason) == ("shopify", f"{to.id}/push", True)
+    assert SECRET not in str(kept.headers)
+
+
+async def test_a_push_must_be_addressed_and_signed(counter: Counter):
+    to = await counter.open("shopify")
+    unsigned = await counter.open("shopify", credentials={"access_token": "t"})
+    off = await counter.open("shopify", enabled=False)
+    app = await counter.open("shopify", credentials={"client_id": "id", "client_secret": SECRET})
+    assert await counter.push(app, PARCEL | {"tracking_numbers": []} | {"tracking_number": None}) == 200
+    assert await counter.push(to, PARCEL, secret="guessed") == 401
+    assert await counter.push(to, PARCEL, **{"X-Shopify-Hmac-Sha256": "bm8="}) == 401
+    assert await counter.push(to, PARCEL, **{"X-Shopify-Hmac-Sha256": ""}) == 401
+    assert await counter.push(unsigned, PARCEL) == 401
+    assert await counter.push(off, PARCEL) == 404
+    async with counter.client.post("/order-stores/ost_unknown/secret") as response:
+        assert response.status == 404
+    assert await counter.followed() == []
+
+
+async def test_a_greeting_of_woocommerce_is_answered_though_it_is_not_signed(counter: Counter):
+    to = await counter.open("woocommerce")
+    assert await counter.push(to, b"webhook_id=12", **{"X-WC-Webhook-Signature": ""}) == 200
+    assert (await counter.followed(), await counter.kept()) == ([], [])
+
+
+async def test_what_is_of_another_topic_is_acknowledged(counter: Counter):
+    to = await counter.open("shopify")
+    assert await counter.push(to, PARCEL, **{"X-Shopify-Topic": "orders/paid"}) == 200
+    assert (await counter.followed(), await counter.kept()) == ([], [])

@@ -1,0 +1,47 @@
+"""What a house-made platform gets: docs/order-stores.md in action."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tracker.order_stores.conformance import OTHER, WAYBILL, desk
+
+from .peers.http import HousePeer
+
+
+async def test_the_order_comes_whole_with_every_parcel(house: HousePeer):
+    async with desk(house) as fed:
+        await fed.deliver("delivered", 3)
+        await fed.deliver("picked_up", 1, waybill=OTHER)
+    order = house.orders["1001"]
+    assert (order["number"], order["status"]) == ("1001", "shipped")
+    assert [(one["waybill"], one["status"]) for one in order["parcels"]] == [
+        (WAYBILL, "delivered"),
+        (OTHER, "picked_up"),
+    ]
+
+
+async def test_parcels_told_at_once_leave_the_order_as_it_is(house: HousePeer):
+    waybills = [f"SF10000000001{n:02}" for n in range(12)]
+    async with desk(house) as fed:
+        await asyncio.gather(*(fed.deliver("delivered", 5, waybill=waybill) for waybill in waybills))
+    assert house.orders["1001"]["status"] == "completed"
+    assert len(house.orders["1001"]["parcels"]) == 12
+
+
+async def test_what_was_overtaken_on_its_way_is_told_anew(house: HousePeer):
+    house.slow[f"shp_{WAYBILL}"] = go = asyncio.Event()
+    async with desk(house) as fed, asyncio.TaskGroup() as tasks:
+        tasks.create_task(fed.deliver("delivered", 1))
+        while not house.seen:
+            await asyncio.sleep(0.01)
+        await fed.deliver("delivered", 1, waybill=OTHER)
+        go.set()
+    assert [one["waybill"] for one in house.orders["1001"]["parcels"]] == [WAYBILL, OTHER]
+
+
+async def test_a_number_is_one_step_of_the_address(house: HousePeer):
+    async with desk(house) as fed:
+        await fed.deliver("picked_up", 1, order="双11 A&B?")
+    assert house.seen == [("PUT", "/双11 A&B?")]
+    assert list(house.orders) == ["双11 A&B?"]

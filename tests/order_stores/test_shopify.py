@@ -1,0 +1,145 @@
+"""What Shopify is told, and what it may push to us."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from tracker.errors import BadInput
+from tracker.order_stores.conformance import WAYBILL, Trouble, desk
+from tracker.order_stores.platforms.shopify import check, fulfilments
+from tracker.order_stores.sdk import Fulfilment, ParseError, Push
+from tracker.store.types import Outcome
+
+from .peers.shopify import SECRET, ShopifyPeer
+
+STEPS = ("info_received", "picked_up", "in_transit", "out_for_delivery", "delivery_failed", "available_for_pickup")
+PUSH: dict[str, Any] = {
+    "id": 255858046,
+    "order_id": 820982911946154508,
+    "status": "success",
+    "name": "#1001.1",
+    "tracking_company": "SF Express",
+    "tracking_number": WAYBILL,
+    "tracking_numbers": [WAYBILL, "SF1000000000002"],
+}
+
+
+def push(body: Any, topic: str = "fulfillments/create") -> Push:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Push(headers={"x-shopify-topic": topic}, query={}, body=raw)
+
+
+async def test_each_status_has_its_word(shopify: ShopifyPeer):
+    shopify.sell("1001", [WAYBILL])
+    async with desk(shopify) as fed:
+        for revision, status in enumerate((*STEPS, "delivered"), 1):
+            await fed.deliver(status, revision)
+        assert fed.told() == [
+            "CONFIRMED",
+            "CARRIER_PICKED_UP",
+            "IN_TRANSIT",
+            "OUT_FOR_DELIVERY",
+            "ATTEMPTED_DELIVERY",
+            "READY_FOR_PICKUP",
+            "DELIVERED",
+        ]
+
+
+async def test_an_event_has_the_time_and_the_words_of_its_scan(shopify: ShopifyPeer):
+    shopify.sell("1001", [WAYBILL])
+    async with desk(shopify) as fed:
+        await fed.deliver("picked_up", 1)
+    [[event]] = shopify.events.values()
+    assert (event["happenedAt"], event["message"]) == ("2026-11-20T01:00:00Z", "scan 1")
+
+
+async def test_what_shopify_has_no_word_for_is_not_asked_about(shopify: ShopifyPeer):
+    async with desk(shopify) as fed:
+        assert (await fed.deliver("returning", 1)).outcome is Outcome.DONE
+    assert shopify.requests == 0
+
+
+async def test_an_order_store_has_the_last_word_on_words(shopify: ShopifyPeer):
+    shopify.sell("1001", [WAYBILL])
+    async with desk(shopify, statuses={"returning": "FAILURE", "picked_up": ""}) as fed:
+        await fed.deliver("picked_up", 1)
+        await fed.deliver("returning", 2)
+        assert fed.told() == ["FAILURE"]
+
+
+@pytest.mark.parametrize("number", ["1002", 'x" OR name:"1001'])
+async def test_an_order_without_the_fulfilment_is_waited_for(shopify: ShopifyPeer, number: str):
+    shopify.sell("1001", [WAYBILL])
+    async with desk(shopify) as fed:
+        answer = await fed.deliver("picked_up", 1, order=number)
+    assert answer.outcome is Outcome.RETRY
+    assert f"has no fulfilment with the tracking number {WAYBILL}" in answer.detail
+
+
+async def test_a_query_never_costs_more_than_one_may(shopify: ShopifyPeer):
+    shopify.sell("1001", [WAYBILL])
+    async with desk(shopify) as fed:
+        await fed.deliver("picked_up", 1)
+    assert shopify.seen == [("POST", "/admin/api/2026-10/graphql.json")] * 3
+
+
+async def test_an_app_gets_a_token_for_its_secret_once(shopify: ShopifyPeer):
+    shopify.sell("1001", [WAYBILL])
+    shopify.credentials = {"client_id": "id", "client_secret": SECRET}
+    async with desk(shopify) as fed:
+        await asyncio.gather(*(fed.deliver("picked_up", revision) for revision in (1, 2, 3)))
+        assert (shopify.grants, fed.told()[-1]) == (1, "CARRIER_PICKED_UP")
+        shopify.trouble(Trouble.STRANGER)
+        await fed.deliver("delivered", 4)
+        shopify.trouble(None)
+        assert (await fed.deliver("delivered", 4)).outcome is Outcome.DONE
+    assert shopify.grants == 2
+
+
+async def test_a_token_that_ends_is_renewed_and_a_wrong_secret_waits(shopify: ShopifyPeer):
+    shopify.sell("1001", [WAYBILL])
+    shopify.life_s = 0
+    shopify.credentials = {"client_id": "id", "client_secret": SECRET}
+    async with desk(shopify) as fed:
+        await fed.deliver("picked_up", 1)
+    assert shopify.grants == 3
+    shopify.credentials = {"client_id": "id", "client_secret": "wrong"}
+    async with desk(shopify) as fed:
+        answer = await fed.deliver("delivered", 2)
+    assert (answer.outcome, answer.detail) == (
+        Outcome.RETRY,
+        "answered 400, gave no token: {'error': 'invalid_client'}",
+    )
+
+
+@pytest.mark.parametrize("lacking", [{}, {"client_id": "id"}, {"client_secret": SECRET}, {"access_token": ""}])
+def test_a_token_or_what_gets_one_is_required(lacking: dict[str, str]):
+    with pytest.raises(BadInput, match="unless there are client_id and client_secret"):
+        check(lacking)
+
+
+def test_a_push_names_each_waybill_of_a_new_fulfilment():
+    assert fulfilments(push(PUSH)) == [
+        Fulfilment(order_number="#1001", waybill=waybill, carrier="SF Express") for waybill in PUSH["tracking_numbers"]
+    ]
+
+
+def test_a_fulfilment_may_have_no_waybill_yet_or_a_single_one():
+    assert fulfilments(push(PUSH | {"tracking_numbers": [], "tracking_number": None})) == []
+    alone = PUSH | {"tracking_numbers": [], "tracking_company": None}
+    assert fulfilments(push(alone)) == [Fulfilment(order_number="#1001", waybill=WAYBILL)]
+
+
+def test_a_cancelled_fulfilment_and_another_topic_say_nothing():
+    assert fulfilments(push(PUSH | {"status": "cancelled"})) == []
+    assert fulfilments(push(PUSH, "orders/paid")) == []
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", {"name": "1001"}, {"name": "#1.1", "tracking_numbers": "SF1"}])
+def test_a_push_that_is_none_is_told_by_its_path(body: Any):
+    with pytest.raises(ParseError, match=r"\$"):
+        fulfilments(push(body))

@@ -1,0 +1,131 @@
+"""Order stores: the shops and ERPs that are told what became of their orders. What they hold is never shown again."""
+
+from __future__ import annotations
+
+from tracker.accounts import Scope
+from tracker.api.models import (
+    CredentialView,
+    DeliveryList,
+    DeliveryQuery,
+    NewOrderStore,
+    OptionView,
+    OrderStoreList,
+    OrderStoreMade,
+    OrderStorePatch,
+    OrderStoreView,
+    PlatformList,
+    PlatformView,
+    ProbeResult,
+)
+from tracker.api.problems import not_found
+from tracker.api.quarantine import read_entry
+from tracker.api.route import Call, Routes
+from tracker.order_stores import OrderStore
+from tracker.order_stores.sdk import Platform
+from tracker.views import iso
+
+routes = Routes("order stores")
+
+
+@routes("GET", "/order-platforms")
+async def list_order_platforms(call: Call) -> PlatformList:
+    """The platforms that an order store can be of: what each must hold, and the words that it has for our statuses."""
+    return PlatformList(platforms=[_platform(one) for one in call.services.platforms])
+
+
+@routes("GET", "/order-stores")
+async def list_order_stores(call: Call) -> OrderStoreList:
+    """The order stores of the account, oldest first, without their secrets."""
+    return OrderStoreList(order_stores=[_view(one) for one in await call.services.order_stores.all(call.account)])
+
+
+@routes("POST", "/order-stores", scope=Scope.ADMIN, status=201)
+async def create_order_store(call: Call, body: NewOrderStore) -> OrderStoreMade:
+    """Make an order store: from now on it is told of every change of an order's parcel.
+
+    `webhook_url`, where its platform may push new fulfilments, is shown this once; null where it pushes none.
+    """
+    made = await call.services.order_stores.create(call.account, **body.model_dump(), now=call.now)
+    return OrderStoreMade(**_view(made), webhook_url=_webhook_url(call, made))
+
+
+@routes("GET", "/order-stores/{id}")
+async def get_order_store(call: Call, id: str) -> OrderStoreView:
+    """One order store."""
+    return _view(await _one(call, id))
+
+
+@routes("PATCH", "/order-stores/{id}", scope=Scope.ADMIN)
+async def amend_order_store(call: Call, id: str, body: OrderStorePatch) -> OrderStoreView:
+    """Change an order store; credentials, options and statuses are replaced as a whole."""
+    await _one(call, id)
+    return _view(await call.services.order_stores.amend(call.account, id, **body.model_dump(exclude_unset=True)))
+
+
+@routes("DELETE", "/order-stores/{id}", scope=Scope.ADMIN, status=204)
+async def delete_order_store(call: Call, id: str) -> None:
+    """Remove an order store; what waits for it is dropped, and its pushes are refused."""
+    await _one(call, id)
+    await call.services.order_stores.remove(call.account, id)
+
+
+@routes("POST", "/order-stores/{id}/test", scope=Scope.WRITE)
+async def test_order_store(call: Call, id: str) -> ProbeResult:
+    """Ask its platform something that changes nothing, with its credentials, and say what came back."""
+    probe = await call.services.order_stores.test(await _one(call, id))
+    return ProbeResult(reached=probe.reached, detail=probe.detail)
+
+
+@routes("GET", "/order-stores/{id}/deliveries")
+async def list_order_store_deliveries(call: Call, id: str, query: DeliveryQuery) -> DeliveryList:
+    """The latest attempts to tell an order store, newest first; `status` is always null."""
+    store = await _one(call, id)
+    log = await call.services.store.delivery_log(call.account, store.destination, query.limit)
+    return DeliveryList(deliveries=[read_entry(entry) for entry in log])
+
+
+async def _one(call: Call, id: str) -> OrderStore:
+    found = await call.services.order_stores.get(call.account, id)
+    if found is None:
+        raise not_found()
+    return found
+
+
+def _webhook_url(call: Call, store: OrderStore) -> str | None:
+    platform = call.services.platforms.get(store.platform)
+    if platform is None or platform.fulfilments is None:
+        return None
+    template = call.services.settings.fulfilment_url
+    return template.replace("{id}", store.id).replace("{secret}", store.path_secret)
+
+
+def _view(store: OrderStore) -> OrderStoreView:
+    return OrderStoreView(
+        id=store.id,
+        platform=store.platform,
+        name=store.name,
+        base=store.base,
+        credentials=sorted(store.credentials),
+        options=dict(store.options),
+        statuses=dict(store.statuses),
+        shops=list(store.shops),
+        shop=store.shop,
+        enabled=store.enabled,
+        created_at=iso(store.created_at),
+    )
+
+
+def _platform(platform: Platform) -> PlatformView:
+    return PlatformView(
+        slug=platform.slug,
+        name=platform.name,
+        docs=platform.docs,
+        address=platform.address,
+        credentials=[
+            CredentialView(name=one.name, about=one.about, secret=one.secret, required=one.required)
+            for one in platform.credentials
+        ],
+        options=[OptionView(name=one.name, about=one.about, choices=list(one.choices)) for one in platform.options],
+        statuses={one.value: platform.statuses.get(one.value, "") for one in platform.words_for or ()},
+        words=sorted(platform.words),
+    )

@@ -1,0 +1,78 @@
+"""A platform made in house: each update of an order is a signed PUT of the whole order (docs/order-stores.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from secrets import token_hex
+from urllib.parse import quote
+
+import msgspec
+
+from tracker.order_stores.sdk import (
+    BadInput,
+    Credential,
+    Http,
+    Platform,
+    Refused,
+    Reply,
+    Told,
+    excerpt,
+    order_view,
+)
+from webhooks.standard import Signer
+
+SECRET = "signing_secret"
+
+
+async def tell(http: Http, told: Told) -> None:
+    """PUT `{address}/{order number}`; any 2xx is a yes."""
+    parcel = told.parcel
+    body = {
+        "order": order_view(told.order),
+        "shipment_id": parcel.shipment,
+        "revision": parcel.revision,
+    }
+    _accepted(await _put(http, told.order.number, f"ord_{parcel.shipment}_{parcel.revision}", body))
+
+
+async def probe(http: Http) -> str:
+    """PUT `{address}/milepost.test` with an empty order; any 2xx is a yes."""
+    reply = await _put(http, "milepost.test", f"ord_test_{token_hex(8)}", {"order": None})
+    _accepted(reply)
+    return f"answered {reply.status}"
+
+
+async def _put(http: Http, number: str, id: str, body: object) -> Reply:
+    data, now = msgspec.json.encode(body), int(http.now())
+    headers = {
+        "webhook-id": id,
+        "webhook-timestamp": str(now),
+        "webhook-signature": Signer([http.credentials[SECRET]]).sign(id, now, data),
+    }
+    return await http.request("PUT", f"/{quote(number, safe='')}", headers=headers, data=data)
+
+
+def _accepted(reply: Reply) -> None:
+    if not 200 <= reply.status < 300:
+        raise Refused(f"answered {reply.status}: {excerpt(reply.body)}")
+
+
+def check(credentials: Mapping[str, str]) -> None:
+    """Raise BadInput for a signing secret that is none."""
+    try:
+        Signer([credentials[SECRET]])
+    except ValueError as error:
+        raise BadInput(f"credentials.{SECRET}", f"{error}; make one: echo whsec_$(openssl rand -base64 32)") from None
+
+
+platform = Platform(
+    slug="http",
+    name="HTTP",
+    docs="docs/order-stores.md",
+    address="an address of your own, to which /{order number} is added: https://shop.example/milepost/orders",
+    tell=tell,
+    probe=probe,
+    check=check,
+    credentials=[Credential(SECRET, "whsec_ and base64: signs every request (Standard Webhooks)")],
+    rate=50.0,
+)

@@ -1,0 +1,117 @@
+"""The order book's database, SQLite or PostgreSQL: opened, tuned, given its tables, and known when it is away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import event, insert, select
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from tracker.errors import ConfigError
+from tracker.orders.tables import SCHEMA, metadata, schema
+from tracker.store.types import StoreDown
+
+DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
+
+_PATIENCE_S = 10.0  # for a connection to PostgreSQL, and for one statement
+_FIRST_START = 0x6D706F62  # "mpob": the advisory lock under which the tables are made
+# Classes of SQLSTATE that say "not now": https://www.postgresql.org/docs/current/errcodes-appendix.html
+_NOT_NOW = ("08", "25", "40", "53", "55", "57", "58")
+
+
+def engine_of(address: str) -> AsyncEngine:
+    """An engine for an SQLAlchemy address; raises ConfigError for one that is neither SQLite's nor PostgreSQL's."""
+    try:
+        url = _url(address)
+        return _sqlite(url) if url.get_backend_name() == "sqlite" else _postgresql(url)
+    except (SQLAlchemyError, ImportError) as error:
+        raise ConfigError(
+            f"orders.url: {reason(error)}; write sqlite+aiosqlite:///path or postgresql+asyncpg://user@host/name "
+            "(pip install 'milepost[postgresql]')"
+        ) from None
+
+
+async def open_tables(engine: AsyncEngine) -> None:
+    """Make the tables at the first start; raises ConfigError for what can't be opened or a later version wrote."""
+    try:
+        async with engine.connect() as connection:
+            await connection.execution_options(milepost_writes=True)
+            async with connection.begin():
+                await _make_tables(connection)
+    except (SQLAlchemyError, OSError, TypeError) as error:  # TypeError: a parameter that the driver does not know
+        raise ConfigError(f"orders.url: can't open {engine.url!r}: {reason(error)}") from None
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Raise StoreDown where the database is away or has no time for us; what it refuses stays as it is."""
+    try:
+        yield
+    except (SQLAlchemyError, OSError) as error:
+        if _is_away(error):
+            raise StoreDown(f"order book: {reason(error) or type(error).__name__}") from error
+        raise
+
+
+def reason(error: Exception) -> str:
+    """The first line of what went wrong, in the driver's words."""
+    return str(getattr(error, "orig", None) or error).partition("\n")[0]
+
+
+def _is_away(error: Exception) -> bool:
+    if isinstance(error, OSError | OperationalError | InterfaceError):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return error.connection_invalidated or state.startswith(_NOT_NOW)
+
+
+def _url(address: str) -> URL:
+    url = make_url(address)
+    if url.get_backend_name() not in DRIVERS:
+        raise ConfigError(f"orders.url: {url.get_backend_name()} is neither sqlite nor postgresql")
+    return url if "+" in url.drivername else url.set(drivername=DRIVERS[url.drivername])
+
+
+def _postgresql(url: URL) -> AsyncEngine:
+    # asyncpg's own names: https://magicstack.github.io/asyncpg/current/api/index.html#connection
+    patience = {"timeout": _PATIENCE_S, "command_timeout": _PATIENCE_S}
+    return create_async_engine(url, pool_pre_ping=True, pool_timeout=_PATIENCE_S, connect_args=patience)
+
+
+def _sqlite(url: URL) -> AsyncEngine:
+    engine = create_async_engine(url)
+    event.listen(engine.sync_engine, "connect", _tune)
+    event.listen(engine.sync_engine, "begin", _begin)
+    return engine
+
+
+def _tune(connection: Any, _: object) -> None:
+    """Take the transactions over from the driver, and make every commit durable."""
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Any) -> None:
+    # A write that begins as a read can't wait for another process's: take the lock at once.
+    writes = connection.get_execution_options().get("milepost_writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+async def _make_tables(connection: AsyncConnection) -> None:
+    if connection.dialect.name == "postgresql":  # processes that start together make them once
+        await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_FIRST_START})")
+    await connection.run_sync(metadata.create_all)
+    version = (await connection.execute(select(schema.c.version))).scalar()
+    if version is None:
+        await connection.execute(insert(schema).values(version=SCHEMA))
+    elif version != SCHEMA:
+        raise ConfigError(f"orders: the book has schema {version}, this version reads {SCHEMA}")

@@ -1,0 +1,157 @@
+"""What order platforms push to us: `POST /order-stores/{id}/{secret}`. A waybill of a new fulfilment is followed.
+
+Verified on the raw bytes before anything reads them. What can't be registered, and what can't be read, is kept in
+quarantine and acknowledged: pushed again, it would be no better, and platforms stop pushing where they are refused.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Protocol
+
+import structlog
+from aiohttp import web
+from msgspec import structs
+
+from carriers.sdk import ParseError, Push
+from tracker.catalogue import named
+from tracker.detect import Hints, decided, detect
+from tracker.ingest import Registered, Registration
+from tracker.model import Details, Document, Shipment
+from tracker.order_stores import OrderStore, OrderStores
+from tracker.order_stores.sdk import Fulfilment, Platform
+from tracker.quarantine import quarantined
+from tracker.secrets import same
+from tracker.store.types import Conflict, Gone, StoreDown
+from webhooks.inbound import Quarantine, RefusedPush, problem, read_body
+
+PATH = "/order-stores/{id}/{secret}"
+
+log = structlog.get_logger()
+
+
+class Door(Protocol):
+    """The one door, as fulfilments need it."""
+
+    async def register(self, account: str, wanted: Sequence[Registration], *, now: int) -> list[Registered]: ...
+    async def amend(self, account: str, id: str, change: Callable[[Document], Document], *, now: int) -> Shipment: ...
+
+
+class Fulfilments:
+    """The handler of platforms' pushes. `hints` helps to find carriers, `known` are the slugs that there are."""
+
+    def __init__(
+        self,
+        door: Door,
+        store: Quarantine,
+        order_stores: OrderStores,
+        hints: Callable[[str], Awaitable[Hints]],
+        known: Callable[[], Collection[str]],
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._door = door
+        self._store = store
+        self._order_stores = order_stores
+        self._hints = hints
+        self._known = known
+        self._clock = clock
+
+    def routes(self) -> list[web.RouteDef]:
+        """What to add to the application."""
+        return [web.post(PATH, self.take)]
+
+    async def take(self, request: web.Request) -> web.Response:
+        """Answer one push."""
+        try:
+            order_store, platform = await self._addressed(request)
+            push = Push(
+                headers={name.lower(): value for name, value in request.headers.items()},
+                query=request.query,
+                body=await read_body(request),
+            )
+            if platform.greeting is None or not platform.greeting(push):
+                _check_genuine(push, order_store, platform)
+                await self._hear(push, order_store, platform)
+            return web.Response()
+        except RefusedPush as error:
+            return problem(error.status, error.code, str(error))
+        except Gone:
+            return problem(404, "not_found", "there is no such order store")
+        except (StoreDown, Conflict) as error:
+            log.warning("fulfilment.not_taken", error=str(error))
+            return problem(503, "store_unavailable", "nothing was taken in: send it again")
+
+    async def _addressed(self, request: web.Request) -> tuple[OrderStore, Platform]:
+        order_store = await self._order_stores.find(request.match_info["id"])
+        platform = self._order_stores.platform_of(order_store) if order_store else None
+        if order_store is None or not order_store.enabled or platform is None or platform.fulfilments is None:
+            raise RefusedPush(404, "not_found", "there is no such order store")
+        if not same(request.match_info["secret"], order_store.path_secret):
+            raise RefusedPush(401, "wrong_secret", "the secret in the address is wrong")
+        return order_store, platform
+
+    async def _hear(self, push: Push, order_store: OrderStore, platform: Platform) -> None:
+        """Register what it names; returns when that is on disk, or the body is in quarantine."""
+        assert platform.fulfilments
+        now = round(self._clock() * 1000)
+        try:
+            found = platform.fulfilments(push)
+        except ParseError as error:
+            wrong = [str(error)]
+        else:
+            wrong = await self._register(order_store, found, now)
+        if wrong:
+            reason, source = "; ".join(wrong), f"{order_store.id}/push"
+            entry = quarantined(platform.slug, source, push.body, push.headers, reason=reason, now=now)
+            await self._store.quarantine(order_store.account, entry.encode())
+            log.warning("fulfilment.quarantined", order_store=order_store.id, reason=reason[:300])
+
+    async def _register(self, order_store: OrderStore, found: Sequence[Fulfilment], now: int) -> list[str]:
+        """Follow each waybill under its order; what is wrong with those that can't be followed."""
+        if not found:
+            return []
+        hints = await self._hints(order_store.account)
+        wanted = [self._registration(order_store, one, hints) for one in found]
+        done = await self._door.register(order_store.account, wanted, now=now)
+        for one, registered in zip(wanted, done, strict=True):
+            if registered.shipment and not registered.created:
+                await self._join(order_store, registered.shipment, one.details.order_number, now)
+        return [f"{one.waybill}: {did.error}" for one, did in zip(wanted, done, strict=True) if did.error]
+
+    def _registration(self, order_store: OrderStore, one: Fulfilment, hints: Hints) -> Registration:
+        details = Details(
+            order_number=one.order_number, shop=order_store.shop, phone_tail=one.phone_tail, postal_code=one.postal_code
+        )
+        return Registration(waybill=one.waybill, carrier=self._carrier(one, hints), details=details)
+
+    def _carrier(self, one: Fulfilment, hints: Hints) -> str:
+        """By its name, else by the number where that tells clearly; "" is refused at the door."""
+        by_name = named(one.carrier)
+        if by_name in self._known():
+            return by_name
+        return decided(detect(one.waybill, hints), hints.connected) or ""
+
+    async def _join(self, order_store: OrderStore, shipment: Shipment, order_number: str, now: int) -> None:
+        """A waybill that was followed before, under no order, joins the one that names it."""
+        details = shipment.document.details
+        if details.order_number:
+            return
+        joined = structs.replace(details, order_number=order_number, shop=details.shop or order_store.shop)
+        await self._door.amend(
+            order_store.account, shipment.document.id, lambda doc: structs.replace(doc, details=joined), now=now
+        )
+
+
+def _check_genuine(push: Push, order_store: OrderStore, platform: Platform) -> None:
+    if platform.verify is None:
+        return
+    try:
+        genuine = platform.verify(push, order_store.credentials)
+    except ValueError:  # a header that is no text at all
+        genuine = False
+    if not genuine:
+        raise RefusedPush(
+            401, "wrong_signature", "the signature does not fit the body, or the order store holds no webhook_secret"
+        )
