@@ -22,7 +22,7 @@ from tracker.agenda import Agenda, AgendaSettings, Schedule, Settling
 from tracker.api import ApiSettings, Services, mount
 from tracker.carrier_http import Exits
 from tracker.catalogue import listed
-from tracker.config import Settings
+from tracker.config import Settings, networks
 from tracker.connections import Connection, Connections
 from tracker.console import ConsoleSettings
 from tracker.console import mount as mount_console
@@ -51,7 +51,7 @@ from tracker.watch import Watch
 from webhooks import subscriptions as subs
 from webhooks.destination import Webhooks
 from webhooks.fulfilments import Fulfilments
-from webhooks.guard import PORTS, Guard, guarded_session
+from webhooks.guard import PORTS, Guard, guarded_session, trusting
 from webhooks.inbound import Inbound
 from webhooks.outbound import Outbound, OutboundSettings
 from webhooks.post import Poster
@@ -207,12 +207,13 @@ def _make_private(settings: Settings) -> None:
         raise ConfigError(f"data: can't make the directory {settings.directory}: {error.strerror}") from None
 
 
-def _ports(settings: Settings) -> frozenset[int]:
-    return frozenset({*PORTS, *settings.egress.ports})
+def _guard(settings: Settings) -> Guard:
+    egress = settings.egress
+    return Guard(networks(egress.allow), {*PORTS, *egress.ports}, deny=networks(egress.deny))
 
 
 def _session(settings: Settings) -> aiohttp.ClientSession:
-    return guarded_session(allow=settings.networks, ports=_ports(settings))
+    return guarded_session(guard=_guard(settings), tls=trusting(settings.egress.ca_file))
 
 
 class Parts:
@@ -237,7 +238,8 @@ class Parts:
         self.sealer = Sealer(key.split(","))
         self.cookie_secret = hashlib.blake2b(decode_key(key.split(",")[0]), person=b"milepost-cookie").digest()
         self.accounts = Accounts(store)
-        self.connections = Connections(store, registry, self.sealer)
+        guard = _guard(settings)
+        self.connections = Connections(store, registry, self.sealer, check_url=guard.check_url)
         self.drift = DriftWatch(store, registry, self.accounts, self.metrics)
         self.policy = _policy(settings)
         self.webhooks = Webhooks(
@@ -249,7 +251,7 @@ class Parts:
         self.subscriptions = subs.Subscriptions(
             store,
             self.sealer,
-            check_url=Guard(settings.networks, _ports(settings)).check_url,
+            check_url=guard.check_url,
             probe=self.webhooks.probe,
         )
         self.platforms = platforms
@@ -258,7 +260,7 @@ class Parts:
             store,
             platforms,
             self.sealer,
-            check_url=Guard(settings.networks, _ports(settings)).check_url,
+            check_url=guard.check_url,
             probe=exits_to_stores.probe,
         )
         self.order_telling = OrderStoreDestination(self.order_stores, book, exits_to_stores)

@@ -73,7 +73,9 @@ class EgressSection(Section, frozen=True, kw_only=True):
     """Which addresses we may send requests to besides public ones."""
 
     allow: tuple[str, ...] = ()  # networks: 10.0.0.0/8
+    deny: tuple[str, ...] = ()  # public networks that are refused all the same
     ports: tuple[int, ...] = ()  # besides 80, 443, 8080, 8443
+    ca_file: str = ""  # PEM: authorities that are trusted besides the system's
 
 
 class PollSection(Section, frozen=True, kw_only=True):
@@ -133,9 +135,10 @@ class Settings(Section, frozen=True, kw_only=True):
     def public_url(self) -> str:
         return self.http.public_url.rstrip("/") or f"http://{self.http.host}:{self.http.port}"
 
-    @property
-    def networks(self) -> list[IPv4Network | IPv6Network]:
-        return [ip_network(net) for net in self.egress.allow]
+
+def networks(written: Sequence[str]) -> list[IPv4Network | IPv6Network]:
+    """The networks of a setting that was checked."""
+    return [ip_network(network) for network in written]
 
 
 # what the command line reads itself: the settings file, and where and as whom it asks a running daemon
@@ -274,11 +277,11 @@ def _annotation(name: str) -> Any:
 
 
 def _check(settings: Settings) -> None:
-    for network in settings.egress.allow:
+    for name in ("egress.allow", "egress.deny"):
         try:
-            ip_network(network)
+            networks(_value(settings, name))
         except ValueError as error:
-            raise ConfigError(f"egress.allow: {error}; a network is written 10.0.0.0/8") from None
+            raise ConfigError(f"{name}: {error}; a network is written 10.0.0.0/8") from None
     for name, (low, high) in _RANGES.items():
         _between(name, _value(settings, name), low, high)
     for name in _POSITIVE:

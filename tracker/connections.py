@@ -82,6 +82,12 @@ class Registry(Protocol):
     def get(self, slug: str) -> Carrier | None: ...
 
 
+class CheckUrl(Protocol):
+    """Raises BadInput, naming `field`, for an address that no request of ours may go to."""
+
+    def __call__(self, url: str, field: str) -> None: ...
+
+
 class Seals(Protocol):
     """How secrets lie in the store."""
 
@@ -104,12 +110,16 @@ class _Kept(Struct, frozen=True, kw_only=True):
 
 
 class Connections:
-    """The connections of one store. Look-ups read what `refresh` last saw. Errors: BadInput, NotFound, StoreDown."""
+    """The connections of one store. Look-ups read what `refresh` last saw. Errors: BadInput, NotFound, StoreDown.
 
-    def __init__(self, store: Records, registry: Registry, sealer: Seals) -> None:
+    `check_url` judges a `base` when it is given; whether it may be reached is decided again at each connect.
+    """
+
+    def __init__(self, store: Records, registry: Registry, sealer: Seals, *, check_url: CheckUrl | None = None) -> None:
         self._store = store
         self._registry = registry
         self._sealer = sealer
+        self._check_url = check_url
         self._version = -1
         self._seen_at = float("-inf")
         self._refreshing = asyncio.Lock()
@@ -329,6 +339,8 @@ class Connections:
             raise BadInput("carrier", f"{connection.carrier[:40]!r} has no adapter here", code="unknown_carrier")
         check_credentials(carrier, connection.credentials)
         _check_base(connection.base)
+        if connection.base and self._check_url:
+            self._check_url(connection.base, "base")
 
 
 def speaks_of(carrier: Carrier, slug: str) -> bool:

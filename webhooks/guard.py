@@ -11,17 +11,17 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import ssl
 from collections.abc import Container, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from ssl import SSLContext
 from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from tracker.errors import BadInput, MilepostError
+from tracker.errors import BadInput, ConfigError, MilepostError
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -103,16 +103,22 @@ def _unfit_v6(address: IPv6Address) -> str:
 
 
 class Guard:
-    """What requests may go to: public addresses, the networks in `allow`, and the ports in `ports` of any of them."""
+    """What requests may go to: public addresses outside `deny`, the networks in `allow`, and on any of them `ports`.
 
-    def __init__(self, allow: Sequence[Network] = (), ports: Container[int] = PORTS) -> None:
+    `allow` counts before `deny`, the narrower wish of an operator before the wider one.
+    """
+
+    def __init__(
+        self, allow: Sequence[Network] = (), ports: Container[int] = PORTS, *, deny: Sequence[Network] = ()
+    ) -> None:
         self._allow = tuple(allow)
+        self._deny = tuple(deny)
         self._ports = ports
 
     def admit(self, host: str, port: int) -> None:
         """Raise `Refused` unless a connection to the address `host` (a literal) and `port` may be made."""
         address = ip_address(host.partition("%")[0])
-        why = "" if self._allowed(address) else unfit(address)
+        why = "" if _within(address, self._allow) else self._unwanted(address)
         if why:
             raise Refused(f"{address} is refused: {why}")
         if port not in self._ports:
@@ -124,39 +130,57 @@ class Guard:
         self.admit(address[0], address[1])
         return socket.socket(family, kind, protocol)
 
-    def check_url(self, url: str) -> None:
+    def check_url(self, url: str, field: str = "url") -> None:
         """Raise `BadInput` (422) unless `url` is one that we might call; its name is judged only when we do."""
-        parsed = _parsed(url)
+        parsed = _parsed(url, field)
         host = parsed.host or ""
         if _is_localhost(host):
             host = "127.0.0.1"
         try:
-            if _is_literal(host):
+            if _is_literal(host, field):
                 self.admit(host, parsed.port or 0)
             elif parsed.port not in self._ports:
                 raise Refused(f"port {parsed.port} is refused: not among the allowed ports")
         except Refused as refused:
-            raise BadInput("url", str(refused), code="refused") from None
+            raise BadInput(field, str(refused), code="refused") from None
 
-    def _allowed(self, address: Address) -> bool:
-        return any(address.version == network.version and address in network for network in self._allow)
+    def _unwanted(self, address: Address) -> str:
+        return unfit(address) or ("denied by the operator" if _within(address, self._deny) else "")
 
 
-def check_url(url: str, *, allow: Sequence[Network] = (), ports: Container[int] = PORTS) -> None:
+def _within(address: Address, networks: Sequence[Network]) -> bool:
+    return any(address.version == network.version and address in network for network in networks)
+
+
+def check_url(url: str, field: str = "url", *, allow: Sequence[Network] = (), ports: Container[int] = PORTS) -> None:
     """Raise `BadInput` (422) unless `url` is http(s), names a host, holds no password and is not refused outright."""
-    Guard(allow, ports).check_url(url)
+    Guard(allow, ports).check_url(url, field)
+
+
+def trusting(ca_file: str) -> ssl.SSLContext:
+    """TLS that trusts the system's authorities and, where `ca_file` (PEM) is not "", those in it as well.
+
+    Raises:
+        ConfigError: there is no such file, or it holds no certificate.
+    """
+    context = ssl.create_default_context()
+    try:
+        if ca_file:
+            context.load_verify_locations(cafile=ca_file)
+    except OSError as error:  # ssl.SSLError is one
+        raise ConfigError(f"egress.ca_file: {ca_file}: {error.strerror or error}; it must hold PEM") from None
+    return context
 
 
 def guarded_session(
     *,
-    allow: Sequence[Network] = (),
-    ports: Container[int] = PORTS,
+    guard: Guard | None = None,
     timeout: float = 15.0,
-    tls: SSLContext | bool = True,
+    tls: ssl.SSLContext | bool = True,
     headers: dict[str, str] | None = None,
     resolver: AbstractResolver | None = None,
 ) -> aiohttp.ClientSession:
-    """A session with keep-alive that reaches only what a `Guard` admits; pass `allow_redirects=False` to requests.
+    """A session with keep-alive that reaches only what `guard` admits; pass `allow_redirects=False` to requests.
 
     `timeout` is the whole of a request in seconds, its body included. No proxy, no cookies, no decompression.
     """
@@ -166,7 +190,7 @@ def guarded_session(
         ttl_dns_cache=10,
         keepalive_timeout=4,  # below the five seconds after which common servers hang up on an idle connection
         ssl=tls,
-        socket_factory=Guard(allow, ports).open,
+        socket_factory=(guard or Guard()).open,
     )
     return aiohttp.ClientSession(
         connector=connector,
@@ -206,24 +230,24 @@ def _result(host: str, port: int, family: int, protocol: int, address: str) -> R
     return ResolveResult(hostname=host, host=address, port=port, family=family, proto=protocol, flags=numeric)
 
 
-def _parsed(url: str) -> URL:
+def _parsed(url: str, field: str) -> URL:
     if len(url) > MAX_URL:
-        raise BadInput("url", f"has {len(url)} characters, the most is {MAX_URL}")
+        raise BadInput(field, f"has {len(url)} characters, the most is {MAX_URL}")
     if any(not char.isprintable() or char.isspace() or char == "\\" for char in url):
-        raise BadInput("url", "holds white space, a backslash or a control character")
+        raise BadInput(field, "holds white space, a backslash or a control character")
     try:
         parsed = URL(url)
         port = parsed.port
     except ValueError as error:
-        raise BadInput("url", f"can't be read: {error}") from None
+        raise BadInput(field, f"can't be read: {error}") from None
     if parsed.scheme not in ("http", "https"):
-        raise BadInput("url", f"has the scheme {parsed.scheme!r}, needs http or https")
+        raise BadInput(field, f"has the scheme {parsed.scheme!r}, needs http or https")
     if "@" in _AUTHORITY.findall(url)[0]:
-        raise BadInput("url", "holds a user name or password: leave it out, requests are signed")
+        raise BadInput(field, "holds a user name or password: leave it out, requests are signed")
     if not parsed.host or not port:
-        raise BadInput("url", "names no host" if not parsed.host else "has the port 0")
+        raise BadInput(field, "names no host" if not parsed.host else "has the port 0")
     if parsed.raw_fragment:
-        raise BadInput("url", "has a fragment (#…): it would never be sent")
+        raise BadInput(field, "has a fragment (#…): it would never be sent")
     return parsed
 
 
@@ -231,13 +255,13 @@ def _is_localhost(host: str) -> bool:
     return host.rstrip(".").lower().rpartition(".")[2] == "localhost"
 
 
-def _is_literal(host: str) -> bool:
+def _is_literal(host: str, field: str) -> bool:
     """Whether `host` is an IP address; one in an unusual spelling (`127.1`, `0x7f000001`) is refused."""
     try:
         ip_address(host.partition("%")[0])
     except ValueError:
         if _is_number(host):
-            raise BadInput("url", f"{host} is not a plain IP address: write four decimal numbers") from None
+            raise BadInput(field, f"{host} is not a plain IP address: write four decimal numbers") from None
         return False
     return True
 

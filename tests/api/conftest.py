@@ -40,7 +40,7 @@ async def _reached(store: OrderStore, platform: Platform) -> ProbeOfStore:
 @pytest.fixture
 async def api(store: Any, tmp_path: Path, aiohttp_client: Any) -> AsyncIterator[Api]:
     registry, sealer, accounts = Registry(), Sealer([new_key()]), Accounts(store)
-    connections = Connections(store, registry, sealer)
+    connections = Connections(store, registry, sealer, check_url=check_url)
     ingest = Ingest(store, registry, due=lambda shipment, now: None)
     async with open_book(OrderSettings(directory=tmp_path)) as book:
         platforms, _ = order_stores.load()

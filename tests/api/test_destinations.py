@@ -60,6 +60,8 @@ async def test_a_connections_secrets_are_never_shown_again(api: Api, account: st
         ({"carrier": "acme", "credentials": {"app_key": "k", "pin": "1"}}, "credentials.pin"),
         ({"carrier": "acme", "credentials": {"app_key": 7}}, "credentials.app_key"),
         (CONNECTION | {"base": "ftp://x"}, "base"),
+        (CONNECTION | {"base": "http://169.254.169.254"}, "base"),
+        (CONNECTION | {"base": "https://api.acme.example:22"}, "base"),
         (CONNECTION | {"secret": "x"}, "secret"),
     ],
 )

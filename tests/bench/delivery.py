@@ -19,7 +19,7 @@ from tracker.store import Store, StoreSettings, open_store
 from tracker.store.types import LaneRef, Write
 from webhooks import subscriptions as subs
 from webhooks.destination import Webhooks
-from webhooks.guard import guarded_session
+from webhooks.guard import Guard, guarded_session
 from webhooks.outbound import Outbound
 from webhooks.post import Poster
 from webhooks.standard import Signer, new_secret
@@ -81,7 +81,7 @@ async def _engine(store: Store, receiver: Child, writes: Sequence[Write], sizes:
     await receiver.ask("reset")
     counting = Counting(changes)
     allow, ports = [ip_network("127.0.0.0/8")], frozenset({receiver.ready["port"]})
-    async with guarded_session(allow=allow, ports=ports) as session:
+    async with guarded_session(guard=Guard(allow, ports)) as session:
         outbound = Outbound(store, Webhooks(store, sealer, Poster(session)), counting)
         with profiled(sizes, "delivery"):
             began = time.monotonic()

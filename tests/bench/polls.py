@@ -35,7 +35,7 @@ from tracker.stall import StallPolicy
 from tracker.store import Store, StoreSettings, open_store
 from tracker.store.types import Write
 from tracker.watch import Watch
-from webhooks.guard import guarded_session
+from webhooks.guard import Guard, guarded_session
 
 _AT_ONCE = 1e-9  # multiplies the cadence: every shipment is due again as soon as it was asked for
 _IDLE_S = 0.005  # where a thousand are registered all are soon under way: the next look must not wait half a second
@@ -104,7 +104,7 @@ async def _polled(
     carriers, metrics = Unlimited(), Polled()
     async with (
         open_store(StoreSettings(directory=directory)) as store,
-        guarded_session(allow=allow, ports=ports) as session,
+        guarded_session(guard=Guard(allow, ports)) as session,
     ):
         connections = Connections(store, carriers, Sealer([new_key()]))
         secrets = {"client_id": "bench", "client_secret": "bench", "webhook_secret": SECRET}

@@ -60,6 +60,7 @@ def test_every_setting_can_be_set_by_environment_and_by_flag(name: str) -> None:
         "log.format": "json",
         "secrets.key": "c2VjcmV0",
         "egress.allow": "10.0.0.0/8, fd00::/8",
+        "egress.deny": "198.51.100.0/24",
         "egress.ports": "9000,9001",
         "stall.hours": "{ picked_up = 48 }",
         "stall.carriers": "{ sf = { picked_up = 12 } }",

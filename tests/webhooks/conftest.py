@@ -12,7 +12,7 @@ from receiving import ANY_PORT, LOOPBACK, Desk, Receiver
 
 from tracker.secrets import Sealer, new_key
 from tracker.store import Store
-from webhooks.guard import guarded_session
+from webhooks.guard import Guard, guarded_session
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def sealer() -> Sealer:
 
 @pytest.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with guarded_session(allow=LOOPBACK, ports=ANY_PORT, timeout=1.0) as session:
+    async with guarded_session(guard=Guard(LOOPBACK, ANY_PORT), timeout=1.0) as session:
         yield session
 
 

@@ -21,7 +21,7 @@ from tracker.order_stores.sdk import Platform
 from tracker.order_stores.stores import OrderStore
 from tracker.orders import Answer, OrderSettings, open_book
 from tracker.store.types import Delivery, Outcome
-from webhooks.guard import guarded_session
+from webhooks.guard import Guard, guarded_session
 
 RETRY_AFTER_S = 7
 ORDER, WAYBILL, OTHER = "1001", "SF1000000000001", "SF1000000000002"
@@ -128,7 +128,7 @@ async def desk(bench: Bench, **said: Any) -> AsyncIterator[Desk]:
     with TemporaryDirectory() as directory:
         async with (
             open_book(OrderSettings(directory=Path(directory))) as book,
-            guarded_session(allow=LOOPBACK, ports=range(65_536)) as session,
+            guarded_session(guard=Guard(LOOPBACK, range(65_536))) as session,
         ):
             exits = Exits(session, timeout_s=5.0)
             yield Desk(bench, OrderStoreDestination(_Only(store, bench.platform), book, exits), exits, store)
