@@ -11,15 +11,14 @@ import pytest
 
 from tests.accuracy import LABELLED, figures, readings
 from tracker.model import Milestone
-from tracker.phrases import match
+from tracker.phrases import languages, match
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 LINES = [
     row
-    for row in csv.reader(
-        (HERE / "phrases.tsv").read_text("utf-8").splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE
-    )
+    for file in sorted((HERE / "phrases").glob("*.tsv"))
+    for row in csv.reader(file.read_text("utf-8").splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
     if row and not row[0].startswith("#")
 ]
 
@@ -34,7 +33,7 @@ def test_a_line_is_read_by_its_rule(line: list[str]) -> None:
 
 def test_every_rule_has_a_line() -> None:
     lined = {row[3] for row in LINES}
-    for lang in ("zh", "en"):
+    for lang in languages():
         rules = tomllib.loads((ROOT / "tracker" / "vocabulary" / f"{lang}.toml").read_text(encoding="utf-8"))["rule"]
         assert [rule["name"] for rule in rules if f"{lang}/{rule['name']}" not in lined] == []
 
