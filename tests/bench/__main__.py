@@ -14,6 +14,7 @@ import structlog
 import uvloop
 from msgspec import structs
 
+from tests.bench.beside_bullmq import beside_bullmq
 from tests.bench.commit import commit
 from tests.bench.delivery import delivery
 from tests.bench.figures import QUICK, Figure, Sizes, shown
@@ -30,6 +31,7 @@ BENCHES: dict[str, Callable[[Sizes], AsyncIterator[Figure]]] = {
     "polls": polls,
     "memory": memory,
 }
+ASKED_FOR: dict[str, Callable[[Sizes], AsyncIterator[Figure]]] = {"bullmq": beside_bullmq}  # needs node and npm
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*BENCHES, []], help="which to measure; none: all")
+    parser.add_argument("names", nargs="*", choices=[*BENCHES, *ASKED_FOR, []], help=f"which to measure; none: all but {', '.join(ASKED_FOR)}")
     parser.add_argument("--quick", action="store_true", help="small rounds: does it run at all?")
     parser.add_argument("--rounds", type=int, default=5, help="of which the median counts (5)")
     parser.add_argument("--profile", type=Path, metavar="DIRECTORY", help="leave cProfile files there; slows all down")
@@ -59,7 +61,7 @@ async def _measured(names: Sequence[str], sizes: Sizes, *, marked: bool) -> list
     short = []
     for name in names:
         began = time.monotonic()
-        async for one in BENCHES[name](sizes):
+        async for one in (BENCHES | ASKED_FOR)[name](sizes):
             print(shown(one, marked=marked), flush=True)
             short += [one.name for mark in one.marks if marked and not mark.met]
         print(f"  {name}: {time.monotonic() - began:.0f} s\n", flush=True)

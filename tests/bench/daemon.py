@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ async def daemon(data: Path, *, profile: Path | None = None, key: str = "", **se
     flags = [word for name, value in named.items() for word in ("--set", f"{name}={value}")]
     traced = ["-m", "cProfile", "-o", str(profile)] if profile else []
     output = asyncio.subprocess.PIPE
-    async with spawned([*traced, "-m", "tracker.cli", "serve", *flags], stdout=output) as process:
+    async with spawned([sys.executable, *traced, "-m", "tracker.cli", "serve", *flags], stdout=output) as process:
         assert process.stdout is not None
         if not key:
             async with asyncio.timeout(_STARTS_WITHIN_S):

@@ -54,7 +54,7 @@ async def delivery(sizes: Sizes) -> AsyncIterator[Figure]:
         async with child("receiver") as receiver, open_store(StoreSettings(directory=directory)) as store:
             for place in range(sizes.warm + sizes.rounds):
                 ceiling = await _bare(receiver, writes)
-                rate = await _engine(store, receiver, writes, sizes if place == sizes.warm + sizes.rounds - 1 else None)
+                rate = await engine(store, receiver, writes, sizes if place == sizes.warm + sizes.rounds - 1 else None)
                 if place >= sizes.warm:
                     ours.append(rate)
                     bare.append(ceiling)
@@ -72,7 +72,8 @@ def _forty(value: float, share: float) -> tuple[Mark, ...]:
     return (at_least(0.4, share, "40 % of the ceiling"),)
 
 
-async def _engine(store: Store, receiver: Child, writes: Sequence[Write], sizes: Sizes | None) -> float:
+async def engine(store: Store, receiver: Child, writes: Sequence[Write], sizes: Sizes | None) -> float:
+    """Deliveries a second of the engine, from its start to the last settled lane; with `sizes`, profiled as they say."""
     await store.clear()
     sealer = Sealer([new_key()])
     await _subscribe(store, sealer, receiver.ready["url"])

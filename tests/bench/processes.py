@@ -44,9 +44,9 @@ async def _line(process: asyncio.subprocess.Process) -> Answer:
 
 
 @contextlib.asynccontextmanager
-async def spawned(arguments: Sequence[str], **how: Any) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A Python process in the repository; it is ended, and waited for, on leaving."""
-    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, cwd=ROOT, **how)
+async def spawned(words: Sequence[str], **how: Any) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process in the repository; it is ended, and waited for, on leaving."""
+    process = await asyncio.create_subprocess_exec(*words, cwd=ROOT, **how)
     try:
         yield process
     finally:
@@ -61,14 +61,19 @@ async def spawned(arguments: Sequence[str], **how: Any) -> AsyncIterator[asyncio
 
 
 @contextlib.asynccontextmanager
-async def child(module: str, *arguments: str) -> AsyncIterator[Child]:
-    """`tests.bench.<module>` as a process, once it has said that it is ready."""
+async def spoken_to(words: Sequence[str]) -> AsyncIterator[Child]:
+    """A process that obeys, once it has said that it is ready."""
     pipes = {"stdin": asyncio.subprocess.PIPE, "stdout": asyncio.subprocess.PIPE}
-    async with spawned(["-m", f"tests.bench.{module}", *arguments], limit=_ANSWER_MAX, **pipes) as process:
+    async with spawned(words, limit=_ANSWER_MAX, **pipes) as process:
         try:
             yield Child(process, await _line(process))
         finally:
             await _let_go(process)
+
+
+def child(module: str, *arguments: str) -> contextlib.AbstractAsyncContextManager[Child]:
+    """`tests.bench.<module>` as a process, once it has said that it is ready."""
+    return spoken_to([sys.executable, "-m", f"tests.bench.{module}", *arguments])
 
 
 async def _let_go(process: asyncio.subprocess.Process) -> None:
