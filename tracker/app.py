@@ -55,6 +55,7 @@ from webhooks.guard import PORTS, Guard, guarded_session, trusting
 from webhooks.inbound import Inbound
 from webhooks.outbound import Outbound, OutboundSettings
 from webhooks.post import Poster
+from webhooks.wire import Wire
 
 logger = structlog.get_logger()
 
@@ -195,9 +196,11 @@ async def _assemble(stack: contextlib.AsyncExitStack, settings: Settings, readin
         )
     )
     carriers_http = await stack.enter_async_context(_session(settings))
-    webhooks_http = await stack.enter_async_context(_session(settings))
+    wire = await stack.enter_async_context(
+        contextlib.aclosing(Wire(guard=_guard(settings), tls=trusting(settings.egress.ca_file)))
+    )
     platforms_http = await stack.enter_async_context(_session(settings))
-    return Parts(settings, registry, platforms, store, book, carriers_http, webhooks_http, platforms_http, readiness)
+    return Parts(settings, registry, platforms, store, book, carriers_http, wire, platforms_http, readiness)
 
 
 def _make_private(settings: Settings) -> None:
@@ -227,7 +230,7 @@ class Parts:
         store: Store,
         book: OrderBook,
         carriers_http: aiohttp.ClientSession,
-        webhooks_http: aiohttp.ClientSession,
+        wire: Wire,
         platforms_http: aiohttp.ClientSession,
         readiness: probes.Readiness,
     ) -> None:
@@ -245,7 +248,7 @@ class Parts:
         self.webhooks = Webhooks(
             store,
             self.sealer,
-            Poster(webhooks_http, timeout_s=settings.delivery.timeout_s),
+            Poster(wire, timeout_s=settings.delivery.timeout_s),
             enough_s=settings.delivery.disable_after_days * 86_400,
         )
         self.subscriptions = subs.Subscriptions(

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 
-import aiohttp
 from msgspec import Struct
 from yarl import URL
 
 from tracker import __version__
 from webhooks.guard import Refused
 from webhooks.standard import Signer
+from webhooks.wire import Garbled, HungUp, Target, Wire
 
-MAX_ANSWER = 64 * 1024  # bytes that we read of an answer before we hang up
-KEPT_ANSWER = 1024  # bytes of it that the delivery log keeps
 MAX_HINT_S = 24 * 3600.0
 HEADERS = {"Content-Type": "application/json", "User-Agent": f"Milepost/{__version__}"}
 _ERROR_CHARS = 300
@@ -51,8 +52,7 @@ class Endpoint:
         headers: Mapping[str, str] | None = None,
         thin: bool = False,
     ) -> None:
-        self.url = URL(url)
-        self.headers = {**(headers or {}), **HEADERS}
+        self.target = Target(URL(url), {**(headers or {}), **HEADERS})
         self.thin = thin
         self._signer = Signer(secrets)
         self._newest = Signer(secrets[:1])
@@ -64,56 +64,26 @@ class Endpoint:
 
 
 class Poster:
-    """Sends signed messages through a guarded session; `timeout_s` is the whole of one, the answer's body included."""
+    """Sends signed messages; `timeout_s` is the whole of one, from the connect to the end of the answer's body."""
 
-    def __init__(
-        self, session: aiohttp.ClientSession, *, timeout_s: float = 15.0, clock: Callable[[], float] = time.time
-    ) -> None:
-        self._session = session
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s, ceil_threshold=timeout_s + 1)
+    def __init__(self, wire: Wire, *, timeout_s: float = 15.0, clock: Callable[[], float] = time.time) -> None:
+        self._wire = wire
         self._timeout_s = timeout_s
         self._clock = clock
 
     async def post(self, endpoint: Endpoint, id: str, body: bytes) -> Answer:
         """Send `body` as the message `id`, signed now. Never raises for what a network or a receiver can do."""
-        try:
-            return await self._post(endpoint, id, body)
-        except TimeoutError:
-            return Answer(error=f"no complete answer within {self._timeout_s:g} s")
-        except aiohttp.ClientConnectorError as error:
-            return Answer(error=_unreached(error))
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            return Answer(error=f"{type(error).__name__}: {error}"[:_ERROR_CHARS])
-
-    async def _post(self, endpoint: Endpoint, id: str, body: bytes) -> Answer:
         now = self._clock()
-        headers = {
-            "webhook-id": id,
-            "webhook-timestamp": str(int(now)),
-            "webhook-signature": endpoint.signer(now).sign(id, int(now), body),
-            **endpoint.headers,
-        }
-        async with self._session.post(
-            endpoint.url, data=body, headers=headers, allow_redirects=False, timeout=self._timeout
-        ) as response:
-            return Answer(
-                status=response.status,
-                head=await _head(response),
-                retry_after_s=retry_after(response.headers.get("Retry-After"), now),
-            )
-
-
-async def _head(response: aiohttp.ClientResponse) -> bytes:
-    """The first bytes of the body; reads it to the end, so that the connection can be used again, or hangs up."""
-    head, size = b"", 0
-    async for chunk in response.content.iter_any():
-        size += len(chunk)
-        if len(head) < KEPT_ANSWER:
-            head += chunk[: KEPT_ANSWER - len(head)]
-        if size > MAX_ANSWER:
-            response.close()
-            break
-    return head
+        signature = endpoint.signer(now).sign(id, int(now), body)
+        lines = f"webhook-id: {id}\r\nwebhook-timestamp: {int(now)}\r\nwebhook-signature: {signature}\r\n"
+        try:
+            async with asyncio.timeout(self._timeout_s) as patience:
+                heard = await self._wire.post(endpoint.target, lines.encode(), body)
+        except (OSError, ValueError) as error:  # TimeoutError is one of the first
+            if patience.expired():
+                return Answer(error=f"no complete answer within {self._timeout_s:g} s")
+            return Answer(error=_unheard(endpoint.target, error)[:_ERROR_CHARS])
+        return Answer(status=heard.status, head=heard.head, retry_after_s=retry_after(heard.retry_after, now))
 
 
 def retry_after(value: str | None, now: float) -> float:
@@ -127,10 +97,17 @@ def retry_after(value: str | None, now: float) -> float:
     return min(max(wait, 0.0), MAX_HINT_S)
 
 
-def _unreached(error: aiohttp.ClientConnectorError) -> str:
-    cause = error.os_error
-    if isinstance(cause, Refused):
-        return str(cause)
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return f"the name {error.host} has no address"
-    return f"can't connect to {error.host}:{error.port}: {cause.strerror or cause}"[:_ERROR_CHARS]
+def _unheard(target: Target, error: Exception) -> str:
+    """Why there is no answer."""
+    where = f"{target.host}:{target.port}"
+    if isinstance(error, Refused | HungUp | Garbled):
+        return str(error)
+    if isinstance(error, socket.gaierror):
+        return f"the name {target.host} has no address"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the certificate of {where} is not trusted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"no TLS with {where}: {error.reason or error}"
+    if isinstance(error, OSError):
+        return f"can't connect to {where}: {error.strerror or error}"
+    return f"{type(error).__name__}: {error}"

@@ -49,7 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*BENCHES, *ASKED_FOR, []], help=f"which to measure; none: all but {', '.join(ASKED_FOR)}")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        choices=[*BENCHES, *ASKED_FOR, []],
+        help=f"which to measure; none: all but {', '.join(ASKED_FOR)}",
+    )
     parser.add_argument("--quick", action="store_true", help="small rounds: does it run at all?")
     parser.add_argument("--rounds", type=int, default=5, help="of which the median counts (5)")
     parser.add_argument("--profile", type=Path, metavar="DIRECTORY", help="leave cProfile files there; slows all down")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -45,7 +45,9 @@ async def beside_bullmq(sizes: Sizes) -> AsyncIterator[Figure]:
     for at_once, rates_seen in theirs.items():
         yield figure(f"bullmq: the same backlog, concurrency {at_once}", rates_seen, "deliveries/s")
     best = [max(seen) for seen in zip(*theirs.values(), strict=True)]
-    yield figure("bullmq: ours in the same run", ours, "deliveries/s", ceiling=best, ceiling_is="BullMQ", marks=_as_fast)
+    yield figure(
+        "bullmq: ours in the same run", ours, "deliveries/s", ceiling=best, ceiling_is="BullMQ", marks=_as_fast
+    )
 
 
 def _as_fast(value: float, share: float) -> tuple[Mark, ...]:

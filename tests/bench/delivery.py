@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
 from ipaddress import ip_network
@@ -19,10 +20,11 @@ from tracker.store import Store, StoreSettings, open_store
 from tracker.store.types import LaneRef, Write
 from webhooks import subscriptions as subs
 from webhooks.destination import Webhooks
-from webhooks.guard import Guard, guarded_session
+from webhooks.guard import Guard
 from webhooks.outbound import Outbound
 from webhooks.post import Poster
 from webhooks.standard import Signer, new_secret
+from webhooks.wire import Wire
 
 AT_ONCE = 16  # what one destination may have under way
 EVENTS = 3
@@ -73,7 +75,7 @@ def _forty(value: float, share: float) -> tuple[Mark, ...]:
 
 
 async def engine(store: Store, receiver: Child, writes: Sequence[Write], sizes: Sizes | None) -> float:
-    """Deliveries a second of the engine, from its start to the last settled lane; with `sizes`, profiled as they say."""
+    """Deliveries a second of the engine, from its start to the last settled lane; profiled as `sizes` say."""
     await store.clear()
     sealer = Sealer([new_key()])
     await _subscribe(store, sealer, receiver.ready["url"])
@@ -82,8 +84,8 @@ async def engine(store: Store, receiver: Child, writes: Sequence[Write], sizes: 
     await receiver.ask("reset")
     counting = Counting(changes)
     allow, ports = [ip_network("127.0.0.0/8")], frozenset({receiver.ready["port"]})
-    async with guarded_session(guard=Guard(allow, ports)) as session:
-        outbound = Outbound(store, Webhooks(store, sealer, Poster(session)), counting)
+    async with contextlib.aclosing(Wire(guard=Guard(allow, ports))) as wire:
+        outbound = Outbound(store, Webhooks(store, sealer, Poster(wire)), counting)
         with profiled(sizes, "delivery"):
             began = time.monotonic()
             async with asyncio.timeout(_ENDS_WITHIN_S), asyncio.TaskGroup() as tasks:

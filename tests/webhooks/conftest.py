@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
-import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -12,7 +12,8 @@ from receiving import ANY_PORT, LOOPBACK, Desk, Receiver
 
 from tracker.secrets import Sealer, new_key
 from tracker.store import Store
-from webhooks.guard import Guard, guarded_session
+from webhooks.guard import Guard
+from webhooks.wire import Wire
 
 
 @pytest.fixture
@@ -31,11 +32,11 @@ def sealer() -> Sealer:
 
 
 @pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with guarded_session(guard=Guard(LOOPBACK, ANY_PORT), timeout=1.0) as session:
-        yield session
+async def wire() -> AsyncIterator[Wire]:
+    async with aclosing(Wire(guard=Guard(LOOPBACK, ANY_PORT))) as wire:
+        yield wire
 
 
 @pytest.fixture
-def desk(store: Store, sealer: Sealer, session: aiohttp.ClientSession) -> Desk:
-    return Desk(store, sealer, session)
+def desk(store: Store, sealer: Sealer, wire: Wire) -> Desk:
+    return Desk(store, sealer, wire)

@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 
-import aiohttp
 from aiohttp import web
 from msgspec.structs import replace
 
@@ -23,6 +22,7 @@ from webhooks.guard import Guard
 from webhooks.outbound import Handler, Outbound, OutboundSettings
 from webhooks.post import Poster
 from webhooks.subscriptions import KIND, Subscription, Subscriptions, from_records
+from webhooks.wire import Wire
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 ANY_PORT = range(1, 65536)
@@ -90,14 +90,14 @@ class Counted:
 class Desk:
     """An account with subscriptions, shipments that change, and the daemon's way out."""
 
-    def __init__(self, store: Store, sealer: Sealer, session: aiohttp.ClientSession) -> None:
+    def __init__(self, store: Store, sealer: Sealer, wire: Wire) -> None:
         self.store = store
-        self.session = session
+        self.wire = wire
         self.sealer = sealer
         self.observer = Counted()
         self.settings = OutboundSettings(timeout_s=1.0, schedule_factor=0.01)
         self.enough_s = 100.0
-        self.webhooks = Webhooks(store, sealer, Poster(session, timeout_s=self.settings.timeout_s))
+        self.webhooks = Webhooks(store, sealer, Poster(wire, timeout_s=self.settings.timeout_s))
         self.subscriptions = Subscriptions(
             store, sealer, check_url=Guard(LOOPBACK, ANY_PORT).check_url, probe=self.webhooks.probe
         )
@@ -108,7 +108,7 @@ class Desk:
         """Change how deliveries are made, before they run."""
         self.enough_s = settings.pop("enough_s", self.enough_s)
         self.settings = replace(self.settings, **settings)
-        poster = Poster(self.session, timeout_s=self.settings.timeout_s)
+        poster = Poster(self.wire, timeout_s=self.settings.timeout_s)
         self.webhooks = Webhooks(self.store, self.sealer, poster, enough_s=self.enough_s)
 
     async def subscribe(self, url: str, **said: object) -> tuple[Subscription, str]:

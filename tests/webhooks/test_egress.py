@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import os
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,13 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 from msgspec import Struct
 from receiving import ANY_PORT, LOOPBACK, Receiver
+from yarl import URL
 
 from tracker.errors import BadInput
 from webhooks.guard import PORTS, Guard, Resolver, check_url, guarded_session, unfit
+from webhooks.wire import Target, Wire
+
+Client = Callable[[str, AbstractResolver], Awaitable[None]]
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "security.md"
 BEGIN, END = "<!-- egress.tsv -->\n", "<!-- /egress.tsv -->\n"
@@ -100,13 +105,26 @@ class Answering(AbstractResolver):
         pass
 
 
-async def called(row: Row) -> tuple[list[tuple[str, int]], BaseException]:
+async def by_session(url: str, resolver: AbstractResolver) -> None:
+    """As carriers and order stores are called."""
+    async with guarded_session(timeout=5.0, resolver=resolver) as session:
+        await session.post(url, data=b"{}", allow_redirects=False)
+
+
+async def by_wire(url: str, resolver: AbstractResolver) -> None:
+    """As subscriptions are."""
+    async with aclosing(Wire(resolver=resolver)) as wire, asyncio.timeout(5):
+        await wire.post(Target(URL(url), {}), b"", b"{}")
+
+
+CLIENTS = (by_session, by_wire)
+
+
+async def called(row: Row, client: Client) -> tuple[list[tuple[str, int]], BaseException]:
     """What was connected to when the address of a row was called, whatever registration said of it; and the error."""
     resolver = Answering(row.answers) if row.answers else Resolver()
-    with CANARY.awake() as connects:
-        async with guarded_session(timeout=5.0, resolver=resolver) as session:
-            with pytest.raises((aiohttp.ClientError, OSError, ValueError)) as failed:
-                await session.post(row.url, data=b"{}", allow_redirects=False)
+    with CANARY.awake() as connects, pytest.raises((aiohttp.ClientError, OSError, ValueError)) as failed:
+        await client(row.url, resolver)
     return connects, failed.value
 
 
@@ -132,9 +150,10 @@ def test_it_is_refused_at_registration_where_the_address_itself_tells(row: Row) 
     assert row.why in str(refused.value)
 
 
+@pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("row", ROWS, ids=named)
-async def test_no_connect_to_a_denied_address_comes_of_it(row: Row) -> None:
-    connects, error = await called(row)
+async def test_no_connect_to_a_denied_address_comes_of_it(row: Row, client: Client) -> None:
+    connects, error = await called(row, client)
     assert [where for where in connects if unfit(ip_address(where[0])) or where[1] not in PORTS] == []
     if row.verdict == "connection":
         assert connects == []
@@ -148,8 +167,10 @@ async def test_the_canary_would_have_seen_one(receiver: Receiver) -> None:
     with CANARY.awake() as connects:
         async with guarded_session(guard=Guard(LOOPBACK, ANY_PORT)) as session:
             await session.post(receiver.url("/hook"), data=b"{}", allow_redirects=False)
-    assert connects == [("127.0.0.1", port)]
-    assert len(receiver.heard) == 1
+        async with aclosing(Wire(guard=Guard(LOOPBACK, ANY_PORT))) as wire:
+            await wire.post(Target(URL(receiver.url("/hook")), {}), b"", b"{}")
+    assert connects == [("127.0.0.1", port)] * 2
+    assert len(receiver.heard) == 2
 
 
 def test_the_table_in_the_document_is_this_list() -> None:

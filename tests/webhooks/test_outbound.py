@@ -200,7 +200,7 @@ async def test_retry_after_is_waited_for_where_it_is_longer_than_the_schedule(de
 
 async def test_an_address_that_is_not_public_is_refused_and_logged(desk: Desk, receiver: Receiver) -> None:
     subscription, _ = await desk.subscribe("http://metadata.example/", types=["shipment.delivered"])
-    desk.session.connector._resolver = _Metadata()  # type: ignore[union-attr]
+    desk.wire._resolver = _Metadata()  # type: ignore[assignment]
     async with desk.running(book):
         await desk.change("SF1", "delivered")
         await until(lambda: ("webhook", "retry") in desk.observer.seen)

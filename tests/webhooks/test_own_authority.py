@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import ssl
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from receiving import ANY_PORT, LOOPBACK
 
 from tracker.errors import ConfigError
 from webhooks.guard import Guard, guarded_session, trusting
+from webhooks.post import Endpoint, Poster
+from webhooks.standard import new_secret
+from webhooks.wire import Wire
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:
@@ -78,6 +82,16 @@ async def test_it_is_not_trusted_before(secured: tuple[str, Path]) -> None:
     async with guarded_session(guard=Guard(LOOPBACK, ANY_PORT), tls=trusting("")) as session:
         with pytest.raises(aiohttp.ClientConnectorCertificateError):
             await session.post(secured[0], data=b"{}", allow_redirects=False)
+
+
+async def test_webhooks_trust_it_once_it_is_named(secured: tuple[str, Path]) -> None:
+    url, ca_file = secured
+    endpoint = Endpoint(url, [new_secret()])
+    async with aclosing(Wire(guard=Guard(LOOPBACK, ANY_PORT), tls=trusting(str(ca_file)))) as wire:
+        assert (await Poster(wire).post(endpoint, "msg_1", b"{}")).status == 204
+    async with aclosing(Wire(guard=Guard(LOOPBACK, ANY_PORT), tls=trusting(""))) as wire:
+        answer = await Poster(wire).post(endpoint, "msg_1", b"{}")
+    assert "is not trusted: self" in answer.error
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no certificate"])
