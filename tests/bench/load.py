@@ -107,9 +107,65 @@ async def run(port: int, connections: int, requests: Sequence[bytes]) -> Answer:
     }
 
 
+class Turn(asyncio.Protocol):
+    """One connection of a steady load: free, or waiting for an answer."""
+
+    def __init__(self, free: list[Turn]) -> None:
+        self._free = free
+        self._received = b""
+        self.refused = 0
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._free.append(self)
+
+    def send(self, request: bytes) -> None:
+        """Send it; the connection is among the free ones again when it was answered."""
+        assert self._transport is not None
+        self._transport.write(request)
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        end = self._received.find(b"\r\n\r\n") + 4
+        if end >= 4 and len(self._received) >= end + length_of(self._received[:end]):
+            self.refused += self._received[9:12] != b"200"
+            self._received = b""
+            self._free.append(self)
+
+    def close(self) -> None:
+        """Hang up."""
+        assert self._transport is not None
+        self._transport.close()
+
+
+async def steady(port: int, connections: int, requests: Sequence[bytes], rate: float) -> Answer:
+    """Send `rate` requests a second whatever comes back; when each was due (CLOCK_MONOTONIC), how many were refused.
+
+    One that finds no connection free waits for one, and its wait counts: what it was due is what it is measured from.
+    """
+    loop = asyncio.get_running_loop()
+    free: list[Turn] = []
+    turns = [(await loop.create_connection(lambda: Turn(free), "127.0.0.1", port))[1] for _ in range(connections)]
+    began = time.monotonic() + 0.05
+    due = [began + place / rate for place in range(len(requests))]
+    for at, request in zip(due, requests, strict=True):
+        while (ahead := at - time.monotonic()) > 0 or not free:
+            await asyncio.sleep(max(ahead, 0.0005))
+        free.pop().send(request)
+    while len(free) < connections:
+        await asyncio.sleep(0.001)
+    for turn in turns:
+        turn.close()
+    return {"due": due, "refused": sum(turn.refused for turn in turns)}
+
+
 async def told(command: Answer) -> Answer:
     """Run what a file holds."""
-    return await run(command["port"], command["connections"], list(read_requests(Path(command["file"]))))
+    requests = list(read_requests(Path(command["file"])))
+    if command["command"] == "steady":
+        return await steady(command["port"], command["connections"], requests, command["rate"])
+    return await run(command["port"], command["connections"], requests)
 
 
 async def main() -> None:

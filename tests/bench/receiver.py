@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import msgspec
 import uvloop
 
 from tests.bench.http1 import listen
@@ -20,19 +21,34 @@ class Counted:
         self.seen: set[bytes] = set()
         self.posts = 0
         self.last_at = 0.0
+        self.timed = False
+        self.bodies: list[
+            tuple[float, bytes]
+        ] = []  # when each message came for the first time, where that is asked for
 
     def answer(self, head: bytes, body: bytes) -> bytes:
         at = head.find(_ID) + len(_ID)
-        self.seen.add(head[at : head.find(b"\r\n", at)])
-        self.posts += 1
+        id = head[at : head.find(b"\r\n", at)]
         self.last_at = time.monotonic()
+        if self.timed and id not in self.seen:
+            self.bodies.append((self.last_at, body))
+        self.seen.add(id)
+        self.posts += 1
         return _ANSWER
 
     async def told(self, command: Answer) -> Answer:
-        answer = {"distinct": len(self.seen), "posts": self.posts, "last_at": self.last_at}
+        answer: Answer = {"distinct": len(self.seen), "posts": self.posts, "last_at": self.last_at}
+        if command["command"] == "arrivals":
+            answer["arrivals"] = [_named(at, body) for at, body in self.bodies]
         if command["command"] == "reset":
             self.__init__()  # type: ignore[misc]
+            self.timed = command.get("timed", False)
         return answer
+
+
+def _named(at: float, body: bytes) -> tuple[str, int, float]:
+    data = msgspec.json.decode(body)["data"]
+    return data["shipment"]["waybill"], data["revision"], at
 
 
 async def main() -> None:
