@@ -8,71 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from tracker.store.types import Delivery, LaneRef, Outcome, Settlement
+from tracker.store.types import Delivery, Outcome
 
+from .desk import Desk, settlement, subscribed
 from .world import Api
-
-
-class Desk:
-    """A subscription of an account, and the lanes behind it."""
-
-    def __init__(self, api: Api, account: str, id: str) -> None:
-        self.api = api
-        self.account = account
-        self.id = id
-        self.store: Any = api.services.store
-        self._claims = 0
-
-    async def call(self, method: str, path: str, **how: Any) -> Any:
-        answer = await self.api.call(self.account, method, f"/subscriptions/{self.id}{path}", **how)
-        return answer.body if answer.status < 300 else answer
-
-    async def ship(self, *waybills: str, shop: str = "") -> None:
-        for waybill in waybills:
-            body = {"waybill": waybill, "carrier": "acme", "shop": shop}
-            await self.api.call(self.account, "POST", "/shipments", json=body)
-
-    async def fan_out(self, *others: str) -> None:
-        for shard in range(self.store.shards):
-            cursor, entries = await self.store.unfanned(shard)
-            if entries:
-                refs = [
-                    LaneRef(id, one.account, one.id, one.revision, one.kind)
-                    for one in entries
-                    for id in (self.id, *others)
-                ]
-                assert (await self.store.fan_out(shard, cursor, entries[-1].position, refs)).moved
-
-    async def settle(self, outcome: Outcome = Outcome.DONE) -> list[Delivery]:
-        """Claim all that is due, and settle it; what was claimed."""
-        self._claims += 1
-        found: list[Delivery] = await self.store.claim_lanes(
-            f"c{self._claims}", free={}, default_free=500, limit=500, lease_ms=60_000
-        )
-        await self.store.settle_lanes([_settlement(one, outcome) for one in found])
-        return found
-
-
-def _settlement(delivery: Delivery, outcome: Outcome) -> Settlement:
-    log = {
-        "at": "2026-11-20T10:00:00.000Z",
-        "id": f"msg_{delivery.id[4:]}_{delivery.revision}",
-        "type": f"shipment.{delivery.kind}",
-        "shipment_id": delivery.id,
-        "revision": delivery.revision,
-        "attempt": delivery.attempt,
-        "outcome": outcome.value,
-        "status": 200,
-        "latency_ms": 12.5,
-        "error": None,
-        "response": None,
-    }
-    return Settlement(delivery=delivery, outcome=outcome, log=msgspec.json.encode(log))
-
-
-async def subscribed(api: Api, account: str, **said: Any) -> Desk:
-    body = {"url": "https://receiver.example/hook"} | said
-    return Desk(api, account, (await api.call(account, "POST", "/subscriptions", json=body)).body["id"])
 
 
 @pytest.fixture
@@ -116,7 +55,7 @@ async def test_what_another_destination_still_waits_for_goes_with_the_same_bytes
     both = await desk.store.claim_lanes("both", free={}, default_free=5, limit=5, lease_ms=60_000)
     [mine] = [one for one in both if one.destination == desk.id]
     assert (await desk.call("POST", "/replay", json={"since": ago(hours=1)}))["waiting"] == 1
-    await desk.store.settle_lanes([_settlement(mine, Outcome.DONE)])
+    await desk.store.settle_lanes([settlement(mine, Outcome.DONE)])
     assert (await desk.call("POST", "/replay", json={"since": ago(hours=1)}))["kept"] == 1
     [again] = await desk.settle()
     assert (again.destination, again.body) == (desk.id, mine.body)

@@ -80,11 +80,11 @@ class Desk(Struct):
         assert shipment
         return shipment
 
-    async def stalled(self, waybill: str, **details: Any) -> Shipment:
+    async def stalled(self, waybill: str, *, account: str = "default", **details: Any) -> Shipment:
         """A parcel that was flagged stalled after its hub."""
-        shipment = await self.parcel(waybill, scans=2, **details)
+        shipment = await self.parcel(waybill, scans=2, account=account, **details)
         stall = Stall(NOW * 1000, NOW - 90_000, M.HUB_ARRIVED, 86_400)
-        return await self.ingest.flag_stalled("default", shipment.document.id, stall, now=NOW * 1000)
+        return await self.ingest.flag_stalled(account, shipment.document.id, stall, now=NOW * 1000)
 
 
 @pytest.fixture
