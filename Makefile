@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: run test check fmt bench faults cluster lock clean
+.PHONY: run test check fmt bench bench-bullmq faults cluster lock clean
 
 run: $(READY)      ## the demo world: parcels move, one stalls, an order completes
 	$(BIN)/milepost demo
@@ -26,6 +26,9 @@ cluster: $(READY)  ## store and pipeline over three servers as a cluster
 
 bench: $(READY)    ## every figure beside its ceiling, measured in the same run
 	$(BIN)/python -m tests.bench
+
+bench-bullmq: $(READY) ## our deliveries beside BullMQ's, in the same run (needs node and npm)
+	$(BIN)/python -m tests.bench bullmq
 
 fmt: $(READY)
 	$(BIN)/ruff format .
