@@ -644,6 +644,24 @@ async def test_the_first_route_takes_over_again_when_it_answers(world: World) ->
     assert len(world.peer.asked["second"]) == asked
 
 
+async def test_an_outage_is_known_to_every_worker_and_to_the_next_start(world: World) -> None:
+    own = await world.connect("acme")
+    await world.connect("second")
+    world.peer.answers["acme"] = says(429, "slow down", Retry_After="60")
+    world.peer.parcels = {"AC000001": [], "AC000002": []}
+    await world.follow("AC000001")
+    await world.until(lambda: len(world.peer.numbers("second")) >= 1)
+    elsewhere = Connections(world.store, Registry(), world.sealer)
+    await elsewhere.refresh()
+    assert 50_000 < elsewhere.resting_until(own.id) - time.time() * 1000 <= 60_000
+    await elsewhere.note_answered(own)
+    await world.connections.refresh()
+    assert world.connections.resting_until(own.id) == 0
+    await world.connections.note_failed(own, until=1)
+    await world.connections.remove("shop", own.id)
+    assert await world.store.records("outage") == {}
+
+
 async def test_the_accounts_order_of_routes_is_followed(world: World) -> None:
     own, other = await world.connect("acme"), await world.connect("second")
     await world.connections.order("shop", "acme", [other.id, own.id])

@@ -1,7 +1,8 @@
 """Connections: an account's access to carriers' interfaces, and the route by which a shipment is asked for or heard of.
 
 What a connection holds is sealed in the store; here it is open. When a connection last told of anything is kept
-apart from it (kind `heard`), so that a busy feed does not make everyone read the connections again.
+apart from it (kind `heard`), so that a busy feed does not make everyone read the connections again. Until when one
+that fails is left alone is kept too (kind `outage`): every worker knows it, and so does the next start.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from tracker.model import Document
 KIND = "connection"
 HEARD = "heard"
 ORDER = "route"  # an account's order of connections for a carrier
+OUTAGE = "outage"  # until when a connection that fails is not asked where another can be (ms)
 _FRESH_S = 1.0  # a change made by another process may be seen so much later
 _HEARD_EVERY_MS = 60_000  # one write a minute and connection says that it is alive
+_OUTAGE_STEP_MS = 10_000  # an outage that grows by less is not written again
 _TEXT_MAX = 4_096
 
 log = structlog.get_logger()
@@ -129,6 +132,8 @@ class Connections:
         self._routes: dict[tuple[str, str, str], tuple[Route, ...]] = {}
         self._orders_version = -1
         self._orders: dict[tuple[str, str], list[str]] = {}
+        self._outages_version = -1
+        self._outages: dict[str, int] = {}
         self._heard: dict[str, int] = {}
         self._heard_written: dict[str, int] = {}
 
@@ -140,9 +145,8 @@ class Connections:
             return
         async with self._refreshing:
             at = time.monotonic()
-            version, orders = await asyncio.gather(
-                self._store.records_version(KIND), self._store.records_version(ORDER)
-            )
+            kinds = (KIND, ORDER, OUTAGE)
+            version, orders, outages = await asyncio.gather(*map(self._store.records_version, kinds))
             # a version is read first: what is held is at least as new as it says
             if version != self._version:
                 self._take(await self._store.records(KIND))
@@ -150,6 +154,9 @@ class Connections:
             if orders != self._orders_version:
                 self._take_orders(await self._store.records(ORDER))
                 self._orders_version = orders
+            if outages != self._outages_version:
+                self._outages = {id: int(until) for (_, id), until in (await self._store.records(OUTAGE)).items()}
+                self._outages_version = outages
             self._seen_at = at
 
     def _take(self, found: Mapping[tuple[str, str], bytes]) -> None:
@@ -238,6 +245,22 @@ class Connections:
         known = [id for id in ids if id in self._by_id]
         return max((self._heard.get(id, 0) for id in known), default=None)
 
+    def resting_until(self, id: str) -> int:
+        """Until when a connection that failed is not asked where another can be (ms); in the past: it is."""
+        return self._outages.get(id, 0)
+
+    async def note_failed(self, connection: Connection, *, until: int) -> None:
+        """The connection does not work; it is left alone until then (ms), by every process."""
+        known = self._outages.get(connection.id, 0)
+        self._outages[connection.id] = until
+        if until - known >= _OUTAGE_STEP_MS:
+            await self._store.put_record(OUTAGE, connection.account, connection.id, str(until).encode())
+
+    async def note_answered(self, connection: Connection) -> None:
+        """The connection works."""
+        if self._outages.pop(connection.id, None) is not None:
+            await self._store.remove_record(OUTAGE, connection.account, connection.id)
+
     # ------------------------------------------------------------ changing
 
     async def all(self, account: str) -> list[Connection]:
@@ -294,7 +317,7 @@ class Connections:
         """Remove a connection; raises NotFound."""
         if not await self._store.remove_record(KIND, account, id):
             raise NotFound(f"connection {id!r}")
-        await self._store.remove_record(HEARD, account, id)
+        await asyncio.gather(*(self._store.remove_record(kind, account, id) for kind in (HEARD, OUTAGE)))
 
     # ------------------------------------------------------------ the order of routes
 

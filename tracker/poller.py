@@ -11,6 +11,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 import structlog
@@ -115,7 +116,6 @@ class Poller:
         self.heard = heard
         self.settings = settings or PollSettings()
         self.clock = clock
-        self._failed_until: dict[str, int] = {}  # by connection, ms
         self.eased = asyncio.Event()  # some queue is at most half full
         self._desks: dict[str, _Desk] = {}
         self._tasks: asyncio.TaskGroup | None = None
@@ -137,15 +137,7 @@ class Poller:
 
     def usable(self, route: Route) -> bool:
         """Whether the route's last question was answered, or is long enough ago to try again."""
-        return self.now() >= self._failed_until.get(route.connection.id, 0)
-
-    def answered(self, route: Route) -> None:
-        """The route works."""
-        self._failed_until.pop(route.connection.id, None)
-
-    def failed(self, route: Route, until: int) -> None:
-        """The route does not work; other routes are asked until then (ms)."""
-        self._failed_until[route.connection.id] = until
+        return self.now() >= self.connections.resting_until(route.connection.id)
 
     def elsewhere(self, route: Route, document: Document) -> bool:
         """Whether the shipment can be asked for over another route now."""
@@ -271,22 +263,22 @@ class _Question:
             await self._ask()
             return "answered"
         except _Unusable as error:
-            return self._later(error.outcome, error.pause_s, error)
+            return await self._later(error.outcome, error.pause_s, error)
         except CarrierLimited as error:
-            return self._later("limited", self._until(error), error)
+            return await self._later("limited", self._until(error), error)
         except CarrierRefused as error:
-            return self._later("refused", max(self._poller.settings.refused_s, self._until(error)), error)
+            return await self._later("refused", max(self._poller.settings.refused_s, self._until(error)), error)
         except CarrierError as error:
-            return self._later("unavailable", self._until(error) or self._poller.settings.backoff_s, error)
+            return await self._later("unavailable", self._until(error) or self._poller.settings.backoff_s, error)
         except ParseError as error:  # a token's answer, say
             self._http.answers.failed()
-            return self._later("unreadable", self._poller.settings.backoff_s, error)
+            return await self._later("unreadable", self._poller.settings.backoff_s, error)
         except MilepostError as error:  # the store: the shipments come again when their lease has run out
             log.warning("poll.not_taken_in", connection=self._route.connection.id, error=str(error))
             return "unavailable"
         except Exception:
             log.exception("poll.adapter_broken", carrier=self._carrier.slug, connection=self._route.connection.id)
-            return self._later("broken", self._poller.settings.backoff_s, None)
+            return await self._later("broken", self._poller.settings.backoff_s, None)
         finally:
             self._http.answers.released()
 
@@ -304,7 +296,7 @@ class _Question:
         received = await self._take_in(reports, mark)
         self._judge(reports)
         self._http.answers.succeeded()
-        self._poller.answered(self._route)
+        await self._poller.connections.note_answered(self._route.connection)
         await self._poller.connections.note_heard(self._route.connection, now=self._poller.now())
         await self._settle(received.shipments, received.changed)
 
@@ -422,7 +414,7 @@ class _Question:
     def _until(self, error: CarrierError) -> float:
         return max(0.0, error.retry_at - self._poller.clock())
 
-    def _later(self, outcome: str, pause_s: float, error: Exception | None) -> str:
+    async def _later(self, outcome: str, pause_s: float, error: Exception | None) -> str:
         """Look again after the pause, not all at the same moment; at once where another route can be asked."""
         if error is not None:
             log.warning(
@@ -435,7 +427,8 @@ class _Question:
             )
         now, gap = self._poller.now(), 1000 / pace_of(self._carrier)
         at = now + round(pause_s * 1000)
-        self._poller.failed(self._route, at)
+        with suppress(MilepostError):  # where the store is away, at least this process knows
+            await self._poller.connections.note_failed(self._route.connection, until=at)
         for place, look in enumerate(self._batch):
             elsewhere = self._poller.elsewhere(self._route, look.shipment.document)
             self._poller.settling.settle(look.item, round((now if elsewhere else at) + place * gap))

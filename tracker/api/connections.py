@@ -17,7 +17,7 @@ routes = Routes("connections")
 async def list_connections(call: Call) -> ConnectionList:
     """The connections of the account, oldest first, without their secrets."""
     found = await call.services.connections.all(call.account)
-    return ConnectionList(connections=[_view(one) for one in found])
+    return ConnectionList(connections=[_view(call, one) for one in found])
 
 
 @routes("POST", "/connections", scope=Scope.ADMIN, status=201)
@@ -31,14 +31,14 @@ async def create_connection(call: Call, body: NewConnection) -> ConnectionMade:
 @routes("GET", "/connections/{id}")
 async def get_connection(call: Call, id: str) -> ConnectionView:
     """One connection."""
-    return _view(await _one(call, id))
+    return _view(call, await _one(call, id))
 
 
 @routes("PATCH", "/connections/{id}", scope=Scope.ADMIN)
 async def amend_connection(call: Call, id: str, body: ConnectionPatch) -> ConnectionView:
     """Change a connection; credentials are replaced as a whole."""
     await _one(call, id)
-    return _view(await call.services.connections.amend(call.account, id, **body.model_dump(exclude_unset=True)))
+    return _view(call, await call.services.connections.amend(call.account, id, **body.model_dump(exclude_unset=True)))
 
 
 @routes("DELETE", "/connections/{id}", scope=Scope.ADMIN, status=204)
@@ -55,7 +55,7 @@ async def _one(call: Call, id: str) -> Connection:
     return found
 
 
-def _view(connection: Connection) -> ConnectionView:
+def _view(call: Call, connection: Connection) -> ConnectionView:
     return ConnectionView(
         id=connection.id,
         carrier=connection.carrier,
@@ -65,10 +65,13 @@ def _view(connection: Connection) -> ConnectionView:
         auto_register=connection.auto_register,
         enabled=connection.enabled,
         created_at=iso(connection.created_at),
+        resting_until=iso(resting)
+        if (resting := call.services.connections.resting_until(connection.id)) > call.now
+        else None,
     )
 
 
 def _made(call: Call, connection: Connection) -> ConnectionMade:
     template = call.services.settings.webhook_url
     url = template.replace("{id}", connection.id).replace("{secret}", connection.path_secret)
-    return ConnectionMade(**_view(connection), webhook_url=url)
+    return ConnectionMade(**_view(call, connection), webhook_url=url)

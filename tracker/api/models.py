@@ -551,7 +551,10 @@ class DetectionList(TypedDict):
 
 
 class ConnectionView(TypedDict):
-    """A connection, without its secrets: `credentials` names what it holds."""
+    """A connection, without its secrets: `credentials` names what it holds.
+
+    `resting_until`: its last question failed, and until then it is not asked where another connection can be.
+    """
 
     id: str
     carrier: str
@@ -561,6 +564,7 @@ class ConnectionView(TypedDict):
     auto_register: bool
     enabled: bool
     created_at: str
+    resting_until: str | None
 
 
 class ConnectionMade(ConnectionView):
