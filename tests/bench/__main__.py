@@ -19,7 +19,7 @@ from tests.bench.commit import commit
 from tests.bench.delivery import delivery
 from tests.bench.figures import QUICK, Figure, Sizes, shown
 from tests.bench.intake import intake
-from tests.bench.latency import latency
+from tests.bench.latency import bystanders, latency
 from tests.bench.memory import memory
 from tests.bench.parse import parse
 from tests.bench.polls import polls
@@ -29,6 +29,7 @@ BENCHES: dict[str, Callable[[Sizes], AsyncIterator[Figure]]] = {
     "commit": commit,
     "delivery": delivery,
     "latency": latency,
+    "bystanders": bystanders,
     "parse": parse,
     "polls": polls,
     "memory": memory,

@@ -34,7 +34,7 @@ class Daemon:
         async with self._session.request(method, url, json=body, headers=headers) as answer:
             if answer.status >= 300:
                 raise RuntimeError(f"{method} {path}: {answer.status} {await answer.text()}")
-            return await answer.json()
+            return await answer.json() if answer.status != 204 else None
 
     async def ready(self) -> bool:
         """Whether it takes work."""

@@ -16,7 +16,7 @@ from typing import Any
 Answer = dict[str, Any]
 ROOT = Path(__file__).parents[2]
 _ENDS_WITHIN_S = 30.0
-_ANSWER_MAX = 1 << 20
+_ANSWER_MAX = 1 << 24
 
 
 class Child:

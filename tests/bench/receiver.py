@@ -15,23 +15,22 @@ _ID = b"webhook-id: "
 
 
 class Counted:
-    """The distinct messages, and when the latest came (CLOCK_MONOTONIC, which all processes share)."""
+    """The distinct messages of each path, and when the latest came (CLOCK_MONOTONIC, which all processes share)."""
 
     def __init__(self) -> None:
         self.seen: set[bytes] = set()
         self.posts = 0
         self.last_at = 0.0
         self.timed = False
-        self.bodies: list[
-            tuple[float, bytes]
-        ] = []  # when each message came for the first time, where that is asked for
+        self.bodies: list[tuple[float, bytes, bytes]] = []  # when and where each first came, if that is asked for
 
     def answer(self, head: bytes, body: bytes) -> bytes:
         at = head.find(_ID) + len(_ID)
-        id = head[at : head.find(b"\r\n", at)]
+        path = head[5 : head.find(b" ", 5)]
+        id = path + head[at : head.find(b"\r\n", at)]
         self.last_at = time.monotonic()
         if self.timed and id not in self.seen:
-            self.bodies.append((self.last_at, body))
+            self.bodies.append((self.last_at, path, body))
         self.seen.add(id)
         self.posts += 1
         return _ANSWER
@@ -39,16 +38,16 @@ class Counted:
     async def told(self, command: Answer) -> Answer:
         answer: Answer = {"distinct": len(self.seen), "posts": self.posts, "last_at": self.last_at}
         if command["command"] == "arrivals":
-            answer["arrivals"] = [_named(at, body) for at, body in self.bodies]
+            answer["arrivals"] = [_named(at, path, body) for at, path, body in self.bodies]
         if command["command"] == "reset":
             self.__init__()  # type: ignore[misc]
             self.timed = command.get("timed", False)
         return answer
 
 
-def _named(at: float, body: bytes) -> tuple[str, int, float]:
+def _named(at: float, path: bytes, body: bytes) -> tuple[str, str, int, float]:
     data = msgspec.json.decode(body)["data"]
-    return data["shipment"]["waybill"], data["revision"], at
+    return path.decode(), data["shipment"]["waybill"], data["revision"], at
 
 
 async def main() -> None:

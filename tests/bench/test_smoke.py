@@ -16,5 +16,14 @@ def test_every_benchmark_runs_in_its_quick_form_and_prints_its_figures() -> None
     command = [sys.executable, "-m", "tests.bench", "--quick"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
     assert run.returncode == 0, run.stderr
-    for name in ("intake:", "commit:", "delivery:", "latency:", "parse: sf", "polls: cost", "memory: feed"):
+    for name in (
+        "intake:",
+        "commit:",
+        "delivery:",
+        "latency:",
+        "bystanders: dripping",
+        "parse: sf",
+        "polls: cost",
+        "memory: feed",
+    ):
         assert name in run.stdout, run.stdout
