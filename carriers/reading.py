@@ -15,6 +15,8 @@ from tracker.model import Certainty, Moment
 
 MAX_BODY = 8 * 1024 * 1024  # bytes; the largest real answers are some hundred kB
 MAX_DEPTH = 64  # objects and lists inside one another
+MAX_FIELDS = 1_000  # of a form
+_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 _FIRST_YEAR, _LAST_YEAR = 1970, 2200
 _JSON = msgspec.json.Decoder()
 _LOOSE = re.compile(
@@ -37,12 +39,13 @@ class ParseError(ValueError):
 def read_json(body: bytes | str, path: str = "$") -> Any:
     """Decode JSON (UTF-8, with or without a byte order mark).
 
-    ParseError for anything else: HTML, cut off, over 8 MiB, over 64 deep. `path` is for JSON inside a JSON string.
+    ParseError for anything else: HTML, cut off, over 8 MiB, over 64 deep. `path` is for JSON inside a JSON string. Of a
+    name given twice the last counts. U+0000 is left out: no text that people read has one, and PostgreSQL keeps none.
     """
     if len(body) > MAX_BODY:
         raise ParseError(path, f"{len(body)} bytes, more than the {MAX_BODY} that are read")
     try:
-        value = _JSON.decode(_without_mark(body))
+        value = _JSON.decode(_without_nul(_without_mark(body)))
     except (ValueError, OverflowError, RecursionError) as error:
         raise ParseError(path, f"not JSON: {_seen(body)}: {error}") from None
     _check_depth(body, value, path)
@@ -53,6 +56,8 @@ def form(body: bytes) -> dict[str, str]:
     """The fields of an application/x-www-form-urlencoded body, each decoded as UTF-8; the first of a name counts."""
     if len(body) > MAX_BODY:
         raise ParseError("$", f"{len(body)} bytes, more than the {MAX_BODY} that are read")
+    if body.count(b"&") >= MAX_FIELDS:
+        raise ParseError("$", f"more than {MAX_FIELDS} fields")
     fields: dict[str, str] = {}
     for pair in body.split(b"&"):
         name, equals, value = pair.partition(b"=")
@@ -63,6 +68,12 @@ def form(body: bytes) -> dict[str, str]:
 
 def _without_mark(body: bytes | str) -> bytes | str:
     return body.removeprefix(b"\xef\xbb\xbf") if isinstance(body, bytes) else body.removeprefix("\ufeff")
+
+
+def _without_nul(body: bytes | str) -> bytes | str:
+    if isinstance(body, bytes):
+        return _NUL.sub(rb"\1", body) if b"\\u0000" in body else body
+    return _NUL.sub(rb"\1", body.encode("utf-8", "surrogatepass")) if "\\u0000" in body else body
 
 
 def _seen(body: bytes | str) -> str:

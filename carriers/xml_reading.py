@@ -62,8 +62,8 @@ class Node:
 def read_xml(body: bytes) -> Node:
     """The root element of an XML body, in UTF-8 or a superset of ASCII that it declares.
 
-    ParseError for anything else: not well-formed, a DTD or an entity of its own, over 8 MiB, over 400,000 tags, over 64
-    deep.
+    ParseError for anything else: not well-formed, a DTD or an entity of its own, over 8 MiB, over 400,000 tags or
+    attributes, over 64 deep.
     """
     if len(body) > MAX_BODY:
         raise ParseError("$", f"{len(body)} bytes, more than the {MAX_BODY} that are read")
@@ -72,6 +72,8 @@ def read_xml(body: bytes) -> Node:
         raise ParseError("$", f"{forbidden[0]} in the XML: declarations are not read")
     if text.count("<") > MAX_TAGS:
         raise ParseError("$", f"more than {MAX_TAGS} tags")
+    if text.count("=") > MAX_TAGS:
+        raise ParseError("$", f"more than {MAX_TAGS} attributes")
     root = _parsed(text)
     if "xmlns" in text:
         _strip_namespaces(root)

@@ -63,6 +63,7 @@ _STATS_EVERY_S = 5.0
 _HOUSEKEEPING_EVERY_S = 60.0
 _ACCOUNTS_MEASURED = 100  # accounts whose shipments are counted for the metrics
 _DRAIN_S = 20.0
+_LINGER_S = 2.0  # an answer that came before its body had: so long what is left of it is read and dropped
 _LEAST_DISK = 1 << 30  # bytes free beside the log, below which nothing new is taken in
 
 Loop = Coroutine[Any, Any, None]
@@ -146,7 +147,14 @@ def _now() -> int:
 
 
 async def _listen(app: web.Application, settings: Settings) -> web.AppRunner:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_DRAIN_S, handle_signals=False)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=_DRAIN_S,
+        handle_signals=False,
+        auto_decompress=False,  # bodies are unpacked where their cap is known
+        lingering_time=_LINGER_S,
+    )
     await runner.setup()
     try:
         await web.TCPSite(runner, settings.http.host, settings.http.port, backlog=1024).start()

@@ -24,7 +24,7 @@ from tracker.order_stores.sdk import Fulfilment, Platform
 from tracker.quarantine import quarantined
 from tracker.secrets import same
 from tracker.store.types import Conflict, Gone, StoreDown
-from webhooks.inbound import Quarantine, RefusedPush, problem, read_body
+from webhooks.inbound import Quarantine, RefusedPush, problem, read_push
 
 PATH = "/order-stores/{id}/{secret}"
 
@@ -66,17 +66,13 @@ class Fulfilments:
         """Answer one push."""
         try:
             order_store, platform = await self._addressed(request)
-            push = Push(
-                headers={name.lower(): value for name, value in request.headers.items()},
-                query=request.query,
-                body=await read_body(request),
-            )
+            push = await read_push(request)
             if platform.greeting is None or not platform.greeting(push):
                 _check_genuine(push, order_store, platform)
                 await self._hear(push, order_store, platform)
             return web.Response()
         except RefusedPush as error:
-            return problem(error.status, error.code, str(error))
+            return error.answer()
         except Gone:
             return problem(404, "not_found", "there is no such order store")
         except (StoreDown, Conflict) as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from typing import Protocol
 
 import msgspec
@@ -17,6 +18,7 @@ from aiohttp import web
 from carriers.sdk import Carrier, ParseError, Push, Report
 from tracker.connections import Connection, Connections
 from tracker.ingest import Received, fingerprint
+from tracker.ingress.bodies import BodyRefused, read_body
 from tracker.quarantine import quarantined
 from tracker.secrets import same
 from tracker.store.types import Conflict, Gone, StoreDown
@@ -61,12 +63,17 @@ Heard = Callable[[str, str, bytes, Sequence[Report]], None]  # account, carrier,
 
 
 class RefusedPush(Exception):
-    """The push is not taken: an HTTP status, a stable code and a sentence."""
+    """The push is not taken: an HTTP status, a stable code, a sentence, and headers of the answer."""
 
-    def __init__(self, status: int, code: str, detail: str) -> None:
+    def __init__(self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
         self.status = status
         self.code = code
+        self.headers = headers
+
+    def answer(self) -> web.Response:
+        """Problem details."""
+        return problem(self.status, self.code, str(self), self.headers)
 
 
 class Inbound:
@@ -103,7 +110,7 @@ class Inbound:
             outcome = await self._heard(push, connection, carrier)
             response = _acknowledged(carrier)
         except RefusedPush as error:
-            outcome, response = "refused", problem(error.status, error.code, str(error))
+            outcome, response = "refused", error.answer()
         except (StoreDown, Conflict) as error:
             log.warning("push.not_taken", carrier=carrier.slug if carrier else "", error=str(error))
             outcome, response = "unavailable", _unavailable(carrier)
@@ -126,11 +133,7 @@ class Inbound:
             raise RefusedPush(401, "wrong_secret", "the secret in the address is wrong")
         if secret is None and carrier.verify is None:
             raise RefusedPush(401, "no_secret", f"{carrier.slug} signs nothing: its address must end in the secret")
-        push = Push(
-            headers={name.lower(): value for name, value in request.headers.items()},
-            query=request.query,
-            body=await read_body(request),
-        )
+        push = await read_push(request)
         if carrier.verify is not None and not _verified(carrier, push, connection.credentials):
             raise RefusedPush(401, "wrong_signature", "the signature does not fit the body")
         return push
@@ -171,23 +174,14 @@ class Inbound:
         return "quarantined"
 
 
-async def read_body(request: web.Request) -> bytes:
-    """The raw body; 413 without reading further than the cap."""
-    if (request.content_length or 0) > MAX_BODY:
-        raise _too_large()
-    first = await request.content.readany()
-    if request.content.at_eof():
-        return first
-    body = bytearray(first)
-    while chunk := await request.content.readany():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise _too_large()
-    return bytes(body)
-
-
-def _too_large() -> RefusedPush:
-    return RefusedPush(413, "too_large", f"the body is longer than {MAX_BODY} bytes")
+async def read_push(request: web.Request) -> Push:
+    """The request as an adapter sees it; raises RefusedPush."""
+    try:
+        body = await read_body(request, MAX_BODY)
+    except BodyRefused as error:
+        raise RefusedPush(error.status, error.code, str(error), error.headers) from None
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    return Push(headers=headers, query=request.query, body=body)
 
 
 def _verified(carrier: Carrier, push: Push, credentials: Mapping[str, str]) -> bool:
@@ -220,10 +214,17 @@ def _answer(status: int, content_type: str, body: bytes) -> web.Response:
     return web.Response(status=status, body=body, headers={"Content-Type": content_type} if content_type else None)
 
 
-_TITLES = {401: "Not authorised", 404: "Not found", 413: "Too large", 503: "Unavailable"}
-
-
-def problem(status: int, code: str, detail: str) -> web.Response:
+def problem(status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> web.Response:
     """RFC 9457 problem details."""
-    told = {"type": f"urn:milepost:{code}", "title": _TITLES[status], "status": status, "code": code, "detail": detail}
-    return _answer(status, "application/problem+json", msgspec.json.encode(told))
+    told = {
+        "type": f"urn:milepost:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": code,
+        "detail": detail,
+    }
+    return web.Response(
+        status=status,
+        body=msgspec.json.encode(told),
+        headers={"Content-Type": "application/problem+json", **(headers or {})},
+    )

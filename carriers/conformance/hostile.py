@@ -12,9 +12,10 @@ from carriers.sdk import Carrier, ParseError, Report
 
 _MUTATIONS = 600  # per fixture; enough for every field of an ordinary body
 _DEEP = 5000
+_LAUGHS = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10)).encode()
 _HUGE = 9 * 1024 * 1024
 _PAGE = b"<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
-_HOSTILE: Mapping[str, bytes] = {
+HOSTILE: Mapping[str, bytes] = {
     "an empty body": b"",
     "HTML": _PAGE,
     "HTML cut off": _PAGE[:60],
@@ -25,6 +26,17 @@ _HOSTILE: Mapping[str, bytes] = {
     "an object 5,000 deep": b'{"a":' * _DEEP + b"1" + b"}" * _DEEP,
     "XML 5,000 deep": b"<a>" * _DEEP + b"</a>" * _DEEP,
     "XML with entities": b'<!DOCTYPE a [<!ENTITY b "bb"><!ENTITY c "&b;&b;&b;">]><a>&c;</a>',
+    "XML that grows a thousand million times": b'<!DOCTYPE a [<!ENTITY l0 "ha">' + _LAUGHS + b"]><a>&l9;</a>",
+    "XML with a file of ours": b'<!DOCTYPE a [<!ENTITY f SYSTEM "file:///etc/hostname">]><a>&f;</a>',
+    "XML with 400,001 attributes": b"<a " + b'b="" ' * 400_001 + b"/>",
+    "100,000 opening brackets": b"[" * 100_000,
+    "100,000 opening braces": b'{"a":' * 100_000,
+    "an integer of 5,000 digits": b'{"a": ' + b"9" * _DEEP + b"}",
+    "a number beyond every float": b'{"a": 1e999}',
+    "not a number": b'{"a": NaN}',
+    "half a surrogate pair": b'{"a": "\\ud800"}',
+    "a line break in a string": b'{"a": "b\nc"}',
+    "a form of 20,000 fields": b"a=b&" * 20_000,
     "a body over 8 MiB": b'{"a":"' + b"x" * _HUGE + b'"}',
     "XML over 8 MiB": b"<a>" + b"x" * _HUGE + b"</a>",
     "null": b"null",
@@ -49,7 +61,7 @@ def outcome(carrier: Carrier, body: bytes, content_type: str) -> Outcome:
 def hostile(carrier: Carrier, bodies: Sequence[Fixture]) -> Iterator[str]:
     """The bodies, made up and bent, that `parse` does not bear."""
     types = sorted({fixture.content_type for fixture in bodies} | {"", "text/html"})
-    for what, body in _HOSTILE.items():
+    for what, body in HOSTILE.items():
         for content_type in types:
             found = outcome(carrier, body, content_type)
             if found is not ParseError:

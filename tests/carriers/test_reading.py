@@ -161,3 +161,25 @@ def test_a_form_is_read_as_it_was_written(fields: dict[str, str]) -> None:
     assert form(urlencode(fields).encode()) == fields
     spelled_out = "&".join(f"{name}={quote(value)}" for name, value in fields.items() if name.isalnum())
     assert form(spelled_out.encode()) == {name: value for name, value in fields.items() if name.isalnum()}
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (rb'{"a": "b\u0000c"}', "bc"),
+        (rb'{"a": "b\\u0000c"}', r"b\u0000c"),
+        (rb'{"a": "b\\\u0000c"}', "b\\c"),
+    ],
+)
+def test_a_nul_is_left_out_of_every_text(body: bytes, text: str) -> None:
+    assert read_json(body) == read_json(body.decode()) == {"a": text}
+
+
+def test_of_a_name_given_twice_the_last_counts() -> None:
+    assert read_json(b'{"a": 1, "a": 2}') == {"a": 2}
+
+
+def test_a_form_of_too_many_fields_is_not_read() -> None:
+    assert len(form(b"&".join(b"a%d=" % n for n in range(1_000)))) == 1_000
+    with pytest.raises(ParseError, match="more than 1000 fields"):
+        form(b"&" * 1_000)

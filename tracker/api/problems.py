@@ -47,7 +47,13 @@ CURSOR_TOO_OLD = ProblemType(
     "cursor-too-old", 410, "Cursor too old", "The feed is no longer kept from there; `resync` says how to catch up."
 )
 TOO_LARGE = ProblemType("too-large", 413, "Too large", "The body is larger than this call takes.")
-NOT_JSON_TYPE = ProblemType("unsupported-media-type", 415, "Unsupported media type", "Send `application/json`.")
+NOT_JSON_TYPE = ProblemType(
+    "unsupported-media-type",
+    415,
+    "Unsupported media type",
+    "Send `application/json`, as it is or in one of the codings `gzip` and `deflate`.",
+)
+TOO_SLOW = ProblemType("too-slow", 408, "Too slow", "The body did not come within its deadline; send it at once.")
 INVALID = ProblemType("invalid", 422, "Invalid", "Fields are wrong; `errors` names each of them. Nothing was done.")
 INTERNAL = ProblemType("internal", 500, "Internal error", "Our fault; the log has it under the request's id.")
 UPSTREAM = ProblemType("upstream", 502, "Upstream failed", "The other side of this call did not answer as it should.")
@@ -65,6 +71,7 @@ CATALOGUE: dict[str, ProblemType] = {
         WRONG_METHOD,
         CONFLICT,
         CURSOR_TOO_OLD,
+        TOO_SLOW,
         TOO_LARGE,
         NOT_JSON_TYPE,
         INVALID,
@@ -73,6 +80,7 @@ CATALOGUE: dict[str, ProblemType] = {
         STORE_DOWN,
     )
 }
+BODY_PROBLEMS = {400: BAD_REQUEST, 408: TOO_SLOW, 413: TOO_LARGE, 415: NOT_JSON_TYPE}
 _BY_STATUS = {kind.status: kind for kind in reversed(CATALOGUE.values())} | {400: BAD_REQUEST}
 
 

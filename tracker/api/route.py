@@ -23,9 +23,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tracker.accounts import Identity, Scope
 from tracker.api.problems import (
     BAD_JSON,
+    BODY_PROBLEMS,
     NOT_JSON_TYPE,
     SCOPE,
-    TOO_LARGE,
     UNKNOWN_KEY,
     FieldError,
     ProblemType,
@@ -33,6 +33,7 @@ from tracker.api.problems import (
     invalid,
 )
 from tracker.api.services import SERVICES, Services
+from tracker.ingress.bodies import BodyRefused, read_body
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -41,6 +42,7 @@ H = TypeVar("H", bound=Callable[..., Awaitable[Any]])
 Json = Any  # a body that is JSON, checked further in
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 class Body(BaseModel):
@@ -230,22 +232,22 @@ def _is_json(content_type: str) -> bool:
 
 async def read_bytes(request: web.Request, limit: int) -> bytes:
     """The body, unpacked, up to `limit` bytes; more is refused without being read."""
-    if (request.content_length or 0) > limit:
-        raise Refusal(TOO_LARGE, f"{request.content_length} bytes, at most {limit} are taken")
-    parts = bytearray()
-    async for part in request.content.iter_any():
-        parts += part
-        if len(parts) > limit:
-            raise Refusal(TOO_LARGE, f"at most {limit} bytes are taken")
-    return bytes(parts)
+    try:
+        return await read_body(request, limit)
+    except BodyRefused as error:
+        raise Refusal(BODY_PROBLEMS[error.status], str(error), headers=error.headers) from None
 
 
 def parse_json(raw: bytes) -> Any:
-    """JSON as Python values; depth is bounded, so that no body can exhaust the stack."""
+    """JSON as Python values; depth is bounded, so that no body can exhaust the stack. Of a name given twice the last
+    counts. No text holds a NUL: nothing that we tell people has one, and PostgreSQL keeps none."""
     try:
-        return pydantic_core.from_json(raw, allow_inf_nan=False)
+        value = pydantic_core.from_json(raw, allow_inf_nan=False)
     except ValueError as error:
         raise Refusal(BAD_JSON, str(error)) from None
+    if _NUL.search(raw):
+        raise Refusal(BAD_JSON, "a text holds the character U+0000")
+    return value
 
 
 def validate(model: type[M], value: Any, prefix: str = "") -> M:

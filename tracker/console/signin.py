@@ -16,9 +16,11 @@ from tracker.console.session import (
     key_id_of,
     new_nonce,
 )
+from tracker.ingress.bodies import BodyRefused, read_form
 
 routes = web.RouteTableDef()
 
+_MAX_FORM = 8 * 1024  # bytes
 _SAME = ("same-origin", "none")
 
 
@@ -51,8 +53,8 @@ async def sign_in(request: web.Request) -> web.Response:
     wait = desk.throttle.wait_s(_peer(request), now)
     if wait:
         return _form(request, "login_throttled", status=429, wait=wait)
-    form = await request.post()
-    key, token = str(form.get("key", "")).strip(), str(form.get("form", ""))
+    form = await _read(request)
+    key, token = form.get("key", "").strip(), form.get("form", "")
     if not _same_origin(request) or not desk.signer.form_is_ours(request.cookies.get(FORM_COOKIE, ""), token):
         return _form(request, "login_form_old", status=403)
     account = await desk.services.authenticate(key) if len(key) <= 256 else None
@@ -70,6 +72,14 @@ async def sign_out(request: web.Request) -> web.Response:
     if _same_origin(request):
         response.del_cookie(COOKIE)
     return response
+
+
+async def _read(request: web.Request) -> dict[str, str]:
+    """The form; one that is none has no fields."""
+    try:
+        return await read_form(request, _MAX_FORM)
+    except BodyRefused:
+        return {}
 
 
 def _welcome(request: web.Request, session: Session) -> web.Response:

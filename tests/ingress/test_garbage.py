@@ -1,0 +1,112 @@
+"""Whatever a stranger sends to whichever adapter: kept in quarantine or empty, quickly, and never our failure."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import time
+from collections.abc import AsyncIterator, Collection
+from typing import Any
+from urllib.parse import quote_from_bytes
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from msgspec import structs
+
+from carriers.conformance.fixtures import read_fixtures
+from carriers.conformance.hostile import HOSTILE
+from carriers.conformance.mutations import mutations
+from carriers.quality import folder_of
+from carriers.registry import load
+from carriers.sdk import Carrier
+from tracker.connections import Connection, Connections
+from tracker.ingest import Ingest
+from tracker.secrets import Sealer, new_key
+from tracker.store import Store
+from webhooks.inbound import MAX_BODY, Inbound
+
+ADAPTERS = {carrier.slug: structs.replace(carrier, verify=None, acknowledge=None) for carrier in load()[0]}
+FORM = "application/x-www-form-urlencoded"
+FIELDS = ("param", "RequestData", "bizContent", "xml", "logistics_interface", "data")
+GARBAGE = [(what, body, "application/json") for what, body in HOSTILE.items() if len(body) <= MAX_BODY] + [
+    (f"{what}, in the field {field}", f"{field}=".encode() + quote_from_bytes(body).encode(), FORM)
+    for what, body in HOSTILE.items()
+    for field in FIELDS
+    if len(body) <= 10_000
+]
+_SHOWN = 40  # bodies bent from one fixture
+
+
+class Registry:
+    """Every adapter, none of which asks for a signature: what is read is what is tried here."""
+
+    def get(self, slug: str) -> Carrier | None:
+        return ADAPTERS.get(slug)
+
+    def known(self) -> Collection[str]:
+        return ADAPTERS.keys()
+
+
+class Counts:
+    def __init__(self) -> None:
+        self.outcomes: list[str] = []
+
+    def intake(self, carrier: str, outcome: str, seconds: float) -> None:
+        self.outcomes.append(outcome)
+
+    def quarantined(self, carrier: str) -> None:
+        pass
+
+
+class World:
+    def __init__(self, store: Store) -> None:
+        self.connections = Connections(store, Registry(), Sealer([new_key()]))
+        self.counts = Counts()
+        ingest = Ingest(store, Registry(), due=lambda shipment, now: None)
+        self.app = web.Application()
+        self.app.add_routes(Inbound(ingest, store, self.connections, self.counts).routes())
+        self.client: TestClient[Any, Any]
+
+    async def connect(self, carrier: Carrier) -> Connection:
+        held = {one.name: "x" for one in carrier.credentials}
+        return await self.connections.create("shop", carrier=carrier.slug, credentials=held, auto_register=True, now=1)
+
+    async def push(self, connection: Connection, body: bytes, kind: str) -> tuple[int, float]:
+        """Status, and seconds."""
+        began = time.perf_counter()
+        path = f"/hooks/{connection.id}/{connection.path_secret}"
+        async with self.client.post(path, data=io.BytesIO(body), headers={"Content-Type": kind}) as answer:
+            await answer.read()
+            return answer.status, time.perf_counter() - began
+
+
+@pytest.fixture
+async def world(store: Store) -> AsyncIterator[World]:
+    world = World(store)
+    async with TestClient(TestServer(world.app)) as client:
+        world.client = client
+        yield world
+
+
+@pytest.mark.parametrize("slug", sorted(ADAPTERS))
+async def test_garbage_is_kept_or_empty(world: World, slug: str) -> None:
+    connection = await world.connect(ADAPTERS[slug])
+    for what, body, kind in GARBAGE:
+        status, seconds = await world.push(connection, body, kind)
+        assert status == 200, (what, status)
+        assert seconds < 2, (what, seconds)
+    assert set(world.counts.outcomes) <= {"quarantined", "accepted"}
+
+
+@pytest.mark.parametrize("slug", sorted(ADAPTERS))
+async def test_bodies_that_are_nearly_right_go_through_the_door_or_are_kept(world: World, slug: str) -> None:
+    carrier = ADAPTERS[slug]
+    connection = await world.connect(carrier)
+    found = [fixture for fixture in read_fixtures(folder_of(carrier) / "fixtures") if fixture.kind in ("push", "query")]
+    for fixture in sorted(found, key=lambda fixture: fixture.kind)[:2]:
+        for what, body in itertools.islice(mutations(fixture), 0, None, 17):
+            if len(world.counts.outcomes) >= _SHOWN:
+                break
+            status, _ = await world.push(connection, body, fixture.content_type)
+            assert status == 200, (fixture.name, what, status)

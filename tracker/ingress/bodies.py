@@ -1,0 +1,148 @@
+"""Reading a request's body: never more than the cap, never longer than the deadline, never inflated beyond the cap."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+from msgspec import Struct
+
+CODINGS = "gzip, deflate"  # what we take
+_MAX_FIELDS = 100  # of a form
+
+
+class Pace(Struct, frozen=True, kw_only=True):
+    """How slowly a body may come: `grace_s` first, then `least_rate` bytes a second, `total_s` at most."""
+
+    total_s: float = 30.0
+    grace_s: float = 10.0
+    least_rate: float = 1024.0
+
+
+PACE = web.AppKey("pace", Pace)
+
+
+class BodyRefused(Exception):
+    """A body that is not taken: an HTTP status, a stable code and a sentence."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the answer says besides: the codings that we take (RFC 9110, 15.5.16)."""
+        return {"Accept-Encoding": CODINGS} if self.status == 415 else {}
+
+
+async def read_body(request: web.Request, limit: int) -> bytes:
+    """The body, unpacked. What a length says to be over `limit` is refused before a byte of it is read.
+
+    Raises:
+        BodyRefused: 400 cut off, or not what its coding says; 408 too slow; 413 too large; 415 a coding we don't take.
+    """
+    if (request.content_length or 0) > limit:
+        raise _too_large(limit)
+    unpacker = _Unpacker(request, limit) if "Content-Encoding" in request.headers else None
+    content = request.content
+    try:
+        if content.is_eof():  # it came with its headers, as most do
+            raw = content.read_nowait(-1)
+        else:
+            raw = await _paced(request, limit, unpacker)
+    except (web.RequestPayloadError, ConnectionError):
+        raise BodyRefused(400, "cut_off", "the body ended before it was complete") from None
+    except TimeoutError:
+        raise BodyRefused(408, "too_slow", "the body came too slowly: send it at once") from None
+    if unpacker:
+        return unpacker.finish(raw)
+    if len(raw) > limit:
+        raise _too_large(limit)
+    return raw
+
+
+async def read_form(request: web.Request, limit: int) -> dict[str, str]:
+    """The fields of an urlencoded form; the first of a name counts. Raises BodyRefused."""
+    if request.content_type != "application/x-www-form-urlencoded":
+        raise BodyRefused(415, "no_form", f"{request.content_type!r} is not `application/x-www-form-urlencoded`")
+    body = await read_body(request, limit)
+    fields: dict[str, str] = {}
+    try:
+        for name, value in parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS):
+            fields.setdefault(name, value)
+    except ValueError:  # UnicodeDecodeError is one
+        raise BodyRefused(400, "no_form", f"the form is not UTF-8, or has more than {_MAX_FIELDS} fields") from None
+    return fields
+
+
+async def _paced(request: web.Request, limit: int, unpacker: _Unpacker | None) -> bytes:
+    """What comes, as long as it comes fast enough; with an unpacker what it has not taken, which is nothing."""
+    pace = request.config_dict.get(PACE) or Pace()
+    began = asyncio.get_running_loop().time()
+    body, received = bytearray(), 0
+    async with asyncio.timeout_at(began + min(pace.grace_s, pace.total_s)) as deadline:
+        while chunk := await request.content.readany():
+            received += len(chunk)
+            if received > limit:
+                raise _too_large(limit)
+            if unpacker:
+                unpacker.feed(chunk)
+            else:
+                body += chunk
+            deadline.reschedule(began + min(pace.grace_s + received / pace.least_rate, pace.total_s))
+    return bytes(body)
+
+
+class _Unpacker:
+    """One gzip or deflate stream, inflated no further than one byte past the limit."""
+
+    def __init__(self, request: web.Request, limit: int) -> None:
+        written = ",".join(request.headers.getall("Content-Encoding")).lower().split(",")
+        codings = [coding for part in written if (coding := part.strip()) not in ("", "identity")]
+        if any(coding not in ("gzip", "x-gzip", "deflate") for coding in codings):
+            raise BodyRefused(415, "unknown_coding", f"Content-Encoding: {', '.join(codings)[:60]!r} is not {CODINGS}")
+        if len(codings) > 1:
+            raise BodyRefused(415, "nested_coding", "Content-Encoding names more than one coding: use one")
+        self._limit = limit
+        self._coding = codings[0] if codings else ""
+        self._inflater: zlib._Decompress | None = None
+        self._out = bytearray()
+
+    def feed(self, chunk: bytes) -> None:
+        """Take in some of the stream."""
+        if not self._coding:
+            self._out += chunk
+        elif chunk:
+            self._inflate(chunk)
+        if len(self._out) > self._limit:
+            raise _too_large(self._limit)
+
+    def finish(self, rest: bytes) -> bytes:
+        """The whole body, after the last of the stream."""
+        self.feed(rest)
+        if self._inflater and not self._inflater.eof:
+            raise BodyRefused(400, "cut_off", f"the body is no complete {self._coding} stream")
+        return bytes(self._out)
+
+    def _inflate(self, chunk: bytes) -> None:
+        if self._inflater is None:
+            self._inflater = zlib.decompressobj(_window_bits(self._coding, chunk[0]))
+        try:
+            self._out += self._inflater.decompress(chunk, self._limit + 1 - len(self._out))
+        except zlib.error:
+            raise BodyRefused(400, "wrong_coding", f"the body is no {self._coding} stream") from None
+        if self._inflater.unused_data:  # a second stream behind the first would not be what was measured
+            raise BodyRefused(400, "wrong_coding", f"something follows the {self._coding} stream")
+
+
+def _window_bits(coding: str, first: int) -> int:
+    if coding != "deflate":
+        return 16 + zlib.MAX_WBITS
+    return zlib.MAX_WBITS if first & 0x0F == 8 else -zlib.MAX_WBITS  # some send it without the zlib wrapping
+
+
+def _too_large(limit: int) -> BodyRefused:
+    return BodyRefused(413, "too_large", f"the body is longer than {limit} bytes")
