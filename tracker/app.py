@@ -64,6 +64,7 @@ _HOUSEKEEPING_EVERY_S = 60.0
 _ACCOUNTS_MEASURED = 100  # accounts whose shipments are counted for the metrics
 _DRAIN_S = 20.0
 _LINGER_S = 2.0  # an answer that came before its body had: so long what is left of it is read and dropped
+_LONGEST_LINE = 65_536  # bytes; a cursor of a store with many shards is long
 _LEAST_DISK = 1 << 30  # bytes free beside the log, below which nothing new is taken in
 
 Loop = Coroutine[Any, Any, None]
@@ -154,6 +155,8 @@ async def _listen(app: web.Application, settings: Settings) -> web.AppRunner:
         handle_signals=False,
         auto_decompress=False,  # bodies are unpacked where their cap is known
         lingering_time=_LINGER_S,
+        max_line_size=_LONGEST_LINE,
+        max_field_size=_LONGEST_LINE,
     )
     await runner.setup()
     try:

@@ -10,6 +10,7 @@ import pytest
 
 from tracker.api import TABLE
 from tracker.api.openapi import openapi
+from tracker.api.problems import NOT_FOUND
 from tracker.api.route import Route
 
 from .world import Api
@@ -63,7 +64,7 @@ def test_an_operation_is_described_whole(route: Route) -> None:
     good = [status for status in operation["responses"] if status < "300"]
     assert good
     assert {"401", "403", "422", "503"} <= set(operation["responses"])
-    assert ("404" in operation["responses"]) is bool(route.parameters)
+    assert ("404" in operation["responses"]) is (bool(route.parameters) or NOT_FOUND in route.problems)
     assert ("requestBody" in operation) is (route.body is not None)
     for status in good:
         assert ("content" in operation["responses"][status]) is (status != "204")

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 from aiohttp.test_utils import TestClient
 from msgspec import Struct
 from pydantic import TypeAdapter
 
 from carriers.sdk import Ask, Carrier, Credential, M
-from tracker.accounts import Scope
-from tracker.api import PREFIX, TABLE, Services
+from tracker import order_stores
+from tracker.accounts import Accounts, Scope
+from tracker.api import PREFIX, TABLE, ApiSettings, Services
 from tracker.api.problems import CATALOGUE
 from tracker.api.route import Route
-from tracker.secrets import new_token
+from tracker.connections import Connections
+from tracker.drift import DriftWatch
+from tracker.ingest import Ingest
+from tracker.metrics import Metrics
+from tracker.order_stores import OrderStore, OrderStores
+from tracker.order_stores.sdk import Platform
+from tracker.order_stores.stores import Probe as ProbeOfStore
+from tracker.orders import OrderSettings, open_book
+from tracker.redelivery import Redelivery
+from tracker.replay import Replay
+from tracker.secrets import Sealer, new_key, new_token
+from webhooks.guard import check_url
+from webhooks.subscriptions import Probe, Subscription, Subscriptions
 
 NOW = 1_700_000_000_000
 
@@ -59,6 +75,40 @@ class Registry:
         return frozenset(CARRIERS) | {"courier-post", "zto"}
 
 
+async def _probe(subscription: Subscription, type: str) -> Probe:
+    return Probe(delivered=True, status=200, detail=f"{type} to {subscription.url}")
+
+
+async def _reached(store: OrderStore, platform: Platform) -> ProbeOfStore:
+    return ProbeOfStore(True, platform.name)
+
+
+@contextlib.asynccontextmanager
+async def opened(store: Any, directory: Path) -> AsyncIterator[Services]:
+    """Everything that the API stands on, over a store, with an order book in that directory."""
+    registry, sealer, accounts = Registry(), Sealer([new_key()]), Accounts(store)
+    connections = Connections(store, registry, sealer, check_url=check_url)
+    ingest = Ingest(store, registry, due=lambda shipment, now: None)
+    platforms, _ = order_stores.load()
+    async with open_book(OrderSettings(directory=directory)) as book:
+        yield Services(
+            store=store,
+            ingest=ingest,
+            accounts=accounts,
+            connections=connections,
+            subscriptions=Subscriptions(store, sealer, check_url=check_url, probe=_probe),
+            redelivery=Redelivery(store, ingest),
+            orders=book,
+            drift=DriftWatch(store, registry, accounts, Metrics()),
+            replay=Replay(ingest, store, connections, registry),
+            order_stores=OrderStores(store, platforms, sealer, check_url=check_url, probe=_reached),
+            platforms=platforms,
+            registry=registry,
+            sealer=sealer,
+            settings=ApiSettings(tracking_url="https://track.example/p/{id}", max_body=200_000),
+        )
+
+
 class Answer(Struct):
     """One answer of the API."""
 
@@ -70,7 +120,7 @@ class Answer(Struct):
 class Api:
     """A client that checks the shape of every answer."""
 
-    def __init__(self, client: TestClient[Any, Any], services: Services) -> None:
+    def __init__(self, client: TestClient[Any, Any] | aiohttp.ClientSession, services: Services) -> None:
         self.client = client
         self.services = services
         self._keys: dict[tuple[str, Scope], str] = {}

@@ -25,7 +25,11 @@ Tags = Annotated[list[Tag], Len(0, 20)]
 Names = Annotated[list[Tag], Len(0, 200)]
 Credentials = Annotated[dict[str, Annotated[str, StringConstraints(max_length=8_192)]], Len(0, 32)]
 Choices = Annotated[dict[str, Annotated[str, StringConstraints(max_length=128)]], Len(0, 64)]
-Cursor = Annotated[str, StringConstraints(min_length=1, max_length=8_192)]
+Cursor = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=49_152),  # one of the feed, of 4,096 shards, has 40,000 characters
+    Field(json_schema_extra={"pattern": "^[A-Za-z0-9._=-]+$"}),
+]
 Limit = Annotated[int, Field(ge=1, le=LIMIT_MAX)]
 
 

@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 
 from tracker.accounts import Scope
 from tracker.api.models import BATCH_MAX, CorrectionView, Cursor, ReplayPage
-from tracker.api.problems import not_found
+from tracker.api.problems import NOT_FOUND, not_found
 from tracker.api.route import Body, Call, Routes, cursors
 from tracker.replay import Wanted, correction_view
 
@@ -30,7 +30,7 @@ class ReplayBody(Body):
     most: Annotated[int, Field(ge=1, le=BATCH_MAX, description="corrections after which to stop")] | None = None
 
 
-@routes("POST", "/replay", scope=Scope.WRITE)
+@routes("POST", "/replay", scope=Scope.WRITE, problems=[NOT_FOUND])
 async def replay(call: Call, body: ReplayBody) -> ReplayPage:
     """Read the quarantine and then all shipments again, a page a call; what reads otherwise is announced as corrected.
 
