@@ -17,6 +17,7 @@ from tracker.api.problems import (
     SCOPE,
     STORE_DOWN,
     TOO_LARGE,
+    TOO_SLOW,
     UNKNOWN_KEY,
     ProblemType,
 )
@@ -158,7 +159,7 @@ def _refusals(route: Route) -> list[ProblemType]:
     if route.parameters:
         kinds.append(NOT_FOUND)
     if route.body is not None:
-        kinds += [BAD_JSON, TOO_LARGE, NOT_JSON_TYPE]
+        kinds += [BAD_JSON, TOO_SLOW, TOO_LARGE, NOT_JSON_TYPE]
     return kinds
 
 
