@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import signal
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
@@ -62,6 +63,7 @@ logger = structlog.get_logger()
 _STATS_EVERY_S = 5.0
 _HOUSEKEEPING_EVERY_S = 60.0
 _ACCOUNTS_MEASURED = 100  # accounts whose shipments are counted for the metrics
+_OTHERS = "(others)"  # how an open metrics page calls every account but the operator's
 _DRAIN_S = 20.0
 _LINGER_S = 2.0  # an answer that came before its body had: so long what is left of it is read and dropped
 _LONGEST_LINE = 65_536  # bytes; a cursor of a store with many shards is long
@@ -384,10 +386,18 @@ class Parts:
         self._mind_disk(stats.disk_free, stats.aof_bytes)
         if stats.disk_free >= 0:  # the disk of a store elsewhere is not ours to see
             metrics.disk_free.set(stats.disk_free)
+        await self._count_shipments()
+
+    async def _count_shipments(self) -> None:
+        """Shipments by account and status; a page that asks for no token does not tell which accounts there are."""
+        metrics, found = self.metrics, Counter[tuple[str, str]]()
         for account in (await self.accounts.all())[:_ACCOUNTS_MEASURED]:
+            told = bool(self.settings.http.metrics_token) or account.name == OPERATOR
             for status, number in (await self.store.counts(account.name)).items():
-                gauge = metrics.stalled.labels(account.name) if status == "stalled" else None
-                (gauge or metrics.open.labels(account.name, status)).set(number)
+                found[account.name if told else _OTHERS, status] += number
+        for (name, status), number in found.items():
+            gauge = metrics.stalled.labels(name) if status == "stalled" else metrics.open.labels(name, status)
+            gauge.set(number)
 
     def _mind_disk(self, free: int, log_bytes: int) -> None:
         """Close the door before the disk is full: a server that can't write its log ends, and a rewrite needs room."""
@@ -411,7 +421,7 @@ class Parts:
     def site(self, settings: Settings) -> web.Application:
         """Everything that this process answers on its port."""
         root = web.Application(middlewares=[probes.with_request_id], client_max_size=4 * 1024 * 1024)
-        probes.add_routes(root, self.readiness, self.metrics)
+        probes.add_routes(root, self.readiness, self.metrics, token=settings.http.metrics_token)
         if "intake" in settings.roles:
             root.add_routes(self.inbound.routes())
             root.add_routes(self.fulfilments.routes())

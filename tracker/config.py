@@ -43,6 +43,7 @@ class HttpSection(Section, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 8040
     public_url: str = ""  # how carriers and buyers reach it; "" is http://host:port
+    metrics_token: str = ""  # what asks for /metrics must send; "" is open, and names no account but the operator's
     open_console: bool = False  # pages without sign-in, for the demo: everybody is the account `default`
 
 
@@ -143,7 +144,8 @@ def networks(written: Sequence[str]) -> list[IPv4Network | IPv6Network]:
 
 # what the command line reads itself: the settings file, and where and as whom it asks a running daemon
 _CLIENT = (ENV + "CONFIG", ENV + "URL", ENV + "API_KEY")
-_SECRET = ("secrets.key", "store.url", "orders.url")
+_SECRET = ("secrets.key", "http.metrics_token", "store.url", "orders.url")
+_LEAST_TOKEN = 16  # characters
 _STORES = ("redis", "rediss", "redis+cluster", "rediss+cluster", "unix")
 
 
@@ -318,6 +320,8 @@ def _check_addresses(settings: Settings) -> None:
     if settings.store.url and not (parted and scheme in _STORES):
         shown = repr(scheme) if parted else "an address without ://"  # what has no scheme may begin with a password
         raise ConfigError(f"store.url: {shown} is no kind of store; redis://, rediss:// and redis+cluster:// are")
+    if 0 < len(settings.http.metrics_token) < _LEAST_TOKEN:
+        raise ConfigError(f"http.metrics_token: must have {_LEAST_TOKEN} characters or more: `openssl rand -hex 16`")
     public = settings.http.public_url
     if public and not public.startswith(("http://", "https://")):
         raise ConfigError(f"http.public_url: {public!r} must begin with https:// or http://")
@@ -340,6 +344,6 @@ def shown(settings: Settings) -> Sequence[tuple[str, str]]:
     rows = []
     for name in names():
         value = _value(settings, name)
-        hidden = name in _SECRET and value and ("@" in value or name == "secrets.key")
+        hidden = name in _SECRET and value and ("@" in value or not name.endswith(".url"))
         rows.append((name, "(hidden)" if hidden else msgspec.json.encode(value).decode()))
     return rows

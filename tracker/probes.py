@@ -13,6 +13,7 @@ import structlog
 from aiohttp import web
 
 from tracker.metrics import Metrics
+from tracker.secrets import same
 from tracker.store.types import StoreDown
 
 _REQUEST_ID = "X-Request-Id"
@@ -84,11 +85,14 @@ def app(readiness: Readiness) -> web.Application:
     return lobby
 
 
-def add_routes(root: web.Application, readiness: Readiness, metrics: Metrics) -> None:
-    """`/healthz`, `/readyz` and `/metrics`."""
+def add_routes(root: web.Application, readiness: Readiness, metrics: Metrics, *, token: str = "") -> None:
+    """`/healthz`, `/readyz` and `/metrics`, which asks for the token where there is one."""
     _add_probes(root, readiness)
 
-    async def page(_: web.Request) -> web.Response:
+    async def page(request: web.Request) -> web.Response:
+        scheme, _, sent = request.headers.get("Authorization", "").partition(" ")
+        if token and not (scheme.lower() == "bearer" and same(sent.strip(), token)):
+            return web.Response(status=401, headers={"WWW-Authenticate": 'Bearer realm="metrics"'})
         return web.Response(body=metrics.page(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     root.router.add_get("/metrics", page)

@@ -62,6 +62,7 @@ def test_every_setting_can_be_set_by_environment_and_by_flag(name: str) -> None:
         "egress.allow": "10.0.0.0/8, fd00::/8",
         "egress.deny": "198.51.100.0/24",
         "egress.ports": "9000,9001",
+        "http.metrics_token": "a-token-of-many-letters",
         "stall.hours": "{ picked_up = 48 }",
         "stall.carriers": "{ sf = { picked_up = 12 } }",
         "stall.accounts": '{ "shop/sf" = { picked_up = 6 } }',
@@ -95,6 +96,11 @@ def test_the_public_address_is_where_it_listens_until_it_is_set() -> None:
         ("http.port", "99999", "http.port: 99999 is not between 0 and 65535"),
         ("http.open_console", "yes", "http.open_console: 'yes' is not true or false"),
         ("http.public_url", "a.example", "http.public_url: 'a.example' must begin with https:// or http://"),
+        (
+            "http.metrics_token",
+            "too short",
+            "http.metrics_token: must have 16 characters or more: `openssl rand -hex 16`",
+        ),
         ("log.level", "loud", "log.level: 'loud' is not debug or info or warning or error"),
         ("log.format", "xml", "log.format: 'xml' is not auto or json or console"),
         ("store.durability", "no", "store.durability: 'no' is not always or relaxed"),
@@ -179,6 +185,7 @@ def test_a_list_of_the_settings_hides_what_is_secret() -> None:
         "secrets.key": "hunter2",
         "store.url": "redis://u:hunter2@a",
         "orders.url": "postgresql+asyncpg://u:hunter2@a",
+        "http.metrics_token": "a-token-of-many-letters",
     }
     rows = dict(shown(load(env={}, flags=flags)))
     assert {rows[name] for name in flags} == {"(hidden)"}
