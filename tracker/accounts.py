@@ -184,6 +184,12 @@ class Accounts:
         self._known, self._version = known, version
 
 
+def public_part(key: str) -> str:
+    """The id in a key `mp_<id>_<secret>`, whether there is such a key or not; "" where it is not written so."""
+    parts = key.split("_", maxsplit=3)
+    return parts[1] if len(parts) == 3 else ""
+
+
 def _mint(scopes: Sequence[Scope], name: str, now: int) -> tuple[ApiKey, str]:
     public = new_token(8)
     text = f"mp_{public}_{new_token(32)}"

@@ -36,6 +36,9 @@ from tracker.feeds import Audience, FanOut
 from tracker.garbage import collect_seldom
 from tracker.habits import hints_of
 from tracker.ingest import Ingest, IngestSettings
+from tracker.ingress.addresses import Addresses
+from tracker.ingress.bounds import Bounds
+from tracker.ingress.rates import Rates
 from tracker.metrics import Metrics
 from tracker.model import Shipment
 from tracker.order_stores import OrderStoreDestination, OrderStores, Platforms
@@ -291,8 +294,13 @@ class Parts:
             unknown=self.drift.unknown,
             closed=lambda: self._full,
         )
-        self.inbound = Inbound(self.ingest, store, self.connections, self.metrics, heard=self.drift.heard)
-        self.fulfilments = Fulfilments(self.ingest, store, self.order_stores, self._hints, registry.known)
+        self.bounds = _bounds(settings)
+        self.inbound = Inbound(
+            self.ingest, store, self.connections, self.metrics, heard=self.drift.heard, bounds=self.bounds
+        )
+        self.fulfilments = Fulfilments(
+            self.ingest, store, self.order_stores, self._hints, registry.known, bounds=self.bounds
+        )
         self.agenda = self._agenda(carriers_http)
         self.outbound = self._outbound()
 
@@ -444,6 +452,7 @@ class Parts:
             platforms=self.platforms,
             registry=self.registry,
             sealer=self.sealer,
+            bounds=self.bounds,
             settings=ApiSettings(
                 tracking_url=self.tracking_url,
                 webhook_url=f"{self.settings.public_url}/hooks/{{id}}/{{secret}}",
@@ -469,6 +478,7 @@ class Parts:
                 secret=self.cookie_secret,
                 open_account=OPERATOR if settings.http.open_console else "",
                 secure=settings.public_url.startswith("https://"),
+                bounds=self.bounds,
             ),
         )
 
@@ -483,6 +493,16 @@ class Parts:
     async def _reader(self, key: str) -> str | None:
         identity = await self.accounts.authenticate(key)
         return identity.account if identity and identity.may(Scope.READ) else None
+
+
+def _bounds(settings: Settings) -> Bounds:
+    http, limits = settings.http, settings.limits
+    return Bounds(
+        addresses=Addresses(networks(http.trusted_proxies), http.forwarded),
+        keys=Rates(limits.key_rate, limits.window_s, policy="key"),
+        pushes=Rates(limits.push_rate, limits.window_s, policy="connection"),
+        strangers=Rates(limits.stranger_rate, limits.window_s, policy="address"),
+    )
 
 
 def _policy(settings: Settings) -> StallPolicy:

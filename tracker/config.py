@@ -45,6 +45,17 @@ class HttpSection(Section, frozen=True, kw_only=True):
     public_url: str = ""  # how carriers and buyers reach it; "" is http://host:port
     metrics_token: str = ""  # what asks for /metrics must send; "" is open, and names no account but the operator's
     open_console: bool = False  # pages without sign-in, for the demo: everybody is the account `default`
+    trusted_proxies: tuple[str, ...] = ()  # networks of proxies that are believed whom they speak for
+    forwarded: Literal["x-forwarded-for", "forwarded"] = "x-forwarded-for"  # the header in which they say it
+
+
+class LimitsSection(Section, frozen=True, kw_only=True):
+    """How often each may come, in this process; 0: no bound."""
+
+    key_rate: float = 200.0  # requests a second of one API key
+    push_rate: float = 2_000.0  # pushes a second of one connection
+    stranger_rate: float = 20.0  # requests a second of one address without a right key, secret or signature
+    window_s: float = 30.0  # so many seconds' worth may come at once
 
 
 class LogSection(Section, frozen=True, kw_only=True):
@@ -119,6 +130,7 @@ class Settings(Section, frozen=True, kw_only=True):
     processes: Literal["one", "roles"] = "one"  # roles: one for each role, on http.port and the ports after it
     store: StoreSection = field(default_factory=StoreSection)
     http: HttpSection = field(default_factory=HttpSection)
+    limits: LimitsSection = field(default_factory=LimitsSection)
     log: LogSection = field(default_factory=LogSection)
     secrets: SecretsSection = field(default_factory=SecretsSection)
     delivery: DeliverySection = field(default_factory=DeliverySection)
@@ -279,7 +291,7 @@ def _annotation(name: str) -> Any:
 
 
 def _check(settings: Settings) -> None:
-    for name in ("egress.allow", "egress.deny"):
+    for name in ("egress.allow", "egress.deny", "http.trusted_proxies"):
         try:
             networks(_value(settings, name))
         except ValueError as error:
@@ -298,6 +310,10 @@ def _check(settings: Settings) -> None:
 _RANGES = {
     "http.port": (0, 65_535),
     "store.shards": (1, 4_096),
+    "limits.key_rate": (0, 1_000_000),
+    "limits.push_rate": (0, 1_000_000),
+    "limits.stranger_rate": (0, 1_000_000),
+    "limits.window_s": (1, 3_600),
     "delivery.per_destination": (1, 10_000),
     "delivery.total": (1, 100_000),
     "delivery.timeout_s": (0.1, 300),

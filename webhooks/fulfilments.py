@@ -14,17 +14,18 @@ import structlog
 from aiohttp import web
 from msgspec import structs
 
-from carriers.sdk import ParseError, Push
+from carriers.sdk import ParseError, Push, Verify
 from tracker.catalogue import named
 from tracker.detect import Hints, decided, detect
 from tracker.ingest import Registered, Registration
+from tracker.ingress.bounds import Bounds
 from tracker.model import Details, Document, Shipment
 from tracker.order_stores import OrderStore, OrderStores
 from tracker.order_stores.sdk import Fulfilment, Platform
 from tracker.quarantine import quarantined
 from tracker.secrets import same
 from tracker.store.types import Conflict, Gone, StoreDown
-from webhooks.inbound import Quarantine, RefusedPush, problem, read_push
+from webhooks.inbound import Quarantine, RefusedPush, problem, read_push, too_many_guesses, too_many_pushes
 
 PATH = "/order-stores/{id}/{secret}"
 
@@ -49,6 +50,7 @@ class Fulfilments:
         hints: Callable[[str], Awaitable[Hints]],
         known: Callable[[], Collection[str]],
         *,
+        bounds: Bounds | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._door = door
@@ -56,6 +58,7 @@ class Fulfilments:
         self._order_stores = order_stores
         self._hints = hints
         self._known = known
+        self._bounds = bounds or Bounds()
         self._clock = clock
 
     def routes(self) -> list[web.RouteDef]:
@@ -68,7 +71,7 @@ class Fulfilments:
             order_store, platform = await self._addressed(request)
             push = await read_push(request)
             if platform.greeting is None or not platform.greeting(push):
-                _check_genuine(push, order_store, platform)
+                self._check_genuine(request, push, order_store, platform)
                 await self._hear(push, order_store, platform)
             return web.Response()
         except RefusedPush as error:
@@ -83,10 +86,25 @@ class Fulfilments:
         order_store = await self._order_stores.find(request.match_info["id"])
         platform = self._order_stores.platform_of(order_store) if order_store else None
         if order_store is None or not order_store.enabled or platform is None or platform.fulfilments is None:
+            self._bounds.unproved(request)
             raise RefusedPush(404, "not_found", "there is no such order store")
+        if wait := self._bounds.wait_s(request, order_store.id, guessing=order_store.id):
+            raise too_many_guesses(wait)
         if not same(request.match_info["secret"], order_store.path_secret):
+            self._bounds.guessed(request, guessing=order_store.id)
             raise RefusedPush(401, "wrong_secret", "the secret in the address is wrong")
         return order_store, platform
+
+    def _check_genuine(self, request: web.Request, push: Push, order_store: OrderStore, platform: Platform) -> None:
+        """Raise RefusedPush for a push that is not the platform's, or one too many."""
+        if platform.verify is not None and not _verified(platform.verify, push, order_store):
+            self._bounds.unproved(request)
+            detail = "the signature does not fit the body, or the order store holds no webhook_secret"
+            raise RefusedPush(401, "wrong_signature", detail)
+        self._bounds.proved(request, order_store.id)
+        standing = self._bounds.pushes.take(order_store.id)
+        if standing.wait_s:
+            raise too_many_pushes(standing.wait_s)
 
     async def _hear(self, push: Push, order_store: OrderStore, platform: Platform) -> None:
         """Register what it names; returns when that is on disk, or the body is in quarantine."""
@@ -140,14 +158,8 @@ class Fulfilments:
         )
 
 
-def _check_genuine(push: Push, order_store: OrderStore, platform: Platform) -> None:
-    if platform.verify is None:
-        return
+def _verified(verify: Verify, push: Push, order_store: OrderStore) -> bool:
     try:
-        genuine = platform.verify(push, order_store.credentials)
+        return verify(push, order_store.credentials)
     except ValueError:  # a header that is no text at all
-        genuine = False
-    if not genuine:
-        raise RefusedPush(
-            401, "wrong_signature", "the signature does not fit the body, or the order store holds no webhook_secret"
-        )
+        return False

@@ -19,6 +19,7 @@ from carriers.sdk import Carrier, ParseError, Push, Report
 from tracker.connections import Connection, Connections
 from tracker.ingest import Received, fingerprint
 from tracker.ingress.bodies import BodyRefused, read_body
+from tracker.ingress.bounds import Bounds
 from tracker.quarantine import quarantined
 from tracker.secrets import same
 from tracker.store.types import Conflict, Gone, StoreDown
@@ -53,7 +54,7 @@ class Quarantine(Protocol):
 
 
 class Observer(Protocol):
-    """Who counts; `outcome`: accepted, quarantined, refused, unavailable."""
+    """Who counts; `outcome`: accepted, quarantined, refused, limited, unavailable."""
 
     def intake(self, carrier: str, outcome: str, seconds: float) -> None: ...
     def quarantined(self, carrier: str) -> None: ...
@@ -87,6 +88,7 @@ class Inbound:
         observer: Observer,
         *,
         heard: Heard = lambda account, carrier, body, reports: None,
+        bounds: Bounds | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._ingest = ingest
@@ -94,6 +96,7 @@ class Inbound:
         self._connections = connections
         self._observer = observer
         self._body_heard = heard
+        self._bounds = bounds or Bounds()
         self._clock = clock
 
     def routes(self) -> list[web.RouteDef]:
@@ -107,13 +110,18 @@ class Inbound:
         try:
             connection, carrier = await self._addressed(request)
             push = await self._genuine(request, connection, carrier)
-            outcome = await self._heard(push, connection, carrier)
-            response = _acknowledged(carrier)
+            standing = self._bounds.pushes.take(connection.id)
+            if standing.wait_s:
+                outcome, response = "limited", _not_now(carrier, too_many_pushes(standing.wait_s))
+            else:
+                outcome = await self._heard(push, connection, carrier)
+                response = _acknowledged(carrier)
         except RefusedPush as error:
             outcome, response = "refused", error.answer()
         except (StoreDown, Conflict) as error:
             log.warning("push.not_taken", carrier=carrier.slug if carrier else "", error=str(error))
-            outcome, response = "unavailable", _unavailable(carrier)
+            refusal = RefusedPush(503, "store_unavailable", "nothing was taken in: send it again")
+            outcome, response = "unavailable", _not_now(carrier, refusal)
         self._observer.intake(carrier.slug if carrier else "", outcome, time.perf_counter() - started)
         return response
 
@@ -123,19 +131,25 @@ class Inbound:
         connection = await self._connections.find(request.match_info["connection"])
         carrier = self._connections.carrier_of(connection) if connection else None
         if connection is None or carrier is None or not connection.enabled:
+            self._bounds.unproved(request)
             raise RefusedPush(404, "not_found", "there is no such connection")
         return connection, carrier
 
     async def _genuine(self, request: web.Request, connection: Connection, carrier: Carrier) -> Push:
         """The push as its raw bytes, once it has proved where it comes from."""
+        if wait := self._bounds.wait_s(request, connection.id, guessing=connection.id):
+            raise too_many_guesses(wait)
         secret = request.match_info.get("secret")
         if secret is not None and not same(secret, connection.path_secret):
+            self._bounds.guessed(request, guessing=connection.id)
             raise RefusedPush(401, "wrong_secret", "the secret in the address is wrong")
         if secret is None and carrier.verify is None:
             raise RefusedPush(401, "no_secret", f"{carrier.slug} signs nothing: its address must end in the secret")
         push = await read_push(request)
         if carrier.verify is not None and not _verified(carrier, push, connection.credentials):
+            self._bounds.unproved(request)
             raise RefusedPush(401, "wrong_signature", "the signature does not fit the body")
+        self._bounds.proved(request, connection.id)
         return push
 
     # ------------------------------------------------------------ what it says
@@ -202,12 +216,24 @@ def _acknowledged(carrier: Carrier) -> web.Response:
     return _answer(*carrier.acknowledge(True))
 
 
-def _unavailable(carrier: Carrier | None) -> web.Response:
-    """503, and in its body the carrier's own no."""
-    if carrier is None or carrier.acknowledge is None:
-        return problem(503, "store_unavailable", "nothing was taken in: send it again")
-    _, content_type, body = carrier.acknowledge(False)
-    return _answer(503, content_type, body)
+def too_many_guesses(wait_s: int) -> RefusedPush:
+    """429: the secrets that come from there are wrong too often to look at another."""
+    detail = f"too many wrong secrets from your address: wait {wait_s} s"
+    return RefusedPush(429, "too_many_guesses", detail, {"Retry-After": str(wait_s)})
+
+
+def too_many_pushes(wait_s: int) -> RefusedPush:
+    """429: genuine, but more of them than the rate."""
+    detail = f"more pushes than the rate allows, and nothing was taken in: send it again in {wait_s} s"
+    return RefusedPush(429, "too_many_pushes", detail, {"Retry-After": str(wait_s)})
+
+
+def _not_now(carrier: Carrier | None, refusal: RefusedPush) -> web.Response:
+    """The refusal, and in its body the carrier's own no where it has one."""
+    response = refusal.answer()
+    if carrier is not None and carrier.acknowledge is not None:
+        _, response.headers["Content-Type"], response.body = carrier.acknowledge(False)
+    return response
 
 
 def _answer(status: int, content_type: str, body: bytes) -> web.Response:

@@ -69,7 +69,7 @@ def free_port() -> int:
 async def daemon(data: Path, *, profile: Path | None = None, key: str = "", **settings: str) -> AsyncIterator[Daemon]:
     """`milepost serve` over `data`, ready. `settings`: section__name=value. `key`: where it is not the first start."""
     port = free_port()
-    named = {"http.port": str(port), "data": str(data), "log.level": "warning"}
+    named = {"http.port": str(port), "data": str(data), "log.level": "warning", "limits.push_rate": "1000000"}
     named |= {name.replace("__", "."): value for name, value in settings.items()}
     flags = [word for name, value in named.items() for word in ("--set", f"{name}={value}")]
     traced = ["-m", "cProfile", "-o", str(profile)] if profile else []

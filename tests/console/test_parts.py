@@ -14,7 +14,7 @@ from tracker.console.language import choose
 from tracker.console.messages import MESSAGES
 from tracker.console.progress import progress
 from tracker.console.rendering import web_address
-from tracker.console.session import Session, Signer, Throttle
+from tracker.console.session import Session, Signer
 from tracker.model import Milestone, Status
 
 
@@ -142,15 +142,3 @@ def test_a_session_ends_in_time_and_belongs_to_its_secret():
 @given(st.text())
 def test_any_cookie_is_read_without_harm(cookie: str):
     assert Signer(b"0" * 16).open(cookie, 0) is None
-
-
-def test_the_throttle_forgets_with_time_and_keeps_few_peers():
-    throttle = Throttle(limit=2, window_s=10, peers=2)
-    throttle.failed("a", 0)
-    throttle.failed("a", 1)
-    assert throttle.wait_s("a", 2) == 8
-    assert throttle.wait_s("b", 2) == 0
-    assert throttle.wait_s("a", 11) == 0
-    for peer in "bcd":
-        throttle.failed(peer, 2)
-    assert len(throttle._failures) == 2

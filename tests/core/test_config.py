@@ -56,6 +56,8 @@ def test_every_setting_can_be_set_by_environment_and_by_flag(name: str) -> None:
         "http.host": "127.0.0.2",
         "http.public_url": "https://parcels.example",
         "http.open_console": "true",
+        "http.trusted_proxies": "10.0.0.0/8",
+        "http.forwarded": "forwarded",
         "log.level": "debug",
         "log.format": "json",
         "secrets.key": "c2VjcmV0",
@@ -112,6 +114,11 @@ def test_the_public_address_is_where_it_listens_until_it_is_set() -> None:
         ("poll.factor", "0", "poll.factor: 0.0 must be more than 0"),
         ("stall.factor", "-1", "stall.factor: -1.0 must be more than 0"),
         ("feed.keep_days", "inf", "feed.keep_days: inf must be more than 0 and finite"),
+        ("http.forwarded", "via", "http.forwarded: 'via' is not x-forwarded-for or forwarded"),
+        ("limits.key_rate", "-1", "limits.key_rate: -1.0 is not between 0 and 1000000"),
+        ("limits.push_rate", "nan", "limits.push_rate: nan is not between 0 and 1000000"),
+        ("limits.stranger_rate", "many", "limits.stranger_rate: 'many' is not a number"),
+        ("limits.window_s", "0", "limits.window_s: 0.0 is not between 1 and 3600"),
         ("egress.ports", "80,x", "egress.ports[1]: 'x' is not a whole number"),
         ("stall.hours", "48", "stall.hours: 48 is not a table"),
         ("stall.hours", "lots", "stall.hours: 'lots' is no inline table like { picked_up = 48 }"),
@@ -124,9 +131,10 @@ def test_a_wrong_value_is_named_with_what_would_be_right(name: str, value: str, 
 
 
 def test_a_network_that_is_none_is_named_with_how_one_is_written() -> None:
-    message = refused(egress__allow="10.0.0.0/8,hello")
-    assert message.startswith("egress.allow: 'hello' ")
-    assert message.endswith("a network is written 10.0.0.0/8")
+    for name in ("egress.allow", "http.trusted_proxies"):
+        message = refused(**{name.replace(".", "__"): "10.0.0.0/8,hello"})
+        assert message.startswith(f"{name}: 'hello' ")
+        assert message.endswith("a network is written 10.0.0.0/8")
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from tracker.api import (
 )
 from tracker.api.docs import docs_routes
 from tracker.api.problems import problems
-from tracker.api.route import Route, dispatch
+from tracker.api.route import Route, dispatch, tell_rate
 from tracker.api.services import SERVICES, Services
 
 PREFIX = "/v1"
@@ -59,6 +59,7 @@ def api_app(services: Services) -> web.Application:
         closing.set()
 
     app.on_shutdown.append(close)
+    app.on_response_prepare.append(tell_rate)
     for route in TABLE:
         app.router.add_route(route.method, route.path, _handler(route))
         if route.method == "GET":

@@ -55,6 +55,12 @@ NOT_JSON_TYPE = ProblemType(
 )
 TOO_SLOW = ProblemType("too-slow", 408, "Too slow", "The body did not come within its deadline; send it at once.")
 INVALID = ProblemType("invalid", 422, "Invalid", "Fields are wrong; `errors` names each of them. Nothing was done.")
+RATE_LIMITED = ProblemType(
+    "rate-limited",
+    429,
+    "Too many requests",
+    "The key's quota is used up, or too many wrong keys came from the address. Try again after `Retry-After` seconds.",
+)
 INTERNAL = ProblemType("internal", 500, "Internal error", "Our fault; the log has it under the request's id.")
 UPSTREAM = ProblemType("upstream", 502, "Upstream failed", "The other side of this call did not answer as it should.")
 STORE_DOWN = ProblemType("store-down", 503, "Store unavailable", "Try again after `Retry-After` seconds.")
@@ -75,6 +81,7 @@ CATALOGUE: dict[str, ProblemType] = {
         TOO_LARGE,
         NOT_JSON_TYPE,
         INVALID,
+        RATE_LIMITED,
         INTERNAL,
         UPSTREAM,
         STORE_DOWN,

@@ -20,11 +20,12 @@ import pydantic_core
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tracker.accounts import Identity, Scope
+from tracker.accounts import Identity, Scope, public_part
 from tracker.api.problems import (
     BAD_JSON,
     BODY_PROBLEMS,
     NOT_JSON_TYPE,
+    RATE_LIMITED,
     SCOPE,
     UNKNOWN_KEY,
     FieldError,
@@ -34,12 +35,15 @@ from tracker.api.problems import (
 )
 from tracker.api.services import SERVICES, Services
 from tracker.ingress.bodies import BodyRefused, read_body
+from tracker.ingress.bounds import Bounds
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 H = TypeVar("H", bound=Callable[..., Awaitable[Any]])
 
 Json = Any  # a body that is JSON, checked further in
+
+RATE = web.RequestKey("rate", dict[str, str])  # what the answer says of the key's quota
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
@@ -165,6 +169,7 @@ async def dispatch(route: Route, request: web.Request) -> web.Response:
     """Check who asks, then what is asked, then do it."""
     services = request.config_dict[SERVICES]
     identity = await _identify(request, services)
+    _check_rate(request, services.bounds, identity)
     if not identity.may(route.scope):
         raise Refusal(SCOPE, f"needs scope {route.scope.value!r}, the key has {_names(identity)}")
     arguments: dict[str, Any] = {name: request.match_info[name] for name in route.parameters}
@@ -191,11 +196,30 @@ def _names(identity: Identity) -> str:
 
 async def _identify(request: web.Request, services: Services) -> Identity:
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    bounds = services.bounds
+    if wait := bounds.wait_s(request, public_part(key.strip())):
+        detail = f"too many wrong keys from your address: wait {wait} s"
+        raise Refusal(RATE_LIMITED, detail, headers={"Retry-After": str(wait)})
     identity = await services.accounts.authenticate(key.strip()) if scheme.lower() == "bearer" else None
     if identity is None:
+        (bounds.guessed if key else bounds.unproved)(request)
         detail = "the API key is not known" if key else "no API key: send `Authorization: Bearer mp_…`"
         raise Refusal(UNKNOWN_KEY, detail, headers={"WWW-Authenticate": 'Bearer realm="milepost"'})
+    bounds.proved(request, identity.key)
     return identity
+
+
+def _check_rate(request: web.Request, bounds: Bounds, identity: Identity) -> None:
+    standing = bounds.keys.take(identity.key)
+    request[RATE] = bounds.keys.headers(standing)
+    if standing.wait_s:
+        detail = f"the key's quota is used up: wait {standing.wait_s} s"
+        raise Refusal(RATE_LIMITED, detail, extra={"violated-policies": ["key"]})
+
+
+async def tell_rate(request: web.Request, response: web.StreamResponse) -> None:
+    """Say in every answer to a key what is left of its quota."""
+    response.headers.update(request.get(RATE, ()))
 
 
 def read_query(model: type[M], request: web.Request) -> M:

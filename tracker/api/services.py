@@ -13,6 +13,7 @@ from carriers.sdk import Carrier
 from tracker.accounts import Accounts
 from tracker.drift import Drifting
 from tracker.ingest import Registered, Registration
+from tracker.ingress.bounds import Bounds
 from tracker.model import Document, Shipment
 from tracker.order_stores import OrderStores, Platforms
 from tracker.orders import Order, OrderPage, OrderQuery, Placed, StatedOrder
@@ -248,6 +249,7 @@ class Services:
     platforms: Platforms
     registry: Registry
     sealer: Sealer
+    bounds: Bounds = field(default_factory=Bounds)
     settings: ApiSettings = field(default_factory=ApiSettings)
 
 

@@ -13,8 +13,9 @@ from tracker.console import language, pages, signin
 from tracker.console.rendering import STATIC, STATIC_TYPES, STATIC_VERSION, make_environment
 from tracker.console.request import ACCOUNT, DESK, KEY, LANG, Desk, render
 from tracker.console.services import Services
-from tracker.console.session import Signer, Throttle
+from tracker.console.session import Signer
 from tracker.errors import BadInput, NotFound
+from tracker.ingress.bounds import Bounds
 from tracker.store.types import StoreDown
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -35,13 +36,15 @@ class ConsoleSettings(Struct, frozen=True, kw_only=True):
     """How the console runs. `secret` (16 bytes or more) signs its cookies.
 
     `open_account` shows that account to everybody without a sign-in: for the demo. `secure` marks the cookies for
-    HTTPS only, for a daemon behind a proxy that ends TLS. `clock` gives seconds since 1970.
+    HTTPS only, for a daemon behind a proxy that ends TLS. `clock` gives seconds since 1970. `bounds` slow
+    down guessing.
     """
 
     secret: bytes
     open_account: str = ""
     secure: bool = False
     clock: Callable[[], float] = time.time
+    bounds: Bounds | None = None
 
 
 def console_app(services: Services, settings: ConsoleSettings) -> web.Application:
@@ -57,7 +60,7 @@ def mount(root: web.Application, services: Services, settings: ConsoleSettings) 
         services=services,
         environment=make_environment(),
         signer=Signer(settings.secret),
-        throttle=Throttle(),
+        bounds=settings.bounds or Bounds(clock=settings.clock),
         open_account=settings.open_account,
         secure=settings.secure,
         clock=settings.clock,

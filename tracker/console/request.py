@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from tracker.console.rendering import words_for
 from tracker.console.services import Services
-from tracker.console.session import Signer, Throttle
+from tracker.console.session import Signer
+from tracker.ingress.bounds import Bounds
 
 LIVE_HEADER = "X-Milepost-Live"  # sent by console.js: wants the changing part of the page alone
 
@@ -23,7 +24,7 @@ class Desk(Struct, frozen=True, kw_only=True):
     services: Services
     environment: Environment
     signer: Signer
-    throttle: Throttle
+    bounds: Bounds
     open_account: str
     secure: bool
     clock: Callable[[], float]

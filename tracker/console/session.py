@@ -1,4 +1,4 @@
-"""Who is signed in: a signed cookie, a form that only our own page can send, and a limit on guessing. No I/O."""
+"""Who is signed in: a signed cookie, and a form that only our own page can send. No I/O."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections import OrderedDict
 
 import msgspec
 from msgspec import Struct
@@ -62,40 +61,6 @@ class Signer:
 def new_nonce() -> str:
     """A fresh value for the form cookie."""
     return secrets.token_urlsafe(18)
-
-
-def key_id_of(key: str) -> str:
-    """The public part of an API key `mp_<public>_<secret>`."""
-    parts = key.split("_")
-    return parts[1] if len(parts) == 3 else ""
-
-
-class Throttle:
-    """At most `limit` failures in `window_s` from one peer; remembers at most `peers` of them."""
-
-    def __init__(self, *, limit: int = 8, window_s: float = 300.0, peers: int = 4096) -> None:
-        self._limit = limit
-        self._window = window_s
-        self._peers = peers
-        self._failures: OrderedDict[str, list[float]] = OrderedDict()
-
-    def wait_s(self, peer: str, now: float) -> int:
-        """How many seconds the peer must wait before its next attempt; 0: it may try."""
-        recent = [at for at in self._failures.get(peer, ()) if at > now - self._window]
-        if len(recent) < self._limit:
-            return 0
-        return max(1, int(recent[0] + self._window - now))
-
-    def failed(self, peer: str, now: float) -> None:
-        """Remember a failure."""
-        recent = [at for at in self._failures.pop(peer, []) if at > now - self._window]
-        self._failures[peer] = [*recent, now][-self._limit :]
-        while len(self._failures) > self._peers:
-            self._failures.popitem(last=False)
-
-    def succeeded(self, peer: str) -> None:
-        """Forget a peer's failures."""
-        self._failures.pop(peer, None)
 
 
 def _b64(data: bytes) -> str:

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from tracker.accounts import public_part
 from tracker.console.request import DESK, render
 from tracker.console.session import (
     COOKIE,
@@ -13,7 +14,6 @@ from tracker.console.session import (
     FORM_LIFE_S,
     LIFE_S,
     Session,
-    key_id_of,
     new_nonce,
 )
 from tracker.ingress.bodies import BodyRefused, read_form
@@ -50,19 +50,23 @@ async def ask(request: web.Request) -> web.Response:
 async def sign_in(request: web.Request) -> web.Response:
     """Check the key; the cookie that follows says whose it is and nothing more."""
     desk, now = request.app[DESK], request.app[DESK].clock()
-    wait = desk.throttle.wait_s(_peer(request), now)
-    if wait:
-        return _form(request, "login_throttled", status=429, wait=wait)
     form = await _read(request)
     key, token = form.get("key", "").strip(), form.get("form", "")
     if not _same_origin(request) or not desk.signer.form_is_ours(request.cookies.get(FORM_COOKIE, ""), token):
         return _form(request, "login_form_old", status=403)
+    bounds, id = desk.bounds, public_part(key)
+    wait = max(bounds.wait_s(request, id), bounds.guesses.wait_s(id, now))
+    if wait:
+        return _form(request, "login_throttled", status=429, wait=wait)
     account = await desk.services.authenticate(key) if len(key) <= 256 else None
     if not account:
-        desk.throttle.failed(_peer(request), now)
+        bounds.guessed(request)
+        if id:
+            bounds.guesses.failed(id, now)
         return _form(request, "login_failed", status=401)
-    desk.throttle.succeeded(_peer(request))
-    return _welcome(request, Session(account, key_id_of(key), int(now) + LIFE_S))
+    bounds.guesses.succeeded(id)
+    bounds.proved(request, id)
+    return _welcome(request, Session(account, id, int(now) + LIFE_S))
 
 
 @routes.post("/logout")
@@ -115,7 +119,3 @@ def _same_origin(request: web.Request) -> bool:
 def _local(target: str) -> str:
     plain = target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable()
     return target if plain else "/"
-
-
-def _peer(request: web.Request) -> str:
-    return request.remote or ""

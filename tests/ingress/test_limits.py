@@ -1,0 +1,130 @@
+"""What a whole daemon answers to those who come too often or with wrong secrets."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlencode
+
+from tests.ingress.conftest import Opened
+from tests.ingress.site import Answer, Site
+
+WRONG = "Bearer mp_" + "a" * 8 + "_" + "b" * 32
+OPEN = {"limits__stranger_rate": "0"}
+
+
+async def push(site: Site, path: str, **headers: str) -> Answer:
+    body = b'{"Body":{"WaybillRoute":[]}}'
+    async with site.http.post(site.url + path, data=body, headers=headers) as answer:
+        return Answer(answer.status, {k.lower(): v for k, v in answer.headers.items()}, await answer.read())
+
+
+async def test_every_answer_to_a_key_says_what_is_left_of_its_quota(opened: Opened) -> None:
+    site = await opened(limits__key_rate="1", limits__window_s="5")
+    seen = [
+        await site.call("GET", "/v1/counts"),
+        await site.call("GET", "/v1/shipments?limit=0"),
+        await site.call("GET", "/v1/shipments/shp_s00_0"),
+        await site.call("DELETE", "/v1/quarantine/1-1"),
+    ]
+    assert [answer.status for answer in seen] == [200, 422, 404, 404]
+    assert {answer.headers["ratelimit-policy"] for answer in seen} == {'"key";q=5;w=5'}
+    assert [answer.headers["ratelimit"][:9] for answer in seen] == [f'"key";r={left}' for left in (4, 3, 2, 1)]
+
+
+async def test_a_key_that_asks_too_often_is_told_when_to_come_back_and_another_is_not(opened: Opened) -> None:
+    site = await opened(limits__key_rate="0.5", limits__window_s="4")
+    other = (await site.call("POST", "/v1/keys", {"scopes": ["read"], "name": "other"})).json()["key"]
+    assert (await site.call("GET", "/v1/counts")).status == 200
+    refused = await site.call("GET", "/v1/counts")
+    assert refused.status == 429
+    assert refused.json()["type"] == "/docs#problem-rate-limited"
+    assert refused.json()["violated-policies"] == ["key"]
+    assert 0 < int(refused.headers["retry-after"]) <= 2
+    assert refused.headers["ratelimit"].startswith('"key";r=0;t=')
+    assert (await site.call("GET", "/v1/counts", Authorization=f"Bearer {other}")).status == 200
+
+
+async def test_a_connection_that_pushes_too_often_hears_the_carriers_own_no(opened: Opened) -> None:
+    site = await opened(limits__push_rate="1", limits__window_s="2")
+    hook, other = [await site.hook("sf", partner_id="p", checkword="c") for _ in range(2)]
+    assert [(await push(site, hook)).status for _ in range(3)] == [200, 200, 429]
+    refused = await push(site, hook)
+    assert int(refused.headers["retry-after"]) >= 1
+    assert refused.json()["return_code"] != "0000"
+    assert (await push(site, other)).status == 200
+
+
+async def test_wrong_keys_make_their_address_wait_but_not_a_key_that_is_known_there(opened: Opened) -> None:
+    site = await opened(**OPEN)
+    new = (await site.call("POST", "/v1/keys", {"scopes": ["read"], "name": "new"})).json()["key"]
+    answers = [(await site.call("GET", "/v1/counts", Authorization=WRONG)).status for _ in range(9)]
+    assert answers == [401] * 8 + [429]
+    assert (await site.call("GET", "/v1/counts")).status == 200
+    waits = await site.call("GET", "/v1/counts", Authorization=f"Bearer {new}")
+    assert (waits.status, waits.headers["retry-after"]) == (429, "1")
+
+
+async def test_behind_a_trusted_proxy_each_client_waits_for_itself(opened: Opened) -> None:
+    site = await opened(http__trusted_proxies="127.0.0.0/8", **OPEN)
+    for client, expected in (("198.51.100.1", [401] * 8 + [429]), ("198.51.100.2", [401])):
+        said = {"Authorization": WRONG, "X-Forwarded-For": f"6.6.6.6, {client}"}
+        assert [(await site.call("GET", "/v1/counts", **said)).status for _ in expected] == expected
+
+
+async def test_what_a_client_says_of_its_address_does_not_free_it(opened: Opened) -> None:
+    site = await opened(**OPEN)
+    statuses = [
+        (await site.call("GET", "/v1/counts", **{"Authorization": WRONG, "X-Forwarded-For": f"6.6.6.{n}"})).status
+        for n in range(9)
+    ]
+    assert statuses == [401] * 8 + [429]
+
+
+async def test_wrong_secrets_in_the_path_are_slowed_at_that_connection_alone(opened: Opened) -> None:
+    site = await opened(**OPEN)
+    hook, other = [await site.hook("sf", partner_id="p", checkword="c") for _ in range(2)]
+    wrong = hook.rpartition("/")[0] + "/wrong"
+    assert [(await push(site, wrong)).status for _ in range(9)] == [401] * 8 + [429]
+    assert (await push(site, hook)).status == 429
+    assert (await push(site, other)).status == 200
+
+
+async def test_a_carrier_that_has_proved_itself_does_not_wait_for_a_neighbour(opened: Opened) -> None:
+    site = await opened(**OPEN)
+    hook = await site.hook("sf", partner_id="p", checkword="c")
+    assert (await push(site, hook)).status == 200
+    wrong = hook.rpartition("/")[0] + "/wrong"
+    assert {(await push(site, wrong)).status for _ in range(20)} == {401}
+    assert (await push(site, hook)).status == 200
+
+
+async def test_an_address_that_only_fails_is_no_longer_looked_at(opened: Opened) -> None:
+    site = await opened(limits__stranger_rate="1", limits__window_s="5")
+    hook = await site.hook("aftership", api_key="k", webhook_secret="s")
+    signed = hook.rpartition("/")[0]
+    statuses = [(await push(site, signed, **{"aftership-hmac-sha256": "x"})).status for _ in range(8)]
+    assert statuses[:5] == [401] * 5
+    assert statuses[-1] == 429
+    assert (await site.call("GET", "/v1/counts")).status == 200
+
+
+async def sign_in(site: Site, key: str, client: str) -> Answer:
+    form = await site.call("GET", "/login")
+    token = re.search(rb'name="form" value="(\w+)"', form.body)
+    assert token
+    body = urlencode({"form": token[1].decode(), "key": key}).encode()
+    cookie = form.headers["set-cookie"].partition(";")[0]
+    head = (
+        f"POST /login HTTP/1.1\r\nHost: m\r\nCookie: {cookie}\r\nX-Forwarded-For: {client}\r\n"
+        f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return await site.once(head.encode(), body)
+
+
+async def test_signing_in_is_slowed_by_address_and_by_the_key_that_is_named(opened: Opened) -> None:
+    site = await opened(http__trusted_proxies="127.0.0.0/8", **OPEN)
+    guess = "mp_" + "a" * 8 + "_" + "b" * 32
+    statuses = [(await sign_in(site, guess, f"198.51.100.{n}")).status for n in range(9)]
+    assert statuses == [401] * 8 + [429]
+    assert (await sign_in(site, "mp_" + "c" * 8 + "_" + "b" * 32, "198.51.100.1")).status == 401
+    assert (await sign_in(site, site.key, "198.51.100.1")).status == 303

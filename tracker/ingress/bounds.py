@@ -1,0 +1,54 @@
+"""The bounds of one process, as the handlers ask for them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from aiohttp import web
+from msgspec import Struct, field
+
+from tracker.ingress.addresses import Addresses
+from tracker.ingress.guesses import Guesses
+from tracker.ingress.rates import Rates
+
+
+class Bounds(Struct, frozen=True, kw_only=True):
+    """`keys` and `pushes` bound those who have proved who they are, `strangers` and `guesses` those who have not.
+
+    Somebody is a `name` (of a key, of a connection) at an address. Whoever proved the name there before does not wait
+    because of a neighbour.
+    """
+
+    addresses: Addresses = field(default_factory=Addresses)
+    keys: Rates = field(default_factory=lambda: Rates(0.0, policy="key"))
+    pushes: Rates = field(default_factory=lambda: Rates(0.0, policy="connection"))
+    strangers: Rates = field(default_factory=lambda: Rates(0.0, policy="address"))
+    guesses: Guesses = field(default_factory=Guesses)
+    clock: Callable[[], float] = time.time
+
+    def wait_s(self, request: web.Request, name: str, *, guessing: str = "") -> int:
+        """How long this one has to wait before it is looked at; 0: not at all.
+
+        `guessing` parts the counts of wrong secrets: those at one connection are not held against another.
+        """
+        if not self.guesses and not self.strangers.bounded:
+            return 0
+        address = self.addresses.of(request)
+        if self.guesses.has_proved((address, name)):
+            return 0
+        return max(self.guesses.wait_s((address, guessing), self.clock()), self.strangers.wait_s(address))
+
+    def unproved(self, request: web.Request) -> None:
+        """It is nobody that we know."""
+        self.strangers.take(self.addresses.of(request))
+
+    def guessed(self, request: web.Request, *, guessing: str = "") -> None:
+        """It showed a key or a secret that is wrong."""
+        address = self.addresses.of(request)
+        self.guesses.failed((address, guessing), self.clock())
+        self.strangers.take(address)
+
+    def proved(self, request: web.Request, name: str) -> None:
+        """It showed the right one."""
+        self.guesses.proved((self.addresses.of(request), name))
