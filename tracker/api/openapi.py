@@ -14,6 +14,7 @@ from tracker.api.problems import (
     INVALID,
     NOT_FOUND,
     NOT_JSON_TYPE,
+    RATE_LIMITED,
     SCOPE,
     STORE_DOWN,
     TOO_LARGE,
@@ -155,7 +156,7 @@ def _good(about: str, schema: Spec | None) -> Spec:
 
 
 def _refusals(route: Route) -> list[ProblemType]:
-    kinds = [*route.problems, UNKNOWN_KEY, SCOPE, INVALID, STORE_DOWN]
+    kinds = [*route.problems, UNKNOWN_KEY, SCOPE, INVALID, RATE_LIMITED, STORE_DOWN]
     if route.parameters:
         kinds.append(NOT_FOUND)
     if route.body is not None:
