@@ -12,6 +12,7 @@ from msgspec import structs
 
 from carriers.sdk import Carrier, M, Meaning, Problem, ProblemKind, Report, Scan, Summary
 from tracker.accounts import Accounts
+from tracker.departures import Departures
 from tracker.drift import KEYS, Drifting, DriftKind, DriftWatch, masked, skeleton_mark
 from tracker.model import Document
 from tracker.store import Store
@@ -209,7 +210,9 @@ async def test_what_a_deleted_account_said_is_gone_and_comes_to_nothing(world: W
     watch.unknown(parcel(), "acme", "ZZZ", "words")
     await watch.write()
     watch.unknown(parcel(), "acme", "ZZZ", "words")
-    await world.accounts.delete("one")
+    leaving = Departures(world.store)
+    await leaving.close("one", now=0)
+    await leaving.sweep("one")
     await watch.write()
     assert await watch.of("one") == []
     assert [(one.count, one.text, one.account) for one in await watch.of_all()] == [(2, "", "")]

@@ -21,7 +21,6 @@ from tracker.store.types import Gone
 OPERATOR = "default"
 ACCOUNT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _KEY = re.compile(r"mp_([A-Za-z0-9]{8})_([A-Za-z0-9]{32,64})")
-_OWNED_KINDS = ("key", "connection", "subscription", "heard")
 
 
 class Scope(StrEnum):
@@ -81,7 +80,6 @@ class Records(Protocol):
     async def records(self, kind: str, account: str | None = None) -> dict[tuple[str, str], bytes]: ...
     async def records_version(self, kind: str) -> int: ...
     async def remove_record(self, kind: str, account: str, id: str) -> bool: ...
-    async def drop_account(self, account: str) -> None: ...
 
 
 class Accounts:
@@ -119,17 +117,6 @@ class Accounts:
         if value is None:
             raise NotFound(f"account {name!r}")
         return msgspec.json.decode(value, type=Account)
-
-    async def delete(self, name: str) -> None:
-        """Remove an account and all that belongs to it, its keys first. Called again, it finishes what was cut off."""
-        await self.get(name)
-        if name == OPERATOR:
-            raise BadInput("name", f"account {OPERATOR!r} is the operator's and stays", code="protected", status=409)
-        for kind in _OWNED_KINDS:
-            for _, id in await self._store.records(kind, name):
-                await self._store.remove_record(kind, name, id)
-        await self._store.drop_account(name)
-        await self._store.remove_record("account", name, name)
 
     async def create_key(
         self, account: str, scopes: Sequence[Scope], *, name: str = "", now: int

@@ -29,6 +29,7 @@ from tracker.console import ConsoleSettings
 from tracker.console import mount as mount_console
 from tracker.console.queries import CarrierNames, Queries
 from tracker.crew import crew, parted
+from tracker.departures import Departures
 from tracker.detect import Hints
 from tracker.drift import DriftWatch
 from tracker.errors import ConfigError
@@ -65,6 +66,7 @@ logger = structlog.get_logger()
 
 _STATS_EVERY_S = 5.0
 _HOUSEKEEPING_EVERY_S = 60.0
+_DEPARTURES_EVERY_S = 5.0
 _ACCOUNTS_MEASURED = 100  # accounts whose shipments are counted for the metrics
 _OTHERS = "(others)"  # how an open metrics page calls every account but the operator's
 _DRAIN_S = 20.0
@@ -257,6 +259,7 @@ class Parts:
         self.sealer = Sealer(key.split(","))
         self.cookie_secret = hashlib.blake2b(decode_key(key.split(",")[0]), person=b"milepost-cookie").digest()
         self.accounts = Accounts(store)
+        self.departures = Departures(store, [book.drop_account])
         guard = _guard(settings)
         self.connections = Connections(store, registry, self.sealer, check_url=guard.check_url)
         self.drift = DriftWatch(store, registry, self.accounts, self.metrics)
@@ -361,6 +364,7 @@ class Parts:
         """What runs beside them and can be cut off at any point."""
         loops: list[Loop] = [self._measure(), self._keep_house(), _regularly(1.0, self.connections.refresh)]
         loops.append(self.drift.run())
+        loops.append(self._see_off())
         if "delivery" in settings.roles:
             audience = Audience(self.store, {subs.KIND: subs.from_records, order_stores.KIND: order_stores.listeners})
             loops.append(FanOut(self.store, audience, self._labels, courier=self.outbound).run())
@@ -403,6 +407,7 @@ class Parts:
             told = bool(self.settings.http.metrics_token) or account.name == OPERATOR
             for status, number in (await self.store.counts(account.name)).items():
                 found[account.name if told else _OTHERS, status] += number
+        metrics.forget_accounts()  # those that left are named no more
         for (name, status), number in found.items():
             gauge = metrics.stalled.labels(name) if status == "stalled" else metrics.open.labels(name, status)
             gauge.set(number)
@@ -415,6 +420,12 @@ class Parts:
             logger.warning("intake", closed=bool(full), why=full)
         self._full = full
         self.readiness.short_of(full)
+
+    async def _see_off(self) -> None:
+        try:
+            await _regularly(_DEPARTURES_EVERY_S, lambda: self.departures.go_on(now=_now()))
+        finally:
+            await self.departures.stop()
 
     async def _keep_house(self) -> None:
         await _regularly(_HOUSEKEEPING_EVERY_S, self._keep_house_once)
@@ -442,6 +453,7 @@ class Parts:
             store=self.store,
             ingest=self.ingest,
             accounts=self.accounts,
+            departures=self.departures,
             connections=self.connections,
             subscriptions=self.subscriptions,
             redelivery=Redelivery(self.store, self.ingest, self.tracking_url),

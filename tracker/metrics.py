@@ -88,6 +88,11 @@ class Metrics:
         self._polled.labels(carrier).inc(waybills)
         self._poll_s.labels(carrier).observe(seconds)
 
+    def forget_accounts(self) -> None:
+        """Drop the figures of every account; those that are left are set again."""
+        self.open.clear()
+        self.stalled.clear()
+
     def breaker(self, connection: str, open: bool) -> None:
         """A connection's breaker opened or closed."""
         self._breaker.labels(connection).set(open)

@@ -118,6 +118,8 @@ class Inbound:
                 response = _acknowledged(carrier)
         except RefusedPush as error:
             outcome, response = "refused", error.answer()
+        except Gone:  # its account was deleted a moment ago
+            outcome, response = "refused", _unknown().answer()
         except (StoreDown, Conflict) as error:
             log.warning("push.not_taken", carrier=carrier.slug if carrier else "", error=str(error))
             refusal = RefusedPush(503, "store_unavailable", "nothing was taken in: send it again")
@@ -132,7 +134,7 @@ class Inbound:
         carrier = self._connections.carrier_of(connection) if connection else None
         if connection is None or carrier is None or not connection.enabled:
             self._bounds.unproved(request)
-            raise RefusedPush(404, "not_found", "there is no such connection")
+            raise _unknown()
         return connection, carrier
 
     async def _genuine(self, request: web.Request, connection: Connection, carrier: Carrier) -> Push:
@@ -165,19 +167,16 @@ class Inbound:
             log.exception("push.adapter_broken", carrier=carrier.slug, connection=connection.id)
             return await self._keep(push, connection, f"adapter: {type(error).__name__}", now)
         self._body_heard(connection.account, carrier.slug, push.body, reports)
-        try:
-            await self._ingest.receive(
-                connection.account,
-                connection.pushes,
-                carrier,
-                reports,
-                fingerprint=fingerprint(push.body),
-                now=now,
-                register=connection.auto_register,
-            )
-            await self._connections.note_heard(connection, now=now)
-        except Gone:
-            raise RefusedPush(404, "not_found", "there is no such connection") from None
+        await self._ingest.receive(
+            connection.account,
+            connection.pushes,
+            carrier,
+            reports,
+            fingerprint=fingerprint(push.body),
+            now=now,
+            register=connection.auto_register,
+        )
+        await self._connections.note_heard(connection, now=now)
         return "accepted"
 
     async def _keep(self, push: Push, connection: Connection, reason: str, now: int) -> str:
@@ -196,6 +195,10 @@ async def read_push(request: web.Request) -> Push:
         raise RefusedPush(error.status, error.code, str(error), error.headers) from None
     headers = {name.lower(): value for name, value in request.headers.items()}
     return Push(headers=headers, query=request.query, body=body)
+
+
+def _unknown() -> RefusedPush:
+    return RefusedPush(404, "not_found", "there is no such connection")
 
 
 def _verified(carrier: Carrier, push: Push, credentials: Mapping[str, str]) -> bool:

@@ -20,6 +20,7 @@ from tracker.api import PREFIX, TABLE, ApiSettings, Services
 from tracker.api.problems import CATALOGUE
 from tracker.api.route import Route
 from tracker.connections import Connections
+from tracker.departures import Departures
 from tracker.drift import DriftWatch
 from tracker.ingest import Ingest
 from tracker.metrics import Metrics
@@ -95,6 +96,7 @@ async def opened(store: Any, directory: Path) -> AsyncIterator[Services]:
             store=store,
             ingest=ingest,
             accounts=accounts,
+            departures=Departures(store, [book.drop_account]),
             connections=connections,
             subscriptions=Subscriptions(store, sealer, check_url=check_url, probe=_probe),
             redelivery=Redelivery(store, ingest),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+
 from tracker.accounts import Account, ApiKey, Scope
 from tracker.api.models import (
     AccountList,
@@ -19,6 +22,8 @@ from tracker.api.route import Call, Routes
 from tracker.views import iso
 
 routes = Routes("accounts and keys")
+
+_SWEEP_S = 10.0  # that the answer to a deletion waits for the sweep
 
 
 @routes("GET", "/whoami")
@@ -54,12 +59,17 @@ async def get_account(call: Call, name: str) -> AccountView:
 
 @routes("DELETE", "/accounts/{name}", scope=Scope.ADMIN, status=204, problems=[CONFLICT])
 async def delete_account(call: Call, name: str) -> None:
-    """Remove an account and all that belongs to it, its keys first. For operators; its name is not given again."""
+    """Remove an account and all that belongs to it, its keys first. For operators; its name is not given again.
+
+    It is closed at once. What belongs to it is swept before the answer where ten seconds are enough for that, and in
+    the background where they are not.
+    """
     _visible(call, name)
     _operators_only(call)
-    await call.services.orders.drop_account(name)
-    await call.services.accounts.delete(name)
-    await call.services.orders.drop_account(name)  # a change that was under way can have made one again
+    await call.services.departures.close(name, now=call.now)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_SWEEP_S):
+            await call.services.departures.sweep(name)
 
 
 @routes("POST", "/accounts/{name}/keys", scope=Scope.ADMIN, status=201)

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from carriers.sdk import Carrier
 from tracker.accounts import Accounts
+from tracker.departures import Departures
 from tracker.drift import Drifting
 from tracker.ingest import Registered, Registration
 from tracker.ingress.bounds import Bounds
@@ -87,7 +88,6 @@ class Orders(Protocol):
     async def put(self, account: str, order: StatedOrder, *, now: int) -> Placed: ...
     async def get(self, account: str, number: str) -> Order | None: ...
     async def list(self, account: str, query: OrderQuery) -> OrderPage: ...
-    async def drop_account(self, account: str) -> None: ...
 
 
 class Connection(Protocol):
@@ -239,6 +239,7 @@ class Services:
     store: Shelves
     ingest: Door
     accounts: Accounts
+    departures: Departures
     connections: Connections
     subscriptions: Subscriptions
     redelivery: Redelivery

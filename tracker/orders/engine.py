@@ -95,9 +95,19 @@ def _tune(connection: Any, _: object) -> None:
     """Take the transactions over from the driver, and make every commit durable."""
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
+    pragmas = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON", "secure_delete=ON")
+    for pragma in pragmas:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+async def empty_log(engine: AsyncEngine) -> None:
+    """Bring SQLite's write-ahead log into the book and cut it off, so that no older page is left in it."""
+    if engine.dialect.name == "sqlite":
+        with answering():
+            async with engine.connect() as connection:
+                raw = await connection.get_raw_connection()  # no transaction: a checkpoint can't run inside one
+                await raw.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
 
 
 def _begin(connection: Any) -> None:

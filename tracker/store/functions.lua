@@ -254,8 +254,10 @@ local function unfanned(keys, args)
 end
 
 local function last_position(feed, marks)
-  local last = redis.call('XREVRANGE', feed, '+', '-', 'COUNT', 1)[1]
-  if last then return position_of(last[1]) end
+  local facts = redis.pcall('XINFO', 'STREAM', feed) -- the last that was ever there: a sweep may have taken it out again
+  for i = 1, #facts, 2 do
+    if facts[i] == 'last-generated-id' then return position_of(facts[i + 1]) end
+  end
   return redis.call('HGET', marks, '') or struct.pack('>I6I4', 0, 0)
 end
 
@@ -556,7 +558,8 @@ end
 local function log(keys, args)
   for i = 2, #args, 2 do
     local list = keys[1 + i / 2]
-    if not tombstoned(keys[1], 'd:' .. args[i]) then
+    local account = string.match(list, '}L:([^:]*):')
+    if not tombstoned(keys[1], 'd:' .. args[i]) and not tombstoned(keys[1], 'a:' .. account) then
       redis.call('LPUSH', list, args[i + 1])
       redis.call('LTRIM', list, 0, args[1] - 1)
     end
@@ -664,6 +667,22 @@ local function sweep_lanes(keys, args)
   end
   refresh_ready(keys[2], keys[6], args[1])
   return {redis.call('EXISTS', keys[6]) == 1 and 'more' or 'ok', 1}
+end
+
+-- KEYS feed account_feed bodies pending; ARGV limit: 'more' until the account's entries are gone, and their bodies
+local function sweep_feed(keys, args)
+  for _, at in ipairs(redis.call('LRANGE', keys[2], 0, args[1] - 1)) do
+    local stream_id = stream_id_of(at)
+    local entry = redis.call('XRANGE', keys[1], stream_id, stream_id)[1]
+    if entry then
+      local change = string.sub(entry[2][2], 1, 10)
+      redis.call('HDEL', keys[3], change)
+      redis.call('HDEL', keys[4], change)
+      redis.call('XDEL', keys[1], stream_id)
+    end
+  end
+  redis.call('LTRIM', keys[2], args[1], -1)
+  return {redis.call('EXISTS', keys[2]) == 1 and 'more' or 'ok', 1}
 end
 
 -- KEYS index stalled due leases doc…; ARGV id…
@@ -837,6 +856,7 @@ writes('replay', replay)
 writes('relay', relay)
 frees('bury', bury_name)
 frees('sweep_lanes', sweep_lanes)
+frees('sweep_feed', sweep_feed)
 frees('sweep_shipments', sweep_shipments)
 frees('sweep_numbers', sweep_numbers)
 writes('park', park)

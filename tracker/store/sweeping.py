@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 
 from tracker.model import Status
 from tracker.store.keys import BUCKETS
@@ -56,23 +56,47 @@ class Sweeping(Lanes, Records):
             await self._plain(shard, b"HDEL", letters, *[member[:6] for member in some])
             await self._plain(shard, b"ZREM", index, *some)
 
-    async def drop_account(self, account: str) -> None:
-        """Refuse the account from now on, then forget all that is its own. Running it again finishes what was cut off.
-
-        Thin feed entries (ids only) stay until they are trimmed; the names of accounts are not used twice.
-        """
+    async def close_account(self, account: str) -> None:
+        """Refuse the account from now on: no commit, no parked scan, no record, no delivery is written for it."""
         await self._bury(f"a:{account}")
         await self.wire.control().send(b"SADD", TOMBS, b"a:" + account.encode())
-        for destination in await self._destinations(account):
+
+    async def drop_account(self, account: str) -> None:
+        """Close the account, then forget all that is its own, in bounded steps.
+
+        Run again, it finishes what was cut off. What is left is the tombstone, `a:` and its name: the names of accounts
+        are not used twice.
+        """
+        await self.close_account(account)
+        destinations = await self._destinations(account)
+        for destination in destinations:
             await self.drop_destination(account, destination)
         await self._sweep_numbers(account)
         for shard in range(self.shards):
+            await self._sweep_feed(shard, account)
             await self._sweep_shard(shard, account)
         await self._sweep_parked(account)
+        await self._exhume([f"d:{destination}" for destination in destinations])
         await self.wire.control().send(b"DEL", sightings_key(account))
         for kind in await self.record_kinds():
             for owner, id in await self.records(kind, account):
                 await self.remove_record(kind, owner, id)
+
+    async def compact(self) -> None:
+        """Have the servers write their logs anew, without what was deleted. Raises `Refused` where one will not."""
+        await asyncio.gather(*[primary.send(b"BGREWRITEAOF") for primary in self.wire.primaries()])
+
+    async def _exhume(self, names: Collection[str]) -> None:
+        """The account's own tombstone refuses all that those of its destinations did."""
+        raw = [name.encode() for name in names]
+        await self._everywhere(lambda shard: self._plain(shard, b"SREM", self.keys.tombs[shard], *raw))
+
+    async def _sweep_feed(self, shard: int, account: str) -> None:
+        keys = self.keys
+        named = (keys.feed[shard], keys.of_account(shard, b"x", account), keys.bodies[shard], keys.pending[shard])
+        answer = [b"more"]
+        while answer[0] == b"more":
+            answer = await self._write(shard, "sweep_feed", named, (number(SWEPT),))
 
     async def _destinations(self, account: str) -> set[str]:
         """Destinations that the account has lanes or dead letters for."""
