@@ -297,6 +297,15 @@ async def test_an_unknown_or_disabled_or_removed_connection_is_not_found(world: 
         assert problem(await world.push_signed(connection, told("SG000001", "PUP"))) == (404, "not_found")
 
 
+@pytest.mark.parametrize("body", [told("SG000001", "PUP"), told("SG000002", "PUP"), b"<html>"])
+async def test_a_push_for_an_account_that_is_being_deleted_is_not_found(world: World, body: bytes) -> None:
+    """Whether it is of a known parcel, of an unknown one, or can't be read at all."""
+    connection = await world.connect("signed")
+    await world.follow("SG000001")
+    await world.store.close_account("shop")
+    assert problem(await world.push_signed(connection, body)) == (404, "not_found")
+
+
 async def test_a_body_that_is_too_large_is_refused(world: World) -> None:
     connection = await world.connect("signed")
     fits, large = b"x" * MAX_BODY, b"x" * (MAX_BODY + 1)
