@@ -172,9 +172,10 @@ def _pushes(carrier: Carrier, marks: Mapping[str, Mark], folder: Path) -> Iterat
     pushed = marks["push"] is Mark.DONE
     if pushed and not _fixtures(folder, "push"):
         yield "push is done, and no fixture shows it: add fixtures/push-*"
-    if not pushed and (carrier.verify or carrier.acknowledge):
+    acknowledges = carrier.acknowledge or carrier.respond
+    if not pushed and (carrier.verify or acknowledges):
         yield f"push is {marks['push']}, and the adapter verifies or acknowledges pushes"
-    if carrier.acknowledge and marks["acknowledgement"] is not Mark.DONE:
+    if acknowledges and marks["acknowledgement"] is not Mark.DONE:
         yield f'acknowledgement is {marks["acknowledgement"]}, and the adapter has an acknowledge: say "done"'
     if not pushed and marks["acknowledgement"] is Mark.DONE:
         yield f"acknowledgement is done, and push is {marks['push']}: what is acknowledged?"

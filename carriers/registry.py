@@ -101,7 +101,9 @@ _FIELDS: Mapping[str, Any] = {
     **dict.fromkeys(("milestones", "carriers"), Mapping),
     **dict.fromkeys(("numbers", "credentials"), (list, tuple)),
     **dict.fromkeys(("min_interval", "rate"), (int, float)),
-    **dict.fromkeys(("fetch", "verify", "subscribe", "unsubscribe", "acknowledge", "needs"), _OPTIONAL),
+    **dict.fromkeys(
+        ("fetch", "verify", "subscribe", "unsubscribe", "acknowledge", "respond", "greet", "needs"), _OPTIONAL
+    ),
     "parse": Callable,
     "batch": int,
 }

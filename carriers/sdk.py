@@ -43,6 +43,7 @@ from tracker.model import (
 from tracker.normalise import Coarse, Meaning, coarse, look_up
 
 __all__ = [
+    "Answer",
     "Ask",
     "Carrier",
     "Certainty",
@@ -158,7 +159,10 @@ Fetch = Callable[[Http, Sequence[Ask]], Awaitable[Sequence[Reply]]]
 Verify = Callable[[Push, Mapping[str, str]], bool]  # the request, the connection's credentials → genuine?
 Subscribe = Callable[[Http, Sequence[Ask], str], Awaitable[Mapping[str, str]]]  # callback URL → refusals by number
 Unsubscribe = Callable[[Http, Sequence[Ask]], Awaitable[None]]
-Acknowledge = Callable[[bool], tuple[int, str, bytes]]  # accepted? → status, content type, body
+Answer = tuple[int, str, bytes]  # status, content type, body
+Acknowledge = Callable[[bool], Answer]  # accepted?
+Respond = Callable[[Push, bool, int], Answer]  # the push, accepted?, now (ms)
+Greet = Callable[[Push, Mapping[str, str]], Answer | None]  # a GET, the connection's credentials; None: not genuine
 
 
 class Carrier(Struct, frozen=True, kw_only=True):
@@ -181,6 +185,8 @@ class Carrier(Struct, frozen=True, kw_only=True):
     subscribe: Subscribe | None = None
     unsubscribe: Unsubscribe | None = None
     acknowledge: Acknowledge | None = None  # None: 200 with an empty body
+    respond: Respond | None = None  # in its place, where the answer speaks of the push, or of the time
+    greet: Greet | None = None  # answers the GET by which a carrier tries an address before it pushes there
     min_interval: float = 0.0  # seconds between two queries for one waybill
     rate: float = 5.0  # queries a second and connection
     full_history: bool = False  # a query's answer is complete: a scan missing from it was withdrawn

@@ -1,4 +1,4 @@
-"""What carriers push to us: `POST /hooks/{connection_id}[/{path_secret}]`.
+"""What carriers push to us: `POST /hooks/{connection_id}[/{path_secret}]`, and the GET by which some try the address.
 
 Verified on the raw bytes before anything reads them; answered with 2xx only when what was said is on disk. A body that
 can't be read is kept in quarantine and acknowledged: pushed again, it would be no better.
@@ -15,7 +15,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from carriers.sdk import Carrier, ParseError, Push, Report
+from carriers.sdk import Answer, Carrier, ParseError, Push, Report
 from tracker.connections import Connection, Connections
 from tracker.ingest import Received, fingerprint
 from tracker.ingress.bodies import BodyRefused, read_body
@@ -101,30 +101,61 @@ class Inbound:
 
     def routes(self) -> list[web.RouteDef]:
         """What to add to the application."""
-        return [web.post(PATH, self.take), web.post(PATH + "/{secret}", self.take)]
+        return [
+            web.post(PATH, self.take),
+            web.post(PATH + "/{secret}", self.take),
+            web.get(PATH + "/{secret}", self.greet, allow_head=False),
+        ]
 
     async def take(self, request: web.Request) -> web.Response:
         """Answer one push."""
         started = time.perf_counter()
-        carrier = None
+        carrier = push = None
         try:
             connection, carrier = await self._addressed(request)
             push = await self._genuine(request, connection, carrier)
             standing = self._bounds.pushes.take(connection.id)
             if standing.wait_s:
-                outcome, response = "limited", _not_now(carrier, too_many_pushes(standing.wait_s))
+                outcome, response = "limited", self._not_now(carrier, push, too_many_pushes(standing.wait_s))
             else:
                 outcome = await self._heard(push, connection, carrier)
-                response = _acknowledged(carrier)
+                response = _answer(*(_answer_of(carrier, push, True, self._now()) or (200, "", b"")))
         except RefusedPush as error:
             outcome, response = "refused", error.answer()
         except Gone:  # its account was deleted a moment ago
             outcome, response = "refused", _unknown().answer()
         except (StoreDown, Conflict) as error:
             log.warning("push.not_taken", carrier=carrier.slug if carrier else "", error=str(error))
-            refusal = RefusedPush(503, "store_unavailable", "nothing was taken in: send it again")
-            outcome, response = "unavailable", _not_now(carrier, refusal)
+            outcome, response = "unavailable", self._not_now(carrier, push, _away())
         self._observer.intake(carrier.slug if carrier else "", outcome, time.perf_counter() - started)
+        return response
+
+    async def greet(self, request: web.Request) -> web.Response:
+        """Answer the GET by which a carrier tries the address, where it does such a thing."""
+        try:
+            connection, carrier = await self._addressed(request)
+            self._check_secret(request.match_info["secret"], request, connection)
+            if carrier.greet is None:
+                raise RefusedPush(405, "not_tried", f"{carrier.slug} pushes with POST", {"Allow": "POST"})
+            answer = carrier.greet(_push(request, b""), connection.credentials)
+            if answer is None:
+                self._bounds.unproved(request)
+                raise RefusedPush(401, "wrong_signature", "the signature does not fit the query")
+            return _answer(*answer)
+        except RefusedPush as error:
+            return error.answer()
+        except StoreDown:
+            return _away().answer()
+
+    def _now(self) -> int:
+        return round(self._clock() * 1000)
+
+    def _not_now(self, carrier: Carrier | None, push: Push | None, refusal: RefusedPush) -> web.Response:
+        """The refusal, and in its body the carrier's own no where it has one."""
+        response = refusal.answer()
+        told = _answer_of(carrier, push, False, self._now()) if carrier and push else None
+        if told is not None:
+            _, response.headers["Content-Type"], response.body = told
         return response
 
     # ------------------------------------------------------------ who speaks
@@ -139,12 +170,8 @@ class Inbound:
 
     async def _genuine(self, request: web.Request, connection: Connection, carrier: Carrier) -> Push:
         """The push as its raw bytes, once it has proved where it comes from."""
-        if wait := self._bounds.wait_s(request, connection.id, guessing=connection.id):
-            raise too_many_guesses(wait)
         secret = request.match_info.get("secret")
-        if secret is not None and not same(secret, connection.path_secret):
-            self._bounds.guessed(request, guessing=connection.id)
-            raise RefusedPush(401, "wrong_secret", "the secret in the address is wrong")
+        self._check_secret(secret, request, connection)
         if secret is None and carrier.verify is None:
             raise RefusedPush(401, "no_secret", f"{carrier.slug} signs nothing: its address must end in the secret")
         push = await read_push(request)
@@ -154,11 +181,19 @@ class Inbound:
         self._bounds.proved(request, connection.id)
         return push
 
+    def _check_secret(self, secret: str | None, request: web.Request, connection: Connection) -> None:
+        """Refuse a wrong secret of the address, and whoever has tried too many."""
+        if wait := self._bounds.wait_s(request, connection.id, guessing=connection.id):
+            raise too_many_guesses(wait)
+        if secret is not None and not same(secret, connection.path_secret):
+            self._bounds.guessed(request, guessing=connection.id)
+            raise RefusedPush(401, "wrong_secret", "the secret in the address is wrong")
+
     # ------------------------------------------------------------ what it says
 
     async def _heard(self, push: Push, connection: Connection, carrier: Carrier) -> str:
         """Take the body in; returns when it is on disk, in timelines, parked or in quarantine."""
-        now = round(self._clock() * 1000)
+        now = self._now()
         try:
             reports = carrier.parse(push.body, push.content_type)
         except ParseError as error:
@@ -193,12 +228,20 @@ async def read_push(request: web.Request) -> Push:
         body = await read_body(request, MAX_BODY)
     except BodyRefused as error:
         raise RefusedPush(error.status, error.code, str(error), error.headers) from None
+    return _push(request, body)
+
+
+def _push(request: web.Request, body: bytes) -> Push:
     headers = {name.lower(): value for name, value in request.headers.items()}
     return Push(headers=headers, query=request.query, body=body)
 
 
 def _unknown() -> RefusedPush:
     return RefusedPush(404, "not_found", "there is no such connection")
+
+
+def _away() -> RefusedPush:
+    return RefusedPush(503, "store_unavailable", "nothing was taken in: send it again")
 
 
 def _verified(carrier: Carrier, push: Push, credentials: Mapping[str, str]) -> bool:
@@ -212,11 +255,11 @@ def _verified(carrier: Carrier, push: Push, credentials: Mapping[str, str]) -> b
 # ---------------------------------------------------------------- answers
 
 
-def _acknowledged(carrier: Carrier) -> web.Response:
-    """The answer that the carrier takes for a yes."""
-    if carrier.acknowledge is None:
-        return web.Response(status=200)
-    return _answer(*carrier.acknowledge(True))
+def _answer_of(carrier: Carrier, push: Push, accepted: bool, now: int) -> Answer | None:
+    """What the carrier takes for a yes, or for a no; None where any answer will do."""
+    if carrier.respond:
+        return carrier.respond(push, accepted, now)
+    return carrier.acknowledge(accepted) if carrier.acknowledge else None
 
 
 def too_many_guesses(wait_s: int) -> RefusedPush:
@@ -229,14 +272,6 @@ def too_many_pushes(wait_s: int) -> RefusedPush:
     """429: genuine, but more of them than the rate."""
     detail = f"more pushes than the rate allows, and nothing was taken in: send it again in {wait_s} s"
     return RefusedPush(429, "too_many_pushes", detail, {"Retry-After": str(wait_s)})
-
-
-def _not_now(carrier: Carrier | None, refusal: RefusedPush) -> web.Response:
-    """The refusal, and in its body the carrier's own no where it has one."""
-    response = refusal.answer()
-    if carrier is not None and carrier.acknowledge is not None:
-        _, response.headers["Content-Type"], response.body = carrier.acknowledge(False)
-    return response
 
 
 def _answer(status: int, content_type: str, body: bytes) -> web.Response:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from carriers.conformance.fixtures import Fixture
-from carriers.sdk import Carrier, Coarse, M
+from carriers.sdk import Acknowledge, Answer, Carrier, Coarse, Greet, M, Push, Respond
 from tracker.model import Milestone
 
 _SLUG = re.compile(r"[a-z][a-z0-9_]{0,30}")
@@ -29,8 +30,14 @@ def record(carrier: Carrier) -> Iterator[str]:
     yield from (
         f"numbers: {pattern!r} is no regular expression" for pattern in carrier.numbers if not _compiles(pattern)
     )
+    if carrier.acknowledge and carrier.respond:
+        yield "acknowledge and respond: one of them answers a push"
     if carrier.acknowledge:
-        yield from _acknowledges(carrier.acknowledge)
+        yield from _answers("acknowledge", carrier.acknowledge)
+    if carrier.respond:
+        yield from _answers("respond", partial(_responded, carrier.respond))
+    if carrier.greet:
+        yield from _greets(carrier.greet)
 
 
 def _compiles(pattern: str) -> bool:
@@ -41,12 +48,23 @@ def _compiles(pattern: str) -> bool:
     return True
 
 
-def _acknowledges(acknowledge: Callable[[bool], tuple[int, str, bytes]]) -> Iterator[str]:
-    accepted, refused = acknowledge(True), acknowledge(False)
+def _answers(name: str, answer: Acknowledge) -> Iterator[str]:
+    accepted, refused = answer(True), answer(False)
     if not 200 <= accepted[0] < 300:
-        yield f"acknowledge(True) answers {accepted[0]}: an accepted push is answered 2xx"
+        yield f"{name}(True) answers {accepted[0]}: an accepted push is answered 2xx"
     if accepted == refused:
-        yield "acknowledge answers the same for both: a refused push must make the carrier send it again"
+        yield f"{name} answers the same for both: a refused push must make the carrier send it again"
+
+
+def _responded(respond: Respond, accepted: bool) -> Answer:
+    """The answer to a body that says nothing: it must not depend on what the body holds that there is one."""
+    return respond(Push(headers={}, query={}, body=b""), accepted, 0)
+
+
+def _greets(greet: Greet) -> Iterator[str]:
+    answer = greet(Push(headers={}, query={}, body=b""), {})
+    if answer is not None and not 200 <= answer[0] < 300:
+        yield f"greet answers {answer[0]} to a GET that asks nothing: answer it 2xx, or None where it is not genuine"
 
 
 def table(carrier: Carrier) -> Iterator[str]:
@@ -76,5 +94,5 @@ def coverage(carrier: Carrier, bodies: Sequence[Fixture], folder: Path) -> Itera
         yield f"fixtures: add {folder.name}/query-*: an answer to a query, shaped as the carrier documents it"
     if carrier.fetch and "error" not in kinds:
         yield f"fixtures: add {folder.name}/error-*: what the carrier answers for a number that it does not know"
-    if (carrier.verify or carrier.acknowledge) and "push" not in kinds:
+    if (carrier.verify or carrier.acknowledge or carrier.respond) and "push" not in kinds:
         yield f"fixtures: add {folder.name}/push-*: a body as the carrier pushes it"

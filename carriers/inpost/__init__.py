@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from carriers.sdk import (
+    Answer,
     Ask,
     Carrier,
     Http,
@@ -14,6 +15,7 @@ from carriers.sdk import (
     ParseError,
     Problem,
     ProblemKind,
+    Push,
     R,
     Reply,
     Report,
@@ -177,6 +179,11 @@ def _status(root: dict[str, Any], scans: tuple[Scan, ...]) -> Scan | None:
     return Scan(time=moment_at(root, "updated_at", "$"), code=status)
 
 
+def greet(tried: Push, credentials: Mapping[str, str]) -> Answer:
+    """InPost tries an address with a GET before it takes it, and wants a 200."""
+    return 200, "", b""
+
+
 carrier = Carrier(
     slug="inpost",
     name="InPost",
@@ -189,4 +196,5 @@ carrier = Carrier(
     fetch=fetch,
     rate=1.0,  # the limit is not published
     full_history=True,
+    greet=greet,
 )

@@ -9,11 +9,13 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import urlencode
 
 from carriers.kdniao.codes import CARRIERS, MILESTONES, OUR_SLUGS
 from carriers.sdk import (
+    Answer,
     Ask,
     Carrier,
     Credential,
@@ -43,6 +45,7 @@ QUERIES = ("1002", "8001", "8002")  # 即时查询, its enhanced edition, 快递
 SUBSCRIPTIONS = ("1008", "8008")  # 物流跟踪, 在途监控
 RECOGNISE, RECOGNISES_ITSELF = "2002", "8002"
 PUSHES = ("101", "102")
+_BEIJING = timezone(timedelta(hours=8))
 TAILED = ("SF", "ZTO")  # shown only to who knows a phone number; to others CustomerName must not be sent
 NO_TRACE = ("", "0")
 
@@ -146,11 +149,24 @@ def verify(push: Push, credentials: Mapping[str, str]) -> bool:
     return same_secret(fields.get("DataSign", ""), sign(fields["RequestData"], key))
 
 
-def acknowledge(accepted: bool) -> tuple[int, str, bytes]:
-    """What KDNiao waits for; where Success is not true, it pushes again."""
-    answer = {"Success": accepted, "Reason": "" if accepted else "失败"}
+def respond(push: Push, accepted: bool, at: int) -> Answer:
+    """What KDNiao waits for; where Success is not true, it pushes again. Its own number goes back to it."""
+    answer = {
+        "EBusinessID": _whose(push),
+        "UpdateTime": datetime.fromtimestamp(at // 1000, _BEIJING).strftime("%Y-%m-%d %H:%M:%S"),
+        "Success": accepted,
+        "Reason": "" if accepted else "失败",
+    }
     body = json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()
     return 200, "application/json; charset=utf-8", body
+
+
+def _whose(push: Push) -> str:
+    """The EBusinessID that a push names, "" where it can't be read."""
+    try:
+        return text_at(object_of(read_json(*_message(push.body)), "$"), "EBusinessID", "$")
+    except ParseError:
+        return ""
 
 
 def parse(body: bytes, content_type: str) -> list[Report]:
@@ -258,7 +274,7 @@ carrier = Carrier(
     fetch=fetch,
     subscribe=subscribe,
     verify=verify,
-    acknowledge=acknowledge,
+    respond=respond,
     credentials=(
         Credential("business_id", "用户ID (EBusinessID), from the console", secret=False),
         Credential("app_key", "API key: it signs the queries and the pushes"),

@@ -6,12 +6,14 @@ Codes: `codes.py`; for people: README.md.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from carriers.sdk import (
+    Answer,
     Ask,
     Carrier,
     Certainty,
@@ -21,6 +23,7 @@ from carriers.sdk import (
     ParseError,
     Problem,
     ProblemKind,
+    Push,
     Reply,
     Report,
     Scan,
@@ -28,6 +31,7 @@ from carriers.sdk import (
     oldest_first,
     read_json,
     rows_at,
+    same_secret,
     text_at,
 )
 from carriers.wechat.codes import CARRIERS, MILESTONES, OUR_SLUGS
@@ -36,6 +40,7 @@ from carriers.xml_reading import read_xml
 DOCS = "https://developers.weixin.qq.com/miniprogram/dev/server/API/express/express-by-business/api_getpath.html"
 PATH_UPDATE = "add_express_path"
 STALE_TOKEN = re.compile(rb'"errcode"\s*:\s*(?:40001|40014|42001)\b')  # told with a 200
+_ECHO = re.compile(r"[A-Za-z0-9_-]{1,128}")  # what is sent back must be no page
 _EPOCH = re.compile(r"\d{9,10}", re.ASCII)  # seconds, from 1973 to 2286
 
 # https://developers.weixin.qq.com/doc/oplatform/developers/errCode/ (通用错误码), and those of the interface
@@ -109,6 +114,19 @@ def needs(ask: Ask) -> str:
 def acknowledge(accepted: bool) -> tuple[int, str, bytes]:
     """What WeChat waits for: `success`, or nothing; anything else has it push again."""
     return (200, "text/plain", b"success") if accepted else (500, "text/plain", b"fail")
+
+
+def greet(tried: Push, credentials: Mapping[str, str]) -> Answer | None:
+    """WeChat tries an address with a signed GET, and wants its `echostr` back.
+
+    https://developers.weixin.qq.com/miniprogram/dev/framework/server-ability/message-push.html
+    """
+    echo, token = tried.query.get("echostr", ""), credentials.get("token", "")
+    signed = sorted((token, tried.query.get("timestamp", ""), tried.query.get("nonce", "")))
+    digest = hashlib.sha1("".join(signed).encode(), usedforsecurity=False).hexdigest()
+    if not token or not _ECHO.fullmatch(echo) or not same_secret(tried.query.get("signature", ""), digest):
+        return None
+    return 200, "text/plain", echo.encode()
 
 
 def parse(body: bytes, content_type: str) -> list[Report]:
@@ -186,10 +204,12 @@ carrier = Carrier(
     carriers=CARRIERS,
     fetch=fetch,
     acknowledge=acknowledge,
+    greet=greet,
     full_history=True,
     credentials=(
         Credential("app_id", "AppID of the mini-program", secret=False),
         Credential("app_secret", "AppSecret of the mini-program"),
+        Credential("token", "Token of 消息推送, where WeChat is to push straight to the connection", required=False),
     ),
     needs=needs,
 )

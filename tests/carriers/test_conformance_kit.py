@@ -99,6 +99,12 @@ def test_a_missing_golden_and_a_changed_one_are_told_apart(fixtures: Path) -> No
         ({"numbers": ("(",)}, "'(' is no regular expression"),
         ({"carriers": {"a": "b"}}, "carriers is for aggregators"),
         ({"acknowledge": lambda accepted: (200, "text/plain", b"ok")}, "acknowledge answers the same for both"),
+        ({"respond": lambda push, accepted, at: (200, "text/plain", b"ok")}, "respond answers the same for both"),
+        (
+            {"acknowledge": lambda accepted: (200, "", b""), "respond": lambda push, accepted, at: (200, "", b"")},
+            "one of them answers a push",
+        ),
+        ({"greet": lambda tried, credentials: (404, "", b"")}, "greet answers 404 to a GET that asks nothing"),
         ({"verify": hmac_sha256("X-Signature")}, "verify: add"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 from loopback_http import loopback
 
 from carriers import conformance, inpost, quality
-from carriers.sdk import Ask, M, ParseError, ProblemKind, R
+from carriers.sdk import Ask, M, ParseError, ProblemKind, Push, R
 from tracker.normalise import classify
 
 FOLDER = Path(inpost.__file__).parent
@@ -123,3 +123,7 @@ async def test_a_query_asks_for_each_number_without_a_token() -> None:
     assert [one.path for one in asked] == [path]
     assert "authorization" not in asked[0].headers
     assert len(replies) == 1
+
+
+def test_the_get_by_which_inpost_tries_an_address_is_answered_200() -> None:
+    assert inpost.greet(Push(headers={}, query={}, body=b""), {}) == (200, "", b"")

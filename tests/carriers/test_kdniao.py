@@ -200,9 +200,19 @@ def test_only_a_push_with_its_own_type_and_signature_is_genuine() -> None:
 
 
 def test_the_acknowledgement_is_what_kdniao_waits_for() -> None:
-    status, _, body = kdniao.acknowledge(True)
-    assert (status, json.loads(body)) == (200, {"Success": True, "Reason": ""})
-    assert json.loads(kdniao.acknowledge(False)[2])["Success"] is False
+    """It names whose push it answers, and when, on the clock of Beijing."""
+    data = quote_plus('{"EBusinessID":"1237100","Data":[]}')
+    push = Push(headers={}, query={}, body=f"RequestData={data}".encode())
+    status, _, body = kdniao.respond(push, True, 1_795_400_000_000)
+    told = {"EBusinessID": "1237100", "UpdateTime": "2026-11-23 10:13:20", "Success": True, "Reason": ""}
+    assert (status, json.loads(body)) == (200, told)
+    assert json.loads(kdniao.respond(push, False, 0)[2])["Success"] is False
+
+
+def test_a_push_that_names_nobody_is_answered_all_the_same() -> None:
+    for body in (b"", b"RequestData=x", b"RequestData=[]", b"\xff", b'{"EBusinessID": 7}'):
+        _, _, told = kdniao.respond(Push(headers={}, query={}, body=body), True, 0)
+        assert json.loads(told)["EBusinessID"] in ("", "7")
 
 
 def test_sf_needs_the_tail_of_a_phone_number_and_others_do_not() -> None:

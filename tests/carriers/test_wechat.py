@@ -11,7 +11,7 @@ from loopback_http import loopback
 
 from carriers import conformance, quality, wechat
 from carriers.kuaidi100.codes import OUR_SLUGS as SLUGS_ELSEWHERE
-from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, R, Report, Scan
+from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, Push, R, Report, Scan
 from tracker.normalise import classify
 
 FOLDER = Path(wechat.__file__).parent
@@ -144,3 +144,20 @@ def test_a_registration_needs_a_carrier_that_wechat_has() -> None:
 
 def test_the_acknowledgement_is_what_wechat_waits_for() -> None:
     assert wechat.acknowledge(True) == (200, "text/plain", b"success")
+
+
+def tried(echo: str = "4375120948345356249", **query: str) -> Push:
+    """The GET by which WeChat tries an address, signed with the token `weixin`."""
+    signed = {"signature": "4dc368b6da4fc41740354a0d405cdd44abfafcdb", "timestamp": "1714036504", "nonce": "1514711492"}
+    return Push(headers={}, query=signed | {"echostr": echo} | query, body=b"")
+
+
+def test_the_get_by_which_wechat_tries_an_address_is_echoed_where_it_is_signed() -> None:
+    assert wechat.greet(tried(), {"token": "weixin"}) == (200, "text/plain", b"4375120948345356249")
+
+
+def test_a_get_that_is_not_signed_or_would_be_a_page_is_not_echoed() -> None:
+    for wrong in (tried(nonce="1"), tried(signature=""), tried("<b>"), tried(""), tried("x" * 129)):
+        assert wechat.greet(wrong, {"token": "weixin"}) is None
+    assert wechat.greet(tried(), {}) is None
+    assert wechat.greet(tried(), {"token": "another"}) is None

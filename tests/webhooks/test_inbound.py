@@ -59,6 +59,14 @@ def acknowledge(accepted: bool) -> tuple[int, str, bytes]:
     return (200, "application/json", b'{"ok":true}') if accepted else (500, "application/json", b'{"ok":false}')
 
 
+def respond(push: Push, accepted: bool, at: int) -> tuple[int, str, bytes]:
+    return 200 if accepted else 500, "text/plain", f"{len(push.body)} bytes at {at}: {accepted}".encode()
+
+
+def greet(tried: Push, credentials: Any) -> tuple[int, str, bytes] | None:
+    return (200, "text/plain", tried.query["echo"].encode()) if "echo" in tried.query else None
+
+
 def in_query(push: Push, credentials: Any) -> bool:
     return same_secret(push.query.get("sign", ""), credentials["webhook_secret"])
 
@@ -79,6 +87,7 @@ CARRIERS = {
         SIGNED,
         structs.replace(SIGNED, slug="plain", verify=None, acknowledge=None, credentials=[]),
         structs.replace(SIGNED, slug="queried", verify=in_query),
+        structs.replace(SIGNED, slug="tried", acknowledge=None, respond=respond, greet=greet),
     )
 }
 
@@ -110,7 +119,7 @@ class World:
         self.store, self.counts = store, Counts()
         self.connections = Connections(store, Registry(), Sealer([new_key()]))
         self.ingest = Ingest(store, Registry(), due=lambda shipment, now: None)
-        self.inbound = Inbound(self.ingest, store, self.connections, self.counts)
+        self.inbound = Inbound(self.ingest, store, self.connections, self.counts, clock=lambda: NOW / 1000)
         self.client: TestClient[web.Request, web.Application]
 
     async def connect(self, slug: str, account: str = "shop", **said: Any) -> Connection:
@@ -353,3 +362,49 @@ async def test_without_a_store_the_carrier_hears_no(world: World, slug: str, ans
             else:
                 assert await response.read() == answer
     assert world.counts.outcomes == [(slug, "unavailable")]
+
+
+# ---------------------------------------------------------------- answers that say more, and the GET before pushes
+
+
+async def test_an_answer_can_speak_of_the_push_and_of_the_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection, body = await world.connect("tried"), told("SG000001", "PUP")
+    assert await world.push_signed(connection, body) == (
+        200,
+        f"{len(body)} bytes at {NOW}: True".encode(),
+        "text/plain",
+    )
+
+    async def gone(*_: object, **__: object) -> None:
+        raise StoreDown("gone")
+
+    monkeypatch.setattr(world.ingest, "receive", gone)
+    status, said, _ = await world.push_signed(connection, body)
+    assert (status, said) == (503, f"{len(body)} bytes at {NOW}: False".encode())
+
+
+@pytest.mark.parametrize(
+    ("slug", "secret", "query", "status", "said"),
+    [
+        ("tried", "", "?echo=7", 200, b"7"),
+        ("tried", "", "", 401, b"the signature does not fit the query"),
+        ("tried", "wrong", "?echo=7", 401, b"the secret in the address is wrong"),
+        ("plain", "", "?echo=7", 405, b"plain pushes with POST"),
+    ],
+)
+async def test_a_get_is_answered_where_the_carrier_tries_its_address(
+    world: World, slug: str, secret: str, query: str, status: int, said: bytes
+) -> None:
+    connection = await world.connect(slug)
+    path = f"/hooks/{connection.id}/{secret or connection.path_secret}{query}"
+    async with world.client.get(path) as response:
+        assert response.status == status
+        assert said in await response.read()
+    assert world.counts.outcomes == []
+
+
+async def test_a_get_without_the_secret_is_none(world: World) -> None:
+    connection = await world.connect("tried")
+    for path, status in ((connection.id, 405), (f"con_unknown/{connection.path_secret}", 404)):
+        async with world.client.get(f"/hooks/{path}?echo=7") as response:
+            assert response.status == status
