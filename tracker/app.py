@@ -27,6 +27,7 @@ from tracker.config import Settings, networks
 from tracker.connections import Connection, Connections
 from tracker.console import ConsoleSettings
 from tracker.console import mount as mount_console
+from tracker.console.endpoints import Endpoints
 from tracker.console.queries import CarrierNames, Queries
 from tracker.crew import crew, parted
 from tracker.departures import Departures
@@ -456,7 +457,7 @@ class Parts:
             departures=self.departures,
             connections=self.connections,
             subscriptions=self.subscriptions,
-            redelivery=Redelivery(self.store, self.ingest, self.tracking_url),
+            redelivery=self._redelivery(),
             orders=self.book,
             drift=self.drift,
             replay=Replay(self.ingest, self.store, self.connections, self.registry),
@@ -472,6 +473,9 @@ class Parts:
             ),
         )
 
+    def _redelivery(self) -> Redelivery:
+        return Redelivery(self.store, self.ingest, self.tracking_url)
+
     def _mount_console(self, root: web.Application, settings: Settings) -> None:
         queries = Queries(
             store=self.store,
@@ -486,6 +490,7 @@ class Parts:
         mount_console(
             root,
             queries,
+            Endpoints(self.store, self.subscriptions, self._redelivery()),
             ConsoleSettings(
                 secret=self.cookie_secret,
                 open_account=OPERATOR if settings.http.open_console else "",

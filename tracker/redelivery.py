@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -18,6 +20,7 @@ from tracker.store.types import DeadLetter, FeedPage, Letter, Relayed
 from tracker.views import rendered_anew
 
 _PAGE = 200
+_LOGGED = 200  # attempts that a log holds
 _KINDS = frozenset(ChangeKind)
 
 
@@ -40,12 +43,26 @@ class ReplayStore(Protocol):
         self, account: str, *, destination: str | None = None, cursor: str | None = None, limit: int = 50
     ) -> tuple[list[DeadLetter], str | None]: ...
     async def replay_dead(self, account: str, ids: Sequence[str]) -> int: ...
+    async def delivery_log(self, account: str, destination: str, limit: int = 50) -> list[bytes]: ...
 
 
 class Door(Protocol):
     """Where shipments are read."""
 
     async def get(self, account: str, ids: Sequence[str]) -> list[Shipment | None]: ...
+
+
+class _Attempt(Struct):
+    """An attempt of the log, as far as it matters here."""
+
+    id: str
+    at: str
+    type: str
+    revision: int
+    outcome: str
+
+
+_logged = msgspec.json.Decoder(_Attempt).decode
 
 
 class Tally(Struct, frozen=True, kw_only=True):
@@ -85,6 +102,16 @@ class Redelivery:
             return Relayed.KEPT
         [became] = await self._sent(subscription, [letter], {(letter.id, letter.revision): at}, now)
         return became
+
+    async def message(self, subscription: Wanting, message: str, *, now: int) -> Relayed | None:
+        """Send the message of that `webhook-id` once more, None where the subscription's log has none such."""
+        log = await self._store.delivery_log(subscription.account, subscription.id, _LOGGED)
+        attempts = [one for one in map(_logged, log) if one.id == message]
+        if not attempts:
+            return None
+        latest, first = attempts[0], attempts[-1]
+        letter = Letter(id=_shipment_of(message), revision=latest.revision, kind=latest.type.removeprefix("shipment."))
+        return await self.one(subscription, letter, at=_ms(first.at), now=now, died=latest.outcome == "dead")
 
     async def recover(self, subscription: Wanting, limit: int) -> tuple[int, bool]:
         """Send up to `limit` of the subscription's dead letters again; how many went, and whether more are left."""
@@ -137,6 +164,15 @@ class Redelivery:
         url = self._tracking_url.replace("{id}", letter.id)
         kind = ChangeKind(letter.kind)
         return rendered_anew(kind, shipment, revision=letter.revision, at=at, now=now, tracking_url=url)
+
+
+def _shipment_of(message: str) -> str:
+    """The shipment, or the notice, that a `webhook-id` names."""
+    return "shp_" + message.removeprefix("msg_").rpartition("_")[0]
+
+
+def _ms(text: str) -> int:
+    return int(datetime.fromisoformat(text).timestamp() * 1000)
 
 
 def _passes(subscription: Wanting, letter: Letter, shipment: Shipment) -> bool:

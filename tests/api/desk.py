@@ -11,26 +11,16 @@ from tracker.store.types import Delivery, LaneRef, Outcome, Settlement
 from .world import Api
 
 
-class Desk:
-    """A subscription of an account, and the lanes behind it."""
+class Lanes:
+    """The lanes of one destination; `store` is the real one."""
 
-    def __init__(self, api: Api, account: str, id: str) -> None:
-        self.api = api
-        self.account = account
+    def __init__(self, store: Any, id: str) -> None:
+        self.store = store
         self.id = id
-        self.store: Any = api.services.store
         self._claims = 0
 
-    async def call(self, method: str, path: str, **how: Any) -> Any:
-        answer = await self.api.call(self.account, method, f"/subscriptions/{self.id}{path}", **how)
-        return answer.body if answer.status < 300 else answer
-
-    async def ship(self, *waybills: str, shop: str = "") -> None:
-        for waybill in waybills:
-            body = {"waybill": waybill, "carrier": "acme", "shop": shop}
-            await self.api.call(self.account, "POST", "/shipments", json=body)
-
     async def fan_out(self, *others: str) -> None:
+        """Put what was committed into the lanes of this destination, and of others."""
         for shard in range(self.store.shards):
             cursor, entries = await self.store.unfanned(shard)
             if entries:
@@ -49,6 +39,24 @@ class Desk:
         )
         await self.store.settle_lanes([settlement(one, outcome) for one in found])
         return found
+
+
+class Desk(Lanes):
+    """A subscription of an account, and the lanes behind it."""
+
+    def __init__(self, api: Api, account: str, id: str) -> None:
+        super().__init__(api.services.store, id)
+        self.api = api
+        self.account = account
+
+    async def call(self, method: str, path: str, **how: Any) -> Any:
+        answer = await self.api.call(self.account, method, f"/subscriptions/{self.id}{path}", **how)
+        return answer.body if answer.status < 300 else answer
+
+    async def ship(self, *waybills: str, shop: str = "") -> None:
+        for waybill in waybills:
+            body = {"waybill": waybill, "carrier": "acme", "shop": shop}
+            await self.api.call(self.account, "POST", "/shipments", json=body)
 
 
 def settlement(delivery: Delivery, outcome: Outcome) -> Settlement:

@@ -14,14 +14,19 @@ from msgspec import Struct
 from carriers.sdk import Carrier, M, Moment, Report, Scan
 from tracker.accounts import Accounts, Scope
 from tracker.console import ConsoleSettings, console_app
+from tracker.console.endpoints import Endpoints
 from tracker.console.queries import CarrierNames, Queries
 from tracker.drift import DriftWatch
 from tracker.ingest import Ingest, Registration
 from tracker.metrics import Metrics
 from tracker.model import Certainty, Details, Shipment, Stall
 from tracker.orders import OrderBook, OrderSettings, open_book
+from tracker.redelivery import Redelivery
+from tracker.secrets import Sealer, new_key
 from tracker.store import Store
 from tracker.views import shipment_view
+from webhooks.guard import check_url
+from webhooks.subscriptions import Probe, Subscription, Subscriptions
 
 NOW = 1_795_400_000  # s
 SECRET = b"a secret of the console, for tests"
@@ -44,6 +49,10 @@ JOURNEY = (("PUP", "已揽收"), ("HUB", "到达<b>杭州</b>转运中心"), ("O
 Browser = TestClient[Any, Any]
 
 
+async def _probe(subscription: Subscription, type: str) -> Probe:
+    return Probe(delivered=True, status=200, detail="")
+
+
 class OneCarrier:
     """A registry that knows the invented carrier alone."""
 
@@ -63,6 +72,8 @@ class Desk(Struct):
     queries: Queries
     drift: DriftWatch
     browse: Callable[..., Awaitable[Browser]]
+    store: Store
+    subscriptions: Subscriptions
 
     async def parcel(self, waybill: str, *, scans: int = 0, account: str = "default", **details: Any) -> Shipment:
         """A registered parcel that has come `scans` steps of the journey, an hour each."""
@@ -98,6 +109,7 @@ async def desk(store: Store, book: OrderBook, aiohttp_client: Any) -> Desk:
     accounts = Accounts(store)
     drift = DriftWatch(store, OneCarrier(), accounts, Metrics(), clock=lambda: NOW)
     ingest = Ingest(store, OneCarrier(), due=lambda shipment, now: None, unknown=drift.unknown)
+    subscriptions = Subscriptions(store, Sealer([new_key()]), check_url=check_url, probe=_probe, clock=lambda: NOW)
     await accounts.first_start(now=NOW * 1000)
 
     async def authenticate(key: str) -> str | None:
@@ -114,9 +126,11 @@ async def desk(store: Store, book: OrderBook, aiohttp_client: Any) -> Desk:
         drift=drift,
     )
 
+    endpoints = Endpoints(store, subscriptions, Redelivery(store, ingest))
+
     async def browse(account: str = "default") -> Browser:
         settings = ConsoleSettings(secret=SECRET, open_account=account, clock=lambda: NOW)
-        client: Browser = await aiohttp_client(console_app(queries, settings))
+        client: Browser = await aiohttp_client(console_app(queries, endpoints, settings))
         return client
 
-    return Desk(ingest, book, accounts, queries, drift, browse)
+    return Desk(ingest, book, accounts, queries, drift, browse, store, subscriptions)

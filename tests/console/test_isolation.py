@@ -8,7 +8,7 @@ import re
 import pytest
 from aiohttp import web
 
-from tracker.console import pages
+from tracker.console import endpoint_pages, pages
 from tracker.orders import stated_from
 
 from .conftest import NOW, Browser, Desk
@@ -22,12 +22,15 @@ ADDRESSES = (
     "/orders?number={order}",
     "/orders?number={order}&attention=1",
     "/drift",
+    "/subscriptions",
+    "/subscriptions/{subscription}",
     "/find?q={waybill}",
     "/find?q={order}",
     "/find?q={id}",
 )
 UNKNOWN = {
     "id": "shp_001234567890",
+    "subscription": "sub_0123456789abcdef0123",
     "waybill": "AC999999",
     "order": "A-0",
     "shop": "nowhere",
@@ -41,8 +44,10 @@ async def theirs(desk: Desk) -> dict[str, str]:
     await desk.accounts.create("other", now=NOW * 1000)
     shipment = await desk.stalled("AC000001", account="other", order_number="A-77", shop="lanhai")
     await desk.book.put("other", stated_from("A-77", {"placed_at": "2026-11-20T10:00:00+08:00"}), now=NOW * 1000)
-    [_], cursor = await desk.ingest._store.page("other", limit=1)  # type: ignore[attr-defined]
+    [_], cursor = await desk.store.page("other", limit=1)
+    subscription, _ = await desk.subscriptions.create("other", url="https://lanhai.example/hook", now=NOW * 1000)
     return {
+        "subscription": subscription.id,
         "id": shipment.document.id,
         "waybill": "AC000001",
         "order": "A-77",
@@ -73,5 +78,9 @@ async def test_anothers_number_shows_the_page_of_an_unknown_one(
 
 def test_every_page_is_tried() -> None:
     tried = {re.sub(r"\?.*", "", address) for address in ADDRESSES}
-    missing = [route.path for route in pages.routes if isinstance(route, web.RouteDef) and route.path not in tried]
+    tried |= {"/subscriptions/{id}"}  # whose id is a subscription's
+    shown = [*pages.routes, *endpoint_pages.routes]
+    missing = [
+        one.path for one in shown if isinstance(one, web.RouteDef) and one.method == "GET" and one.path not in tried
+    ]
     assert not missing, f"name another account's things in {missing}: add them to ADDRESSES of {__file__}"

@@ -29,12 +29,11 @@ from tracker.api.quarantine import read_entry
 from tracker.api.route import Call, Routes, cursors
 from tracker.api.services import Standing, Subscription
 from tracker.errors import BadInput
-from tracker.store.types import Letter, Relayed
+from tracker.store.types import Relayed
 from tracker.views import iso
 
 routes = Routes("subscriptions")
 
-_LOGGED = 200  # attempts that a log holds
 _RECOVERED = 1_000  # dead letters at once
 _WORDS = {Relayed.KEPT: "kept", Relayed.PUT: "rendered", Relayed.WAITS: "waiting", Relayed.LOST: "lost"}
 
@@ -116,15 +115,9 @@ async def resend_delivery(call: Call, id: str, message: str) -> Resent:
 
     The same bytes go out where they are kept; where they are not, the shipment as it stands now, `rendered_anew`.
     """
-    subscription = await _enabled(call, id)
-    attempts = [one for one in await _log(call, id, _LOGGED) if one["id"] == message]
-    if not attempts:
+    became = await call.services.redelivery.message(await _enabled(call, id), message, now=call.now)
+    if became is None:
         raise not_found()
-    latest, first = attempts[0], attempts[-1]
-    letter = Letter(id=_shipment_of(message), revision=latest["revision"], kind=_kind_of(latest["type"]))
-    became = await call.services.redelivery.one(
-        subscription, letter, at=_ms(first["at"]), now=call.now, died=latest["outcome"] == "dead"
-    )
     return Resent(result=cast(Any, _WORDS[became]))
 
 
@@ -175,19 +168,6 @@ async def _start(call: Call, body: Repeat) -> str:
 async def _log(call: Call, id: str, limit: int) -> list[DeliveryView]:
     entries = await call.services.store.delivery_log(call.account, id, limit)
     return [read_entry(entry) for entry in entries]
-
-
-def _shipment_of(message: str) -> str:
-    """The shipment, or the notice, that a `webhook-id` names."""
-    return "shp_" + message.removeprefix("msg_").rpartition("_")[0]
-
-
-def _kind_of(type: str) -> str:
-    return type.removeprefix("shipment.")
-
-
-def _ms(text: str) -> int:
-    return int(datetime.fromisoformat(text).timestamp() * 1000)
 
 
 def _iso(at: int) -> str | None:

@@ -9,7 +9,8 @@ from typing import Any
 from aiohttp import web
 from msgspec import Struct
 
-from tracker.console import language, pages, signin
+from tracker.console import endpoint_pages, language, pages, signin
+from tracker.console.endpoints import Endpoints
 from tracker.console.rendering import STATIC, STATIC_TYPES, STATIC_VERSION, make_environment
 from tracker.console.request import ACCOUNT, DESK, KEY, LANG, Desk, render
 from tracker.console.services import Services
@@ -47,17 +48,19 @@ class ConsoleSettings(Struct, frozen=True, kw_only=True):
     bounds: Bounds | None = None
 
 
-def console_app(services: Services, settings: ConsoleSettings) -> web.Application:
+def console_app(services: Services, endpoints: Endpoints, settings: ConsoleSettings) -> web.Application:
     """The pages over `services` as a site of their own."""
     app = web.Application()
-    mount(app, services, settings)
+    mount(app, services, endpoints, settings)
     return app
 
 
-def mount(root: web.Application, services: Services, settings: ConsoleSettings) -> None:
+def mount(root: web.Application, services: Services, endpoints: Endpoints, settings: ConsoleSettings) -> None:
     """Add the pages to a site that may hold other things; only the pages ask for a sign-in."""
+    root.middlewares.append(_or_lost)
     root[DESK] = Desk(
         services=services,
+        endpoints=endpoints,
         environment=make_environment(),
         signer=Signer(settings.secret),
         bounds=settings.bounds or Bounds(clock=settings.clock),
@@ -65,7 +68,7 @@ def mount(root: web.Application, services: Services, settings: ConsoleSettings) 
         secure=settings.secure,
         clock=settings.clock,
     )
-    root.add_routes(_within(pages.routes, _admit, _explain, _speak, _headers))
+    root.add_routes(_within([*pages.routes, *endpoint_pages.routes], _admit, _explain, _speak, _headers))
     root.add_routes(_within(signin.routes, _explain, _speak, _headers))
     root.add_routes(_within([web.get("/static/{name}", _static)], _headers))
 
@@ -128,6 +131,28 @@ async def _admit(request: web.Request, handler: Handler) -> web.StreamResponse:
         return signin.to_login(request)
     request[ACCOUNT], request[KEY] = (session.account, session.key_id) if session else (open_account, "")
     return await handler(request)
+
+
+@web.middleware
+async def _or_lost(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A reader who followed a wrong address gets a page in the language of the reader; a program what it had got."""
+    try:
+        return await handler(request)
+    except web.HTTPNotFound:
+        if request.method not in ("GET", "HEAD") or "text/html" not in request.headers.get("Accept", ""):
+            raise
+    return await _lost(request)
+
+
+async def _nowhere(request: web.Request) -> web.StreamResponse:
+    """The page for an address that leads nowhere, with the way to the others for who is signed in."""
+    open_account = request.app[DESK].open_account
+    session = None if open_account else await signin.session_of(request)
+    request[ACCOUNT] = session.account if session else open_account
+    raise NotFound("no such page")
+
+
+_lost = _wrapped(_nowhere, (_explain, _speak, _headers))
 
 
 async def _static(request: web.Request) -> web.Response:

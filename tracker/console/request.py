@@ -10,6 +10,7 @@ from aiohttp import web
 from jinja2 import Environment
 from msgspec import Struct
 
+from tracker.console.endpoints import Endpoints
 from tracker.console.rendering import words_for
 from tracker.console.services import Services
 from tracker.console.session import Signer
@@ -22,6 +23,7 @@ class Desk(Struct, frozen=True, kw_only=True):
     """The parts that every page of one console shares."""
 
     services: Services
+    endpoints: Endpoints
     environment: Environment
     signer: Signer
     bounds: Bounds

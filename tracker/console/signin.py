@@ -50,9 +50,9 @@ async def ask(request: web.Request) -> web.Response:
 async def sign_in(request: web.Request) -> web.Response:
     """Check the key; the cookie that follows says whose it is and nothing more."""
     desk, now = request.app[DESK], request.app[DESK].clock()
-    form = await _read(request)
+    form = await read(request)
     key, token = form.get("key", "").strip(), form.get("form", "")
-    if not _same_origin(request) or not desk.signer.form_is_ours(request.cookies.get(FORM_COOKIE, ""), token):
+    if not same_origin(request) or not desk.signer.form_is_ours(request.cookies.get(FORM_COOKIE, ""), token):
         return _form(request, "login_form_old", status=403)
     bounds, id = desk.bounds, public_part(key)
     wait = max(bounds.wait_s(request, id), bounds.guesses.wait_s(id, now))
@@ -73,12 +73,12 @@ async def sign_in(request: web.Request) -> web.Response:
 async def sign_out(request: web.Request) -> web.Response:
     """End the session; only a form of our own origin may ask for it."""
     response = web.Response(status=303, headers={"Location": "/login"})
-    if _same_origin(request):
+    if same_origin(request):
         response.del_cookie(COOKIE)
     return response
 
 
-async def _read(request: web.Request) -> dict[str, str]:
+async def read(request: web.Request) -> dict[str, str]:
     """The form; one that is none has no fields."""
     try:
         return await read_form(request, _MAX_FORM)
@@ -108,7 +108,7 @@ def _set(request: web.Request, response: web.Response, name: str, value: str, li
     response.set_cookie(name, value, max_age=life, httponly=True, samesite="Lax", secure=secure)
 
 
-def _same_origin(request: web.Request) -> bool:
+def same_origin(request: web.Request) -> bool:
     """Whether the browser says that the form came from this site; one that says nothing has the token alone."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is not None:

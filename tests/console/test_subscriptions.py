@@ -1,0 +1,147 @@
+"""Webhook subscriptions in the console: how each does, and what a person may do for one that fails."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+import pytest
+
+from tests.api.desk import Lanes
+from tracker.accounts import Scope
+from tracker.console import endpoint_pages
+from tracker.store.types import Outcome
+from webhooks.subscriptions import Subscription, disable
+
+from .conftest import NOW, Browser, Desk
+from .test_pages import EN, ZH, page, words
+from .test_signin import send, sign_in
+
+URL = "https://shop.example/hook"
+GONE = "410 Gone"
+
+
+async def subscribed(desk: Desk, **said: object) -> Subscription:
+    made, _ = await desk.subscriptions.create("default", url=URL, now=NOW * 1000, **said)
+    return made
+
+
+async def signed_in(desk: Desk, scope: Scope = Scope.WRITE) -> Browser:
+    _, key = await desk.accounts.create_key("default", [scope], now=NOW * 1000)
+    browser = await desk.browse(account="")
+    assert (await sign_in(browser, key))[0] == 303
+    return browser
+
+
+async def died(desk: Desk, subscription: Subscription) -> Lanes:
+    """Two changes that were given up for that subscription."""
+    lanes = Lanes(desk.store, subscription.id)
+    for waybill in ("AC000001", "AC000002"):
+        await desk.parcel(waybill)
+    await lanes.fan_out()
+    assert len(await lanes.settle(Outcome.DEAD)) == 2
+    return lanes
+
+
+async def press(browser: Browser, subscription: Subscription, deed: str, **how: str) -> str:
+    """Send the form of that button, as the page has it; what the page says afterwards."""
+    path = f"/subscriptions/{subscription.id}"
+    form = re.search(rf'action="{path}/{deed}">(.*?)</form>', await page(browser, path))
+    assert form, f"no button {deed}"
+    fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', form[1]))
+    status, target = await send(browser, fields, f"{path}/{deed}")
+    assert status == 303
+    return words(await page(browser, target))
+
+
+async def test_the_list_says_how_each_does_since_when_and_why_and_begins_with_the_worst(desk: Desk) -> None:
+    assert "No webhooks yet" in words(await page(await desk.browse(), "/subscriptions"))
+    await subscribed(desk, description="the shop")
+    await subscribed(desk, description="the desk", paused=True)
+    off = await subscribed(desk, description="the old one")
+    await disable(desk.store, "default", off.id, GONE, now=NOW * 1000)
+    seen = words(await page(await desk.browse(), "/subscriptions"))
+    assert seen.index("the old one") < seen.index("the desk") < seen.index("the shop")
+    assert f"Disabled 11-23 02:13 UTC {GONE}" in seen
+    seen = words(await page(await desk.browse(), "/subscriptions", headers=ZH))
+    assert "已停用" in seen
+    assert "已暂停" in seen
+
+
+async def test_a_page_shows_what_was_sent_and_what_was_given_up(desk: Desk) -> None:
+    subscription = await subscribed(desk, types=["shipment.registered"])
+    await died(desk, subscription)
+    html = await page(await desk.browse(), f"/subscriptions/{subscription.id}")
+    seen = words(html)
+    for expected in (URL, "Active", "2 changes were given up", "shipment.registered", "Given up", "/parcels/shp_"):
+        assert expected in (html if expected.startswith("/") else seen)
+    assert "<form method" not in html.partition("<main")[2]  # nobody signed in, so nobody may do anything
+
+
+async def test_what_was_given_up_is_sent_again_by_a_button(desk: Desk) -> None:
+    subscription = await subscribed(desk)
+    lanes = await died(desk, subscription)
+    browser = await signed_in(desk)
+    assert "2 are on their way again" in await press(browser, subscription, "recover")
+    assert len(await lanes.settle()) == 2
+    assert "given up" not in words(await page(browser, f"/subscriptions/{subscription.id}")).partition("Latest")[0]
+
+
+async def test_one_message_of_the_log_is_sent_again_by_a_button(desk: Desk) -> None:
+    subscription = await subscribed(desk)
+    lanes = await died(desk, subscription)
+    assert "On its way again" in await press(await signed_in(desk), subscription, "resend")
+    assert len(await lanes.settle()) == 1
+
+
+async def test_one_is_paused_and_resumed_and_one_that_is_off_is_switched_on(desk: Desk) -> None:
+    subscription, browser = await subscribed(desk), await signed_in(desk)
+    assert "What happens meanwhile is kept" in await press(browser, subscription, "pause")
+    assert "Switched on" in await press(browser, subscription, "resume")
+    await disable(desk.store, "default", subscription.id, GONE, now=NOW * 1000, gave_up=True)
+    assert GONE in words(await page(browser, f"/subscriptions/{subscription.id}"))
+    assert "Active" in await press(browser, subscription, "resume")
+    now = await desk.subscriptions.get("default", subscription.id)
+    assert now
+    assert (now.enabled, now.paused, now.disabled_why) == (True, False, "")
+
+
+@pytest.mark.parametrize("deed", [one.path.rpartition("/")[2] for one in endpoint_pages.routes if one.method == "POST"])
+async def test_nothing_is_done_without_a_form_of_ours_and_a_key_that_may_write(desk: Desk, deed: str) -> None:
+    subscription = await subscribed(desk)
+    lanes = await died(desk, subscription)
+    path = f"/subscriptions/{subscription.id}"
+    [before] = await desk.subscriptions.all("default")
+    writer, reader = await signed_in(desk), await signed_in(desk, Scope.READ)
+    token = re.search(r'name="form" value="(\w+)"', (await page(writer, path)).partition("<main")[2])
+    assert token
+    assert not re.search(r'name="form"', (await page(reader, path)).partition("<main")[2])
+    [entry] = await desk.store.delivery_log("default", subscription.id, 1)
+    form = {"form": token[1], "message": msgspec.json.decode(entry)["id"]}
+    for browser, fields, headers in (
+        (writer, {}, {}),
+        (writer, form | {"form": "0" * 64}, {}),
+        (writer, form, {"Sec-Fetch-Site": "cross-site"}),
+        (writer, form, {"Origin": "https://elsewhere.example"}),
+        (reader, form, {}),
+        (await desk.browse(), form, {}),
+    ):
+        assert (await send(browser, fields, f"{path}/{deed}", headers=headers))[0] == 404
+    assert (await send(await desk.browse(account=""), form, f"{path}/{deed}"))[1].startswith("/login")
+    assert await desk.subscriptions.all("default") == [before]
+    assert await lanes.settle() == []
+
+
+async def test_a_wrong_address_has_a_page_in_the_readers_language_and_a_program_a_plain_404(desk: Desk) -> None:
+    browser = await desk.browse()
+    html = {"Accept": "text/html,application/xhtml+xml"}
+    for headers, word, nav in ((EN, "Not found", "Parcels"), (ZH, "页面不存在", "全部包裹")):
+        seen = words(await page(browser, "/parcles/1?x=2", status=404, headers=headers | html))
+        assert word in seen
+        assert nav in seen
+    stranger = words(await page(await desk.browse(account=""), "/nowhere", status=404, headers=EN | html))
+    assert "Not found" in stranger
+    assert "Parcels" not in stranger
+    assert await page(browser, "/nowhere", status=404, headers={"Accept": "*/*"}) == "404: Not Found"
+    async with browser.post("/nowhere", headers=html) as response:
+        assert (response.status, await response.text()) == (404, "404: Not Found")

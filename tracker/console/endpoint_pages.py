@@ -1,0 +1,104 @@
+"""The pages of webhook subscriptions: how each does, what it was sent, and sending it again."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from tracker.console.endpoints import Endpoints
+from tracker.console.request import ACCOUNT, DESK, KEY, render
+from tracker.console.session import COOKIE
+from tracker.console.signin import read, same_origin
+from tracker.errors import NotFound
+
+routes = web.RouteTableDef()
+
+_DONE = frozenset({"resumed", "paused", "recovered", "resent", "lost"})  # what a page says that was done
+
+
+@routes.get("/subscriptions")
+async def subscriptions(request: web.Request) -> web.Response:
+    """Every subscription, those that need somebody first."""
+    rows = await _endpoints(request).all(request[ACCOUNT])
+    return render(request, "subscriptions.html", {"here": "subscriptions", "rows": rows, "live": True})
+
+
+@routes.get("/subscriptions/{id}")
+async def subscription(request: web.Request) -> web.Response:
+    """One subscription: why it stands as it does, and what it was sent."""
+    page = await _endpoints(request).page(request[ACCOUNT], request.match_info["id"])
+    if page is None:
+        raise NotFound("no such subscription")
+    done, count = request.query.get("done", ""), request.query.get("n", "")
+    context = {
+        "here": "subscriptions",
+        "view": page.view,
+        "attempts": page.attempts,
+        "dead": page.dead,
+        "more": page.more,
+        "done": done if done in _DONE else "",
+        "n": count if count.isascii() and count.isdigit() else "0",
+        "writes": await _endpoints(request).may_write(request[ACCOUNT], request[KEY]),
+        "form_token": request.app[DESK].signer.form_token(request.cookies.get(COOKIE, "")),
+        "live": True,
+    }
+    return render(request, "subscription.html", context)
+
+
+@routes.post("/subscriptions/{id}/resume")
+async def resume(request: web.Request) -> web.Response:
+    """Switch it on, and let what waits go out."""
+    await _asked(request)
+    await _endpoints(request).resume(*_named(request))
+    return _back(request, "resumed")
+
+
+@routes.post("/subscriptions/{id}/pause")
+async def pause(request: web.Request) -> web.Response:
+    """Keep what happens until it is resumed."""
+    await _asked(request)
+    await _endpoints(request).pause(*_named(request))
+    return _back(request, "paused")
+
+
+@routes.post("/subscriptions/{id}/recover")
+async def recover(request: web.Request) -> web.Response:
+    """Send its dead letters again."""
+    await _asked(request)
+    return _told(request, await _endpoints(request).recover(*_named(request)), "recovered")
+
+
+@routes.post("/subscriptions/{id}/resend")
+async def resend(request: web.Request) -> web.Response:
+    """Send one message of its log again."""
+    message = (await _asked(request)).get("message", "")[:128]
+    now = round(request.app[DESK].clock() * 1000)
+    sent = await _endpoints(request).resend(*_named(request), message, now=now)
+    return _told(request, sent, "resent" if sent else "lost")
+
+
+def _endpoints(request: web.Request) -> Endpoints:
+    return request.app[DESK].endpoints
+
+
+def _named(request: web.Request) -> tuple[str, str]:
+    return request[ACCOUNT], request.match_info["id"]
+
+
+async def _asked(request: web.Request) -> dict[str, str]:
+    """The form, where it is ours and the key may write; to everybody else there is no such page."""
+    form, cookie = await read(request), request.cookies.get(COOKIE, "")
+    ours = same_origin(request) and request.app[DESK].signer.form_is_ours(cookie, form.get("form", ""))
+    if not ours or not await _endpoints(request).may_write(request[ACCOUNT], request[KEY]):
+        raise NotFound("no form of ours")
+    return form
+
+
+def _told(request: web.Request, count: int | None, done: str) -> web.Response:
+    if count is None:
+        raise NotFound("nothing to send again")
+    return _back(request, done, count)
+
+
+def _back(request: web.Request, done: str, count: int = 0) -> web.Response:
+    target = request.rel_url.with_path(f"/subscriptions/{request.match_info['id']}").with_query(done=done, n=count)
+    return web.Response(status=303, headers={"Location": str(target)})

@@ -1,0 +1,162 @@
+"""What the console knows of webhook subscriptions, and what it may do for one that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from tracker.accounts import ApiKey, Scope
+from tracker.console.services import View
+from tracker.store.types import DeadLetter, Relayed
+from tracker.views import iso
+
+_ATTEMPTS = 50  # of the log, that a page shows
+_DEAD = 1_000  # dead letters that are counted, and sent again at once
+_WRITERS = {Scope.WRITE, Scope.ADMIN}
+
+
+class Subscription(Protocol):
+    """A subscription as a page shows it."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def account(self) -> str: ...
+    @property
+    def url(self) -> str: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def types(self) -> Collection[str]: ...
+    @property
+    def shops(self) -> Collection[str]: ...
+    @property
+    def carriers(self) -> Collection[str]: ...
+    @property
+    def statuses(self) -> Collection[str]: ...
+    @property
+    def enabled(self) -> bool: ...
+    @property
+    def created_at(self) -> int: ...
+    def wants(self, kind: str, shop: str | None, carrier: str | None, status: str | None = None, /) -> bool: ...
+
+
+class Standing(Protocol):
+    """How it does, since when (ms; 0: not known) and why."""
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def since(self) -> int: ...
+    @property
+    def why(self) -> str: ...
+
+
+class Subscriptions(Protocol):
+    """What is asked of the subscriptions."""
+
+    async def all(self, account: str) -> Sequence[Subscription]: ...
+    async def get(self, account: str, id: str) -> Subscription | None: ...
+    async def standings(self, account: str, some: Any) -> Sequence[Standing]: ...
+    async def amend(self, account: str, id: str, **said: Any) -> Subscription: ...
+
+
+class Redelivery(Protocol):
+    """What sends again."""
+
+    async def message(self, subscription: Any, message: str, *, now: int) -> Relayed | None: ...
+    async def recover(self, subscription: Any, limit: int) -> tuple[int, bool]: ...
+
+
+class Shelf(Protocol):
+    """What is asked of the store."""
+
+    async def delivery_log(self, account: str, destination: str, limit: int = 50) -> list[bytes]: ...
+    async def dead_letters(
+        self, account: str, *, destination: str | None = None, cursor: str | None = None, limit: int = 50
+    ) -> tuple[list[DeadLetter], str | None]: ...
+    async def get_record(self, kind: str, account: str, id: str) -> bytes | None: ...
+
+
+class Page(Struct, frozen=True):
+    """A subscription with its latest attempts, newest first, and its dead letters; `more`: than are counted."""
+
+    view: View
+    attempts: Sequence[View]
+    dead: int
+    more: bool
+
+
+class Endpoints:
+    """The subscriptions of an account, for its pages."""
+
+    def __init__(self, store: Shelf, subscriptions: Subscriptions, redelivery: Redelivery) -> None:
+        self._store = store
+        self._subscriptions = subscriptions
+        self._redelivery = redelivery
+
+    async def all(self, account: str) -> Sequence[View]:
+        """Every subscription, those that need somebody first."""
+        found = await self._subscriptions.all(account)
+        standings = await self._subscriptions.standings(account, found)
+        views = [_view(*pair) for pair in zip(found, standings, strict=True)]
+        order = ("disabled", "failing", "paused", "active")
+        return sorted(views, key=lambda view: order.index(view["state"]))
+
+    async def page(self, account: str, id: str) -> Page | None:
+        """One subscription, None where the account has no such."""
+        subscription = await self._subscriptions.get(account, id)
+        if subscription is None:
+            return None
+        [standing] = await self._subscriptions.standings(account, [subscription])
+        log = await self._store.delivery_log(account, id, _ATTEMPTS)
+        dead, cursor = await self._store.dead_letters(account, destination=id, limit=_DEAD)
+        attempts = [msgspec.json.decode(entry, type=dict[str, Any]) for entry in log]
+        return Page(_view(subscription, standing), attempts, len(dead), cursor is not None)
+
+    async def may_write(self, account: str, key_id: str) -> bool:
+        """Whether the key that signed in may change anything."""
+        key = await self._store.get_record("key", account, key_id) if key_id else None
+        return key is not None and bool(_WRITERS & set(msgspec.json.decode(key, type=ApiKey).scopes))
+
+    async def resume(self, account: str, id: str) -> None:
+        """Switch it on, and let what waits go out. Raises NotFound."""
+        await self._subscriptions.amend(account, id, enabled=True, paused=False)
+
+    async def pause(self, account: str, id: str) -> None:
+        """Keep what happens until it is resumed. Raises NotFound."""
+        await self._subscriptions.amend(account, id, paused=True)
+
+    async def recover(self, account: str, id: str) -> int | None:
+        """Send its dead letters again; how many went, None where it is switched off or gone."""
+        subscription = await self._subscriptions.get(account, id)
+        if subscription is None or not subscription.enabled:
+            return None
+        replayed, _ = await self._redelivery.recover(subscription, _DEAD)
+        return replayed
+
+    async def resend(self, account: str, id: str, message: str, *, now: int) -> int | None:
+        """Send a message of the log again: 1, or 0 where nothing is left of it; None where that can't be asked."""
+        subscription = await self._subscriptions.get(account, id)
+        if subscription is None or not subscription.enabled:
+            return None
+        became = await self._redelivery.message(subscription, message, now=now)
+        return None if became is None else int(became is not Relayed.LOST)
+
+
+def _view(subscription: Subscription, standing: Standing) -> Mapping[str, Any]:
+    filters = (subscription.types, subscription.statuses, subscription.shops, subscription.carriers)
+    return {
+        "id": subscription.id,
+        "url": subscription.url,
+        "description": subscription.description,
+        "filters": [word for some in filters for word in some],
+        "state": standing.state,
+        "since": iso(standing.since) if standing.since else None,
+        "why": standing.why,
+        "enabled": subscription.enabled,
+        "created_at": iso(subscription.created_at),
+    }
