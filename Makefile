@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: run test check fmt bench bench-bullmq faults cluster fuzz lock clean
+.PHONY: run test check fmt bench bench-bullmq faults cluster soak fuzz lock clean
 
 run: $(READY)      ## the demo world: parcels move, one stalls, an order completes
 	$(BIN)/milepost demo
@@ -23,6 +23,9 @@ faults: $(READY)   ## kills the daemon and the server under load
 
 cluster: $(READY)  ## store and pipeline over three servers as a cluster
 	$(BIN)/pytest -m cluster
+
+soak: $(READY)     ## half an hour of load with a dead endpoint: what grows, and is anything lost?
+	MILEPOST_SOAK_S=$${MILEPOST_SOAK_S:-1800} $(BIN)/pytest -m soak
 
 fuzz: $(READY)     ## thousands of requests, as the OpenAPI document allows and not
 	$(BIN)/pytest -m fuzz
