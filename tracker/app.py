@@ -39,7 +39,9 @@ from tracker.garbage import collect_seldom
 from tracker.habits import hints_of
 from tracker.ingest import Ingest, IngestSettings
 from tracker.ingress.addresses import Addresses
+from tracker.ingress.bodies import PACE, Pace
 from tracker.ingress.bounds import Bounds
+from tracker.ingress.connections import Deadlines, Doors, Site
 from tracker.ingress.rates import Rates
 from tracker.metrics import Metrics
 from tracker.model import Shipment
@@ -71,7 +73,6 @@ _DEPARTURES_EVERY_S = 5.0
 _ACCOUNTS_MEASURED = 100  # accounts whose shipments are counted for the metrics
 _OTHERS = "(others)"  # how an open metrics page calls every account but the operator's
 _DRAIN_S = 20.0
-_LINGER_S = 2.0  # an answer that came before its body had: so long what is left of it is read and dropped
 _LONGEST_LINE = 65_536  # bytes; a cursor of a store with many shards is long
 _LEAST_DISK = 1 << 30  # bytes free beside the log, below which nothing new is taken in
 
@@ -115,9 +116,11 @@ async def open_daemon(settings: Settings) -> AsyncIterator[Daemon]:
     log.configure(settings.log.level, settings.log.format)
     async with contextlib.AsyncExitStack() as stack:
         readiness = probes.Readiness()
-        lobby = await _listen(probes.app(readiness), settings)
+        metrics = Metrics()
+        doors = _doors(settings, metrics)
+        lobby = await _listen(probes.app(readiness), settings, doors)
         try:
-            parts = await _assemble(stack, settings, readiness)
+            parts = await _assemble(stack, settings, readiness, metrics)
         finally:
             await lobby.cleanup()
         first_key = await parts.accounts.first_start(now=_now())
@@ -127,7 +130,7 @@ async def open_daemon(settings: Settings) -> AsyncIterator[Daemon]:
         async with asyncio.TaskGroup() as tasks:
             working = [tasks.create_task(loop) for loop in parts.workers(settings)]
             loops = [tasks.create_task(loop) for loop in parts.loops(settings)]
-            runner = await _listen(parts.site(settings), settings)
+            runner = await _listen(parts.site(settings), settings, doors)
             collect_seldom()
             readiness.opened()
             try:
@@ -155,24 +158,15 @@ def _now() -> int:
     return int(time.time() * 1000)
 
 
-async def _listen(app: web.Application, settings: Settings) -> web.AppRunner:
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        shutdown_timeout=_DRAIN_S,
-        handle_signals=False,
-        auto_decompress=False,  # bodies are unpacked where their cap is known
-        lingering_time=_LINGER_S,
-        max_line_size=_LONGEST_LINE,
-        max_field_size=_LONGEST_LINE,
-    )
+async def _listen(app: web.Application, settings: Settings, doors: Doors) -> web.AppRunner:
+    runner = web.AppRunner(app, shutdown_timeout=_DRAIN_S, handle_signals=False)
     await runner.setup()
+    host, port = settings.http.host, settings.http.port
     try:
-        await web.TCPSite(runner, settings.http.host, settings.http.port, backlog=1024).start()
+        await Site(runner, host, port, doors, max_line_size=_LONGEST_LINE, max_field_size=_LONGEST_LINE).start()
     except OSError as error:
         await runner.cleanup()
-        where = f"{settings.http.host}:{settings.http.port}"
-        raise ConfigError(f"http.port: can't listen on {where}: {error.strerror or error}") from None
+        raise ConfigError(f"http.port: can't listen on {host}:{port}: {error.strerror or error}") from None
     return runner
 
 
@@ -183,7 +177,9 @@ def _address(runner: web.AppRunner, settings: Settings) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-async def _assemble(stack: contextlib.AsyncExitStack, settings: Settings, readiness: probes.Readiness) -> Parts:
+async def _assemble(
+    stack: contextlib.AsyncExitStack, settings: Settings, readiness: probes.Readiness, metrics: Metrics
+) -> Parts:
     directory = settings.directory
     _make_private(settings)
     registry, failures = load()
@@ -219,7 +215,7 @@ async def _assemble(stack: contextlib.AsyncExitStack, settings: Settings, readin
         contextlib.aclosing(Wire(guard=_guard(settings), tls=trusting(settings.egress.ca_file)))
     )
     platforms_http = await stack.enter_async_context(_session(settings))
-    return Parts(settings, registry, platforms, store, book, carriers_http, wire, platforms_http, readiness)
+    return Parts(settings, registry, platforms, store, book, carriers_http, wire, platforms_http, readiness, metrics)
 
 
 def _make_private(settings: Settings) -> None:
@@ -252,10 +248,11 @@ class Parts:
         wire: Wire,
         platforms_http: aiohttp.ClientSession,
         readiness: probes.Readiness,
+        metrics: Metrics,
     ) -> None:
         key = settings.secrets.key or key_from(settings.directory)
         self.settings, self.registry, self.store, self.book, self.readiness = settings, registry, store, book, readiness
-        self.metrics = Metrics()
+        self.metrics = metrics
         self._full = ""
         self.sealer = Sealer(key.split(","))
         self.cookie_secret = hashlib.blake2b(decode_key(key.split(",")[0]), person=b"milepost-cookie").digest()
@@ -441,6 +438,7 @@ class Parts:
     def site(self, settings: Settings) -> web.Application:
         """Everything that this process answers on its port."""
         root = web.Application(middlewares=[probes.with_request_id], client_max_size=4 * 1024 * 1024)
+        root[PACE] = Pace(total_s=settings.http.body_s)
         probes.add_routes(root, self.readiness, self.metrics, token=settings.http.metrics_token)
         if "intake" in settings.roles:
             root.add_routes(self.inbound.routes())
@@ -512,10 +510,20 @@ class Parts:
         return identity.account if identity and identity.may(Scope.READ) else None
 
 
+def _addresses(settings: Settings) -> Addresses:
+    return Addresses(networks(settings.http.trusted_proxies), settings.http.forwarded)
+
+
+def _doors(settings: Settings, metrics: Metrics) -> Doors:
+    http = settings.http
+    deadlines = Deadlines(header_s=http.header_s, idle_s=http.idle_s, write_s=http.write_s)
+    return Doors(deadlines, _addresses(settings), metrics, most=http.max_connections, most_of_one=http.max_per_address)
+
+
 def _bounds(settings: Settings) -> Bounds:
-    http, limits = settings.http, settings.limits
+    limits = settings.limits
     return Bounds(
-        addresses=Addresses(networks(http.trusted_proxies), http.forwarded),
+        addresses=_addresses(settings),
         keys=Rates(limits.key_rate, limits.window_s, policy="key"),
         pushes=Rates(limits.push_rate, limits.window_s, policy="connection"),
         strangers=Rates(limits.stranger_rate, limits.window_s, policy="address"),

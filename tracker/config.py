@@ -45,6 +45,12 @@ class HttpSection(Section, frozen=True, kw_only=True):
     public_url: str = ""  # how carriers and buyers reach it; "" is http://host:port
     metrics_token: str = ""  # what asks for /metrics must send; "" is open, and names no account but the operator's
     open_console: bool = False  # pages without sign-in, for the demo: everybody is the account `default`
+    header_s: float = 10.0  # from a connection, or a request's first byte, to the end of its head
+    body_s: float = 30.0  # for a request's body; after 10 s it has to come at 1 KiB a second
+    idle_s: float = 75.0  # between two requests on a connection
+    write_s: float = 30.0  # in which a reader of an answer has to take 1 KiB a second
+    max_connections: int = 8_192  # at once, in this process
+    max_per_address: int = 512  # of them from one address that is no trusted proxy; 0: any number
     trusted_proxies: tuple[str, ...] = ()  # networks of proxies that are believed whom they speak for
     forwarded: Literal["x-forwarded-for", "forwarded"] = "x-forwarded-for"  # the header in which they say it
 
@@ -309,6 +315,12 @@ def _check(settings: Settings) -> None:
 
 _RANGES = {
     "http.port": (0, 65_535),
+    "http.header_s": (0.5, 300),
+    "http.body_s": (0.5, 3_600),
+    "http.idle_s": (0.5, 3_600),
+    "http.write_s": (0.5, 3_600),
+    "http.max_connections": (1, 1_000_000),
+    "http.max_per_address": (0, 1_000_000),
     "store.shards": (1, 4_096),
     "limits.key_rate": (0, 1_000_000),
     "limits.push_rate": (0, 1_000_000),

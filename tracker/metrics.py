@@ -51,6 +51,13 @@ class Metrics:
         self._delivery_s = Histogram(
             "milepost_delivery_seconds", "One attempt", ["destination"], registry=r, buckets=_FAST
         )
+        self._connections = Gauge("milepost_connections", "Connections to the port that are open", registry=r)
+        self._cut_off = Counter(
+            "milepost_connections_cut_off",
+            "Connections refused or held too long, by why",
+            ["why"],
+            registry=r,
+        )
         self.agenda_lag = Gauge("milepost_agenda_lag_seconds", "How late the most overdue shipment is", registry=r)
         self.feed_age = Gauge("milepost_feed_age_seconds", "Age of the oldest change not yet fanned out", registry=r)
         self.lanes = Gauge("milepost_lanes_backlog", "Changes waiting in lanes", registry=r)
@@ -72,6 +79,14 @@ class Metrics:
         return generate_latest(self.registry)
 
     # -------------------------------------------------------- what the parts tell
+
+    def connections(self, number: int) -> None:
+        """So many are open."""
+        self._connections.set(number)
+
+    def cut_off(self, why: str) -> None:
+        """A connection was refused (`full`, `address`) or ended (`header`, `write`)."""
+        self._cut_off.labels(why).inc()
 
     def intake(self, carrier: str, outcome: str, seconds: float) -> None:
         """A push was answered: `accepted`, `quarantined`, `refused`, `unavailable`."""

@@ -1,0 +1,258 @@
+"""Connections: how many there may be, and how long one may be held without being used.
+
+aiohttp bounds lines, fields and headers, and closes a connection that is idle between two requests. The rest is here: a
+deadline for the head of a request and for a reader of our answers, and caps. Nothing is timed for each request: once a
+second every connection is looked at, so a deadline may be a second late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from collections import Counter
+from typing import Any, Protocol, cast
+
+import structlog
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_protocol import RequestHandler
+from msgspec import Struct, json
+
+from tracker.errors import ConfigError
+from tracker.ingress.addresses import Addresses, network_of
+
+LEAST_RATE = 1024  # bytes a second that a reader of an answer takes at least
+_LOOK_EVERY_S = 1.0
+_WARN_EVERY_S = 60.0
+_LINGER_S = 2.0  # an answer that came before its body had: so long what is left of it is read and dropped
+_OWN_FILES = 512  # besides connections: the store's, deliveries, polls, logs
+_FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_LONGEST_HEAD = 256 * 1024  # bytes; aiohttp bounds each line and how many there are
+_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_LATE = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+log = structlog.get_logger()
+
+
+class Deadlines(Struct, frozen=True, kw_only=True):
+    """Seconds. `header_s`: from the connection, or the first byte of a later request, to the end of its head."""
+
+    header_s: float = 10.0
+    idle_s: float = 75.0  # between two requests; more than the 60 s of most proxies
+    write_s: float = 30.0  # in which a reader must take LEAST_RATE bytes a second of what waits for it
+
+
+class Observer(Protocol):
+    """Who counts; `why`: full, address, header, write."""
+
+    def connections(self, number: int) -> None: ...
+    def cut_off(self, why: str) -> None: ...
+
+
+class Doors:
+    """The connections of one process: at most `most`, `most_of_one` from one address that is no proxy; 0: any."""
+
+    def __init__(
+        self, deadlines: Deadlines, addresses: Addresses, observer: Observer, *, most: int = 0, most_of_one: int = 0
+    ) -> None:
+        self.deadlines = deadlines
+        self._addresses = addresses
+        self._observer = observer
+        self._most = most and _within_files(most)
+        self._most_of_one = most_of_one
+        self._open: dict[Connection, str] = {}
+        self._of: Counter[str] = Counter()
+        self._warn_at = 0.0
+
+    def admits(self, connection: Connection, peer: str) -> bool:
+        """Let it in, unless there are too many."""
+        address = "" if self._addresses.trusts(peer) else network_of(peer)
+        if 0 < self._most <= len(self._open):
+            return self._refused("full", peer)
+        if address and 0 < self._most_of_one <= self._of[address]:
+            return self._refused("address", peer)
+        self._open[connection] = address
+        self._of[address] += 1
+        return True
+
+    def left(self, connection: Connection) -> None:
+        """It is gone."""
+        address = self._open.pop(connection, None)
+        if address is None:
+            return
+        self._of[address] -= 1
+        if not self._of[address]:
+            del self._of[address]
+
+    def look(self, now: float) -> None:
+        """Cut off those whose deadline has passed."""
+        self._observer.connections(len(self._open))
+        for connection in list(self._open):
+            if why := connection.overdue(now, self.deadlines):
+                self._observer.cut_off(why)
+
+    def _refused(self, why: str, peer: str) -> bool:
+        self._observer.cut_off(why)
+        now = asyncio.get_running_loop().time()
+        if now >= self._warn_at:
+            self._warn_at = now + _WARN_EVERY_S
+            setting = "http.max_connections" if why == "full" else "http.max_per_address"
+            log.warning("connections_refused", why=why, peer=peer, open=len(self._open), setting=setting)
+        return False
+
+
+class Connection(RequestHandler):
+    """One connection, as aiohttp serves it, that can say for how long it has been waited for."""
+
+    __slots__ = ("_begun_at", "_doors", "_drain", "_head_bytes", "_made_at", "_wire")
+
+    def __init__(self, doors: Doors, server: web.Server, loop: asyncio.AbstractEventLoop, **options: Any) -> None:
+        super().__init__(server, loop=loop, **options)
+        self._doors = doors
+        self._wire: asyncio.Transport | None = None  # aiohttp forgets its own before what is written has gone
+        self._made_at = 0.0
+        self._begun_at = 0.0  # the first byte of a head that is not complete; 0: there is none
+        self._head_bytes = 0  # of it
+        self._drain: tuple[object, float, int] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Serve it, or say that there is no room."""
+        wire = cast(asyncio.Transport, transport)
+        peer = wire.get_extra_info("peername")
+        if not self._doors.admits(self, peer[0] if isinstance(peer, tuple) else ""):
+            wire.write(_FULL)
+            wire.close()
+            return
+        self._wire, self._made_at = wire, self._loop.time()
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Make room."""
+        if self._wire is not None:
+            self._wire = None
+            self._doors.left(self)
+            super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Note when a head begins that is not complete with its first bytes."""
+        if self._wire is None:
+            return
+        super().data_received(data)
+        waiter = self._waiter
+        if waiter is None or waiter.done():
+            self._begun_at, self._head_bytes = 0.0, 0
+        elif data:
+            self._begun_at = self._begun_at or self._loop.time()
+            self._head_bytes += len(data)
+            if self._head_bytes > _LONGEST_HEAD:
+                self._wire.write(_LONG)
+                self.force_close()
+
+    def overdue(self, now: float, deadlines: Deadlines) -> str:
+        """Close it if it is held without being used; returns why, "" where it is not."""
+        wire = self._wire
+        if wire is None:
+            return ""
+        waiting = wire.get_write_buffer_size()
+        if waiting:
+            if not self._stuck(waiting, now, deadlines.write_s):
+                return ""
+            wire.abort()
+            return "write"
+        self._drain = None
+        since = self._begun_at or (0.0 if self._request_count else self._made_at)
+        if not since or now - since <= deadlines.header_s or self._waiter is None or self._waiter.done():
+            return ""
+        if self._begun_at:
+            wire.write(_LATE)
+        self.force_close()
+        return "header"
+
+    def _stuck(self, waiting: int, now: float, within_s: float) -> bool:
+        """Whether the other side has taken too little of what waits for it since the window began."""
+        request = self._current_request  # a stream's; a plain answer is written at once, and only goes away
+        gone = (request.writer.output_size if request is not None else 0) - waiting
+        asked = (request, self._request_count)
+        if self._drain is None or self._drain[0] != asked:
+            self._drain = (asked, now, gone)
+        _, since, before = self._drain
+        if now - since < within_s:
+            return False
+        self._drain = (asked, now, gone)
+        return gone - before < LEAST_RATE * within_s
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What is no HTTP is the sender's mistake: an answer, and no line in our log."""
+        if status != 400 or not isinstance(exc, HttpProcessingError):
+            return super().handle_error(request, status, exc, message)
+        detail = f"not HTTP as we read it: {(message or '').strip().partition(chr(10))[0][:200]}"
+        told = {"type": "about:blank", "title": "Bad Request", "status": 400, "detail": detail}
+        response = web.Response(status=400, body=json.encode(told), content_type="application/problem+json")
+        response.force_close()
+        return response
+
+
+class Site(web.TCPSite):
+    """Listens, and lets in through the doors. `options`: further ones of aiohttp's for each connection."""
+
+    def __init__(self, runner: web.AppRunner, host: str, port: int, doors: Doors, **options: Any) -> None:
+        super().__init__(runner, host, port, backlog=1024)
+        self._doors = doors
+        self._options = {
+            "access_log": None,
+            "auto_decompress": False,  # bodies are unpacked where their cap is known
+            "keepalive_timeout": doors.deadlines.idle_s,
+            "lingering_time": _LINGER_S,
+            **options,
+        }
+        self._looking: asyncio.TimerHandle | None = None
+
+    async def start(self) -> None:
+        """Listen; raises OSError."""
+        await web.BaseSite.start(self)
+        loop = asyncio.get_running_loop()
+        server = self._runner.server
+        assert server is not None
+        self._server = await loop.create_server(
+            lambda: Connection(self._doors, server, loop, **self._options),
+            self._host,
+            self._port,
+            backlog=self._backlog,
+        )
+        self._look(loop)
+
+    async def stop(self) -> None:
+        """Listen no more."""
+        if self._looking is not None:
+            self._looking.cancel()
+        await super().stop()
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._doors.look(loop.time())
+        self._looking = loop.call_later(_LOOK_EVERY_S, self._look, loop)
+
+
+def _within_files(wanted: int) -> int:
+    """So many connections as this process may have files for, and more files where the system allows it.
+
+    Raises:
+        ConfigError: not even a few.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return wanted
+    if soft < wanted + _OWN_FILES:
+        soft = wanted + _OWN_FILES if hard == resource.RLIM_INFINITY else min(wanted + _OWN_FILES, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    room = min(wanted, soft - _OWN_FILES)
+    if room < 1:
+        raise ConfigError(f"http.max_connections: the process may open {soft} files, {_OWN_FILES} of them its own")
+    if room < wanted:
+        log.warning("few_files", limit=soft, connections=room, setting="http.max_connections")
+    return room
