@@ -6,19 +6,25 @@ account manages the keys of its own.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from typing import Protocol
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from tracker.errors import BadInput, NotFound
 from tracker.secrets import hash_key, new_token, same
 from tracker.store.types import Gone
 
 OPERATOR = "default"
+USE = "key_use"
+_HOUR = 3_600_000
+_LONGEST = 10 * 366 * 24 * _HOUR
 ACCOUNT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _KEY = re.compile(r"mp_([A-Za-z0-9]{8})_([A-Za-z0-9]{32,64})")
 
@@ -53,6 +59,11 @@ class ApiKey(Struct, frozen=True, kw_only=True):
     scopes: tuple[Scope, ...]
     name: str = ""
     created_at: int  # ms
+    expires_at: int = 0  # ms; 0: never
+
+    def expired(self, now: int) -> bool:
+        """Whether its time is over. `now` in ms."""
+        return 0 < self.expires_at <= now
 
 
 class Identity(Struct, frozen=True):
@@ -76,6 +87,7 @@ class Records(Protocol):
     """What accounts need of the store."""
 
     async def put_record(self, kind: str, account: str, id: str, value: bytes, *, create: bool = False) -> bool: ...
+    async def replace_record(self, kind: str, account: str, id: str, value: bytes) -> bool: ...
     async def get_record(self, kind: str, account: str, id: str) -> bytes | None: ...
     async def records(self, kind: str, account: str | None = None) -> dict[tuple[str, str], bytes]: ...
     async def records_version(self, kind: str) -> int: ...
@@ -85,10 +97,13 @@ class Records(Protocol):
 class Accounts:
     """The accounts and keys of one store. Errors: BadInput, NotFound, StoreDown."""
 
-    def __init__(self, store: Records) -> None:
+    def __init__(self, store: Records, *, clock: Callable[[], float] = time.time) -> None:
         self._store = store
+        self._clock = clock
         self._version = -1
         self._known: Mapping[str, Sequence[tuple[str, ApiKey]]] = {}
+        self._used: dict[tuple[str, str], int] = {}  # account and key → the hour (ms) in which it was used last
+        self._unwritten: set[tuple[str, str]] = set()
 
     async def create(self, name: str, *, now: int) -> Account:
         """Make an account; its name is its id, for good: that of a deleted account is not given again."""
@@ -119,12 +134,17 @@ class Accounts:
         return msgspec.json.decode(value, type=Account)
 
     async def create_key(
-        self, account: str, scopes: Sequence[Scope], *, name: str = "", now: int
+        self, account: str, scopes: Sequence[Scope], *, name: str = "", expires_at: int = 0, now: int
     ) -> tuple[ApiKey, str]:
-        """Make a key of an existing account; the second of the pair is the key itself, which nobody can show again."""
+        """Make a key of an existing account; the second of the pair is the key itself, which nobody can show again.
+
+        `expires_at` in ms; 0: never. Raises BadInput where that is over already, or far off.
+        """
+        if expires_at and not now < expires_at <= now + _LONGEST:
+            raise BadInput("expires_at", "must lie in the future, and within ten years", code="out_of_range")
         await self.get(account)
         while True:
-            key, text = _mint(scopes, name, now)
+            key, text = _mint(scopes, name, now, expires_at)
             if await self._store.put_record("key", account, key.id, msgspec.json.encode(key), create=True):
                 return key, text
 
@@ -134,10 +154,45 @@ class Accounts:
         keys = [msgspec.json.decode(value, type=ApiKey) for value in found.values()]
         return sorted(keys, key=lambda key: (key.created_at, key.id))
 
+    async def rotate_key(self, account: str, id: str, *, overlap_s: int, now: int) -> tuple[ApiKey, str]:
+        """Make a successor with the key's name and scopes; the key itself ends after `overlap_s`. Raises NotFound."""
+        value = await self._store.get_record("key", account, id)
+        old = None if value is None else msgspec.json.decode(value, type=ApiKey)
+        if old is None or old.expired(now):
+            raise NotFound(f"key {id!r}")
+        made, text = await self.create_key(account, old.scopes, name=old.name, now=now)
+        ends = min(now + overlap_s * 1000, old.expires_at or math.inf)
+        ended = structs.replace(old, expires_at=int(ends))
+        if not await self._store.replace_record("key", account, id, msgspec.json.encode(ended)):
+            await self.revoke(account, made.id)  # the key was revoked meanwhile: it gets no successor
+            raise NotFound(f"key {id!r}")
+        return made, text
+
     async def revoke(self, account: str, id: str) -> None:
         """End a key at once, in every process; raises NotFound."""
         if not await self._store.remove_record("key", account, id):
             raise NotFound(f"key {id!r}")
+        self._unwritten.discard((account, id))
+        await self._store.remove_record(USE, account, id)
+
+    async def last_used(self, account: str) -> dict[str, int]:
+        """The hour (ms) in which each key was used last, as far as it was."""
+        kept = {id: int(hour) for (_, id), hour in (await self._store.records(USE, account)).items()}
+        return kept | {id: self._used[owner, id] for owner, id in self._unwritten if owner == account}
+
+    async def write_use(self) -> None:
+        """Write the hours that are not written yet. Raises `StoreDown`."""
+        for owner, id in tuple(self._unwritten):
+            with suppress(Gone):
+                if await self._store.get_record("key", owner, id) is not None:
+                    await self._store.put_record(USE, owner, id, str(self._used[owner, id]).encode())
+            self._unwritten.discard((owner, id))
+
+    def _note_use(self, account: str, id: str, now: int) -> None:
+        hour = now - now % _HOUR
+        if self._used.get((account, id)) != hour:
+            self._used[account, id] = hour
+            self._unwritten.add((account, id))
 
     async def authenticate(self, text: str) -> Identity | None:
         """Whose key this is; None where it is nobody's. Costs one look at a version counter while no key changes."""
@@ -145,9 +200,10 @@ class Accounts:
         if match is None:
             return None
         await self._refresh()
-        digest = hash_key(text)
+        digest, now = hash_key(text), round(self._clock() * 1000)
         for account, key in self._known.get(match[1], ()):
-            if same(key.hash, digest):
+            if same(key.hash, digest) and not key.expired(now):
+                self._note_use(account, key.id, now)
                 return Identity(account, key.id, _closure(key.scopes))
         return None
 
@@ -155,7 +211,7 @@ class Accounts:
         """Make the account `default` and an admin key of it where the store has no such key; the key, to print once."""
         account = msgspec.json.encode(Account(OPERATOR, now))
         await self._store.put_record("account", OPERATOR, OPERATOR, account, create=True)
-        if any(Scope.ADMIN in key.scopes for key in await self.keys(OPERATOR)):
+        if any(Scope.ADMIN in key.scopes and not key.expired(now) for key in await self.keys(OPERATOR)):
             return None
         _, text = await self.create_key(OPERATOR, [Scope.ADMIN], name="first start", now=now)
         return text
@@ -177,11 +233,12 @@ def public_part(key: str) -> str:
     return parts[1] if len(parts) == 3 else ""
 
 
-def _mint(scopes: Sequence[Scope], name: str, now: int) -> tuple[ApiKey, str]:
+def _mint(scopes: Sequence[Scope], name: str, now: int, expires_at: int) -> tuple[ApiKey, str]:
     public = new_token(8)
     text = f"mp_{public}_{new_token(32)}"
     ordered = tuple(scope for scope in Scope if scope in scopes)
-    return ApiKey(id=public, hash=hash_key(text), scopes=ordered, name=name, created_at=now), text
+    key = ApiKey(id=public, hash=hash_key(text), scopes=ordered, name=name, created_at=now, expires_at=expires_at)
+    return key, text
 
 
 def _closure(scopes: Sequence[Scope]) -> frozenset[Scope]:

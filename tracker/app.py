@@ -21,6 +21,7 @@ from tracker import log, order_stores, probes
 from tracker.accounts import OPERATOR, Accounts, Scope
 from tracker.agenda import Agenda, AgendaSettings, Schedule, Settling
 from tracker.api import ApiSettings, Services, mount
+from tracker.audit import Audit
 from tracker.carrier_http import Exits
 from tracker.catalogue import listed
 from tracker.config import Settings, networks
@@ -70,6 +71,8 @@ logger = structlog.get_logger()
 _STATS_EVERY_S = 5.0
 _HOUSEKEEPING_EVERY_S = 60.0
 _DEPARTURES_EVERY_S = 5.0
+_TRAILS_EVERY_S = 3_600.0
+_USE_EVERY_S = 30.0
 _ACCOUNTS_MEASURED = 100  # accounts whose shipments are counted for the metrics
 _OTHERS = "(others)"  # how an open metrics page calls every account but the operator's
 _DRAIN_S = 20.0
@@ -257,7 +260,8 @@ class Parts:
         self.sealer = Sealer(key.split(","))
         self.cookie_secret = hashlib.blake2b(decode_key(key.split(",")[0]), person=b"milepost-cookie").digest()
         self.accounts = Accounts(store)
-        self.departures = Departures(store, [book.drop_account])
+        self.audit = Audit(store, keep_days=settings.audit.keep_days, keep_entries=settings.audit.keep_entries)
+        self.departures = Departures(store, [book.drop_account], left=self.audit.left)
         guard = _guard(settings)
         self.connections = Connections(store, registry, self.sealer, check_url=guard.check_url)
         self.drift = DriftWatch(store, registry, self.accounts, self.metrics)
@@ -362,7 +366,7 @@ class Parts:
         """What runs beside them and can be cut off at any point."""
         loops: list[Loop] = [self._measure(), self._keep_house(), _regularly(1.0, self.connections.refresh)]
         loops.append(self.drift.run())
-        loops.append(self._see_off())
+        loops += [self._see_off(), self.audit.run(), self._keep_trails(), self._note_use()]
         if "delivery" in settings.roles:
             audience = Audience(self.store, {subs.KIND: subs.from_records, order_stores.KIND: order_stores.listeners})
             loops.append(FanOut(self.store, audience, self._labels, courier=self.outbound).run())
@@ -425,6 +429,20 @@ class Parts:
         finally:
             await self.departures.stop()
 
+    async def _keep_trails(self) -> None:
+        await _regularly(_TRAILS_EVERY_S, self._trim_trails)
+
+    async def _trim_trails(self) -> None:
+        for account in await self.accounts.all():
+            await self.audit.trim(account.name)
+
+    async def _note_use(self) -> None:
+        try:
+            await _regularly(_USE_EVERY_S, self.accounts.write_use)
+        finally:
+            with contextlib.suppress(StoreDown):
+                await self.accounts.write_use()
+
     async def _keep_house(self) -> None:
         await _regularly(_HOUSEKEEPING_EVERY_S, self._keep_house_once)
 
@@ -453,6 +471,7 @@ class Parts:
             ingest=self.ingest,
             accounts=self.accounts,
             departures=self.departures,
+            audit=self.audit,
             connections=self.connections,
             subscriptions=self.subscriptions,
             redelivery=self._redelivery(),
@@ -494,6 +513,7 @@ class Parts:
                 open_account=OPERATOR if settings.http.open_console else "",
                 secure=settings.public_url.startswith("https://"),
                 bounds=self.bounds,
+                audit=self.audit,
             ),
         )
 

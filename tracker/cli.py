@@ -173,9 +173,10 @@ def _client_commands(commands: Commands) -> None:
     replay.add_argument("--account", metavar="NAME", help="only this account; else each that the key may see")
     replay.add_argument("--limit", type=int, metavar="N", help="stop after so many corrections")
     replay.set_defaults(run=_run_replay)
-    keys = _with_daemon(commands.add_parser("keys", help="API keys: list, create, revoke"))
-    keys.add_argument("action", choices=("list", "create", "revoke"), nargs="?", default="list")
-    keys.add_argument("id", nargs="?", help="the key to revoke")
+    keys = _with_daemon(commands.add_parser("keys", help="API keys: list, create, rotate, revoke"))
+    keys.add_argument("action", choices=("list", "create", "rotate", "revoke"), nargs="?", default="list")
+    keys.add_argument("id", nargs="?", help="the key to rotate or to revoke")
+    keys.add_argument("--overlap", type=int, default=86_400, metavar="S", help="seconds that a rotated key goes on")
     keys.add_argument("--name", default="", help="what a new key is for")
     keys.add_argument("--scope", action="append", choices=("read", "write", "admin"), help="scopes of a new key")
     keys.set_defaults(run=_run_keys)
@@ -271,10 +272,11 @@ def _run_keys(arguments: argparse.Namespace) -> int:
     client = _client(arguments)
     if arguments.action == "create":
         answer = client.create_key(arguments.name, arguments.scope or ["read", "write"])
-    elif arguments.action == "revoke":
+    elif arguments.action in ("rotate", "revoke"):
         if not arguments.id:
-            raise ConfigError("keys revoke: name the key's id; `milepost keys` lists them")
-        answer = client.revoke_key(arguments.id)
+            raise ConfigError(f"keys {arguments.action}: name the key's id; `milepost keys` lists them")
+        rotates = arguments.action == "rotate"
+        answer = client.rotate_key(arguments.id, arguments.overlap) if rotates else client.revoke_key(arguments.id)
     else:
         answer = client.keys()
     print(json.dumps(answer, ensure_ascii=False, indent=2))

@@ -90,6 +90,10 @@ class Client:
         """End a key."""
         return self._call("DELETE", f"/v1/keys/{urllib.parse.quote(id)}")
 
+    def rotate_key(self, id: str, overlap_s: int) -> Any:
+        """Make a key's successor; the key itself ends after `overlap_s`."""
+        return self._call("POST", f"/v1/keys/{urllib.parse.quote(id)}/rotate", {"overlap_s": overlap_s})
+
     def _call(self, method: str, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self._url + path, data=data, method=method)

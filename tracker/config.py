@@ -128,6 +128,13 @@ class FeedSection(Section, frozen=True, kw_only=True):
     keep_entries: int = 1_000_000  # per shard
 
 
+class AuditSection(Section, frozen=True, kw_only=True):
+    """How long it is kept who did what, for each account."""
+
+    keep_days: float = 365.0
+    keep_entries: int = 100_000
+
+
 class Settings(Section, frozen=True, kw_only=True):
     """Everything that can be set."""
 
@@ -145,6 +152,7 @@ class Settings(Section, frozen=True, kw_only=True):
     stall: StallSection = field(default_factory=StallSection)
     orders: OrdersSection = field(default_factory=OrdersSection)
     feed: FeedSection = field(default_factory=FeedSection)
+    audit: AuditSection = field(default_factory=AuditSection)
 
     @property
     def directory(self) -> Path:
@@ -331,6 +339,8 @@ _RANGES = {
     "delivery.timeout_s": (0.1, 300),
     "poll.concurrency": (1, 1_000),
     "poll.claim": (1, 100_000),
+    "audit.keep_days": (1, 3_650),
+    "audit.keep_entries": (1, 10_000_000),
 }
 _POSITIVE = (
     "delivery.schedule_factor",

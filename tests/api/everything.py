@@ -38,6 +38,7 @@ BODIES: dict[str, Any] = {
     "replay_dead_letters": {"ids": ["dl_0000000000000"]},
     "create_account": {"name": "strangers-own"},
     "create_key": {"scopes": ["read"]},
+    "rotate_key": {},
     "register_shipments": {"waybill": "AC000001", "carrier": "acme"},
     "create_subscription": {"url": "https://receiver.example/hook"},
     "set_route": {"connections": ["con_0123456789abcdef0123"]},
@@ -85,6 +86,7 @@ NAMES = {
     "list_quarantine.cursor": "quarantine cursor",
     "list_dead_letters.cursor": "dead letter cursor",
     "replay.cursor": "replay cursor",
+    "list_audit.cursor": "audit cursor",
     "waybill": "waybill",
     "waybills[]": "waybill",
     "waybills[].waybill": "waybill",
@@ -102,6 +104,7 @@ NAMES = {
         ("phone_tail", "postal_code", "ship_date", "shipments[].phone_tail", "shipments[].postal_code"), ""
     ),
     **dict.fromkeys(("shipments[].ship_date", "placed_at", "paid_at", "cancelled_at", "placed_from", "placed_to"), ""),
+    "expires_at": "",
     **dict.fromkeys(("currency", "total", "lines[].name", "lines[].spec", "lines[].price", "since", "kind"), ""),
     **dict.fromkeys(("base", "url", "credentials{}", "options{}", "headers{}", "statuses{}", "statuses[]"), ""),
     **dict.fromkeys(("type", "types[]", "status"), ""),
@@ -274,5 +277,8 @@ async def _cursors(api: Api, account: str) -> dict[str, str]:
         f"{kind} cursor": (await api.call(account, "GET", path, params={"limit": 1})).body["cursor"]
         for kind, path in lists.items()
     }
+    await api.services.audit.write()
+    trail = await api.call(account, "GET", "/audit", params={"limit": 1})
+    found["audit cursor"] = trail.body["cursor"]
     feed = await api.call(account, "GET", "/changes", params={"limit": 1})
     return found | {"feed cursor": feed.body["cursor"], "replay cursor": f"s.{found['shipment cursor']}"}

@@ -19,6 +19,7 @@ from tracker.accounts import Accounts, Scope
 from tracker.api import PREFIX, TABLE, ApiSettings, Services
 from tracker.api.problems import CATALOGUE
 from tracker.api.route import Route
+from tracker.audit import Audit
 from tracker.connections import Connections
 from tracker.departures import Departures
 from tracker.drift import DriftWatch
@@ -97,6 +98,7 @@ async def opened(store: Any, directory: Path) -> AsyncIterator[Services]:
             ingest=ingest,
             accounts=accounts,
             departures=Departures(store, [book.drop_account]),
+            audit=Audit(store),
             connections=connections,
             subscriptions=Subscriptions(store, sealer, check_url=check_url, probe=_probe),
             redelivery=Redelivery(store, ingest),

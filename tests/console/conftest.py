@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from carriers.sdk import Carrier, M, Moment, Report, Scan
 from tracker.accounts import Accounts, Scope
+from tracker.audit import Audit
 from tracker.console import ConsoleSettings, console_app
 from tracker.console.endpoints import Endpoints
 from tracker.console.queries import CarrierNames, Queries
@@ -71,6 +72,7 @@ class Desk(Struct):
     accounts: Accounts
     queries: Queries
     drift: DriftWatch
+    audit: Audit
     browse: Callable[..., Awaitable[Browser]]
     store: Store
     subscriptions: Subscriptions
@@ -111,6 +113,7 @@ async def desk(store: Store, book: OrderBook, aiohttp_client: Any) -> Desk:
     ingest = Ingest(store, OneCarrier(), due=lambda shipment, now: None, unknown=drift.unknown)
     subscriptions = Subscriptions(store, Sealer([new_key()]), check_url=check_url, probe=_probe, clock=lambda: NOW)
     await accounts.first_start(now=NOW * 1000)
+    audit = Audit(store)
 
     async def authenticate(key: str) -> str | None:
         identity = await accounts.authenticate(key)
@@ -129,8 +132,8 @@ async def desk(store: Store, book: OrderBook, aiohttp_client: Any) -> Desk:
     endpoints = Endpoints(store, subscriptions, Redelivery(store, ingest))
 
     async def browse(account: str = "default") -> Browser:
-        settings = ConsoleSettings(secret=SECRET, open_account=account, clock=lambda: NOW)
+        settings = ConsoleSettings(secret=SECRET, open_account=account, clock=lambda: NOW, audit=audit)
         client: Browser = await aiohttp_client(console_app(queries, endpoints, settings))
         return client
 
-    return Desk(ingest, book, accounts, queries, drift, browse, store, subscriptions)
+    return Desk(ingest, book, accounts, queries, drift, audit, browse, store, subscriptions)

@@ -113,3 +113,28 @@ async def test_a_forged_cookie_is_worth_nothing(desk: Desk, minted: tuple[ApiKey
     for cookie in ("x", "x.y", "é.é", "a.b.c", "WyJkZWZhdWx0IiwieCIsOTk5OTk5OTk5OV0.AAAA", ""):
         async with browser.get("/", headers={"Cookie": f"milepost_session={cookie}"}, allow_redirects=False) as answer:
             assert answer.status == 303
+
+
+async def test_sign_ins_are_in_the_trail_and_so_are_those_that_failed(desk: Desk, minted: tuple[ApiKey, str]):
+    browser = await desk.browse(account="")
+    await sign_in(browser, "mp_abcdefgh_" + "a" * 32)
+    await sign_in(browser, minted[1])
+    await send(browser, {}, "/logout")
+    await desk.audit.write()
+    found, _ = await desk.audit.page("default", None, 10)
+    acts = [(one.act.actor, one.act.action, one.act.key, one.act.outcome) for one in found[::-1]]
+    key = minted[0].id
+    assert acts == [
+        ("console", "sign_in", "", "refused"),
+        ("console", "sign_in", key, "done"),
+        ("console", "sign_out", key, "done"),
+    ]
+    assert {one.act.address for one in found} == {"127.0.0.1"}
+
+
+async def test_a_key_that_has_ended_ends_its_sessions(desk: Desk, minted: tuple[ApiKey, str]):
+    browser = await desk.browse(account="")
+    await sign_in(browser, minted[1])
+    assert await status(browser) == 200
+    await desk.accounts.rotate_key("default", minted[0].id, overlap_s=0, now=NOW * 1000)
+    assert await status(browser) == 303

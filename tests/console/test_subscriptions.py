@@ -145,3 +145,26 @@ async def test_a_wrong_address_has_a_page_in_the_readers_language_and_a_program_
     assert await page(browser, "/nowhere", status=404, headers={"Accept": "*/*"}) == "404: Not Found"
     async with browser.post("/nowhere", headers=html) as response:
         assert (response.status, await response.text()) == (404, "404: Not Found")
+
+
+async def test_every_button_is_in_the_audit_trail_and_so_is_who_may_not_press_it(desk: Desk) -> None:
+    """Over the table of the pages' routes: one entry for each."""
+    subscription = await subscribed(desk)
+    reader, stranger = await signed_in(desk, Scope.READ), await desk.browse(account="")
+    await desk.audit.write()
+    before = len((await desk.audit.page("default", None, 100))[0])
+    buttons = [route for route in endpoint_pages.routes if getattr(route, "method", "") == "POST"]
+    for route in buttons:
+        path = str(route.path).replace("{id}", subscription.id)
+        assert (await send(reader, {}, path))[0] == 404
+        assert (await send(stranger, {}, path))[0] == 303
+    await press(await signed_in(desk), subscription, "pause")
+    await desk.audit.write()
+    found, _ = await desk.audit.page("default", None, 100)
+    acts = [(one.act.action, one.act.status, one.act.target, bool(one.act.key)) for one in found[::-1]][before:]
+    refused = [
+        (route.path, status, subscription.id, known)
+        for route in buttons
+        for status, known in ((404, True), (401, False))
+    ]
+    assert acts == [*refused, ("sign_in", 303, "", True), ("/subscriptions/{id}/pause", 303, subscription.id, True)]

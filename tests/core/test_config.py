@@ -114,6 +114,8 @@ def test_the_public_address_is_where_it_listens_until_it_is_set() -> None:
         ("poll.factor", "0", "poll.factor: 0.0 must be more than 0"),
         ("stall.factor", "-1", "stall.factor: -1.0 must be more than 0"),
         ("feed.keep_days", "inf", "feed.keep_days: inf must be more than 0 and finite"),
+        ("audit.keep_days", "0", "audit.keep_days: 0.0 is not between 1 and 3650"),
+        ("audit.keep_entries", "many", "audit.keep_entries: 'many' is not a whole number"),
         ("http.forwarded", "via", "http.forwarded: 'via' is not x-forwarded-for or forwarded"),
         ("http.header_s", "0", "http.header_s: 0.0 is not between 0.5 and 300"),
         ("http.body_s", "nan", "http.body_s: nan is not between 0.5 and 3600"),

@@ -15,10 +15,11 @@ from tracker.api.models import (
     KeyView,
     NewAccount,
     NewKey,
+    RotateKey,
     Whoami,
 )
 from tracker.api.problems import CONFLICT, SCOPE, Refusal, not_found
-from tracker.api.route import Call, Routes
+from tracker.api.route import Call, Routes, instant
 from tracker.views import iso
 
 routes = Routes("accounts and keys")
@@ -76,7 +77,7 @@ async def delete_account(call: Call, name: str) -> None:
 async def create_account_key(call: Call, name: str, body: NewKey) -> KeyMade:
     """Make a key of an account, for one that lost all of its own. For operators."""
     key, text = await call.services.accounts.create_key(
-        _visible(call, name), _scopes(body), name=body.name, now=call.now
+        _visible(call, name), _scopes(body), name=body.name, expires_at=_expiry(body), now=call.now
     )
     return _made(key, text)
 
@@ -84,13 +85,24 @@ async def create_account_key(call: Call, name: str, body: NewKey) -> KeyMade:
 @routes("GET", "/keys", scope=Scope.ADMIN)
 async def list_keys(call: Call) -> KeyList:
     """The keys of the account, oldest first, without the keys themselves."""
-    return KeyList(keys=[_key(key) for key in await call.services.accounts.keys(call.account)])
+    accounts = call.services.accounts
+    used = await accounts.last_used(call.account)
+    return KeyList(keys=[_key(key, call.now, used.get(key.id)) for key in await accounts.keys(call.account)])
 
 
 @routes("POST", "/keys", scope=Scope.ADMIN, status=201)
 async def create_key(call: Call, body: NewKey) -> KeyMade:
     """Make a key; `key` is shown this once. `write` includes `read`, `admin` includes both."""
-    key, text = await call.services.accounts.create_key(call.account, _scopes(body), name=body.name, now=call.now)
+    key, text = await call.services.accounts.create_key(
+        call.account, _scopes(body), name=body.name, expires_at=_expiry(body), now=call.now
+    )
+    return _made(key, text)
+
+
+@routes("POST", "/keys/{id}/rotate", scope=Scope.ADMIN, status=201)
+async def rotate_key(call: Call, id: str, body: RotateKey) -> KeyMade:
+    """Make a key's successor, with its name and scopes; the key itself ends after `overlap_s`, a day by default."""
+    key, text = await call.services.accounts.rotate_key(call.account, id, overlap_s=body.overlap_s, now=call.now)
     return _made(key, text)
 
 
@@ -116,13 +128,25 @@ def _scopes(body: NewKey) -> list[Scope]:
     return [Scope(scope) for scope in body.scopes]
 
 
+def _expiry(body: NewKey) -> int:
+    return 0 if body.expires_at is None else instant("expires_at", body.expires_at)
+
+
 def _account(account: Account) -> AccountView:
     return AccountView(name=account.name, created_at=iso(account.created_at))
 
 
-def _key(key: ApiKey) -> KeyView:
-    return KeyView(id=key.id, name=key.name, scopes=list(key.scopes), created_at=iso(key.created_at))
+def _key(key: ApiKey, now: int, used: int | None = None) -> KeyView:
+    return KeyView(
+        id=key.id,
+        name=key.name,
+        scopes=list(key.scopes),
+        created_at=iso(key.created_at),
+        expires_at=iso(key.expires_at) if key.expires_at else None,
+        expired=key.expired(now),
+        last_used_at=iso(used) if used else None,
+    )
 
 
 def _made(key: ApiKey, text: str) -> KeyMade:
-    return KeyMade(**_key(key), key=text)
+    return KeyMade(**_key(key, key.created_at), key=text)

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from tracker.api import (
     accounts,
+    audit,
     carriers,
     changes,
     connections,
@@ -46,6 +47,7 @@ TABLE: tuple[Route, ...] = (
     *drift.routes,
     *replay.routes,
     *accounts.routes,
+    *audit.routes,
 )
 
 
@@ -74,4 +76,4 @@ def mount(root: web.Application, services: Services) -> None:
 
 
 def _handler(route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    return partial(dispatch, route)
+    return partial(dispatch if route.method == "GET" else audit.audited, route)

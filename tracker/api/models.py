@@ -182,6 +182,13 @@ class NewKey(Body):
 
     scopes: Annotated[list[Literal["read", "write", "admin"]], Len(1, 3)]
     name: Label = ""
+    expires_at: Annotated[str | None, Field(description="ISO 8601 with offset; null: never")] = None
+
+
+class RotateKey(Body):
+    """For how long the key goes on beside its successor."""
+
+    overlap_s: Annotated[int, Field(ge=0, le=30 * 86_400)] = 86_400
 
 
 class NewConnection(Body):
@@ -458,12 +465,15 @@ class Counts(TypedDict):
 
 
 class KeyView(TypedDict):
-    """An API key, without the key."""
+    """An API key, without the key. `last_used_at` is exact to the hour."""
 
     id: str
     name: str
     scopes: list[Scope]
     created_at: str
+    expires_at: str | None
+    expired: bool
+    last_used_at: str | None
 
 
 class KeyMade(KeyView):
@@ -474,6 +484,25 @@ class KeyMade(KeyView):
 
 class KeyList(TypedDict):
     keys: list[KeyView]
+
+
+class AuditEntry(TypedDict):
+    """One act: a route by its operation's name and its target; `actor` is `api`, `console` or `daemon`."""
+
+    id: str
+    at: str
+    actor: str
+    key: str | None
+    address: str | None
+    action: str
+    target: str | None
+    outcome: str
+    status: int | None
+
+
+class AuditList(TypedDict):
+    entries: list[AuditEntry]
+    cursor: str | None
 
 
 class Whoami(TypedDict):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, cast
 
 from msgspec import structs
@@ -20,8 +19,7 @@ from tracker.api.models import (
 )
 from tracker.api.problems import not_found
 from tracker.api.registering import Outcome, item_results, register, view_of
-from tracker.api.route import Call, Json, Reply, Routes
-from tracker.errors import BadInput
+from tracker.api.route import Call, Json, Reply, Routes, instant
 from tracker.model import Document
 from tracker.orders import NamedWaybill, Order, OrderQuery, order_view, stated_from
 
@@ -103,12 +101,4 @@ def _order_query(query: OrdersQuery) -> OrderQuery:
 
 
 def _instant(field: str, text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        raise BadInput(field, f"{text[:40]!r} is no time: ISO 8601 with an offset, 2026-11-23T00:00:00+08:00")
-    return int(at.timestamp() * 1000)
+    return None if text is None else instant(field, text)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -34,6 +35,7 @@ from tracker.api.problems import (
     invalid,
 )
 from tracker.api.services import SERVICES, Services
+from tracker.errors import BadInput
 from tracker.ingress.bodies import BodyRefused, read_body
 from tracker.ingress.bounds import Bounds
 
@@ -44,6 +46,8 @@ H = TypeVar("H", bound=Callable[..., Awaitable[Any]])
 Json = Any  # a body that is JSON, checked further in
 
 RATE = web.RequestKey("rate", dict[str, str])  # what the answer says of the key's quota
+
+IDENTITY = web.RequestKey("identity", Identity)
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
@@ -168,7 +172,7 @@ def _answer_type(hint: Any) -> Any:
 async def dispatch(route: Route, request: web.Request) -> web.Response:
     """Check who asks, then what is asked, then do it."""
     services = request.config_dict[SERVICES]
-    identity = await _identify(request, services)
+    identity = request[IDENTITY] = await _identify(request, services)
     _check_rate(request, services.bounds, identity)
     if not identity.may(route.scope):
         raise Refusal(SCOPE, f"needs scope {route.scope.value!r}, the key has {_names(identity)}")
@@ -289,6 +293,17 @@ def cursors(field: str = "cursor") -> Iterator[None]:
         yield
     except ValueError:
         raise invalid([FieldError(field, "is no cursor of this list", "bad_cursor")]) from None
+
+
+def instant(field: str, text: str) -> int:
+    """ISO 8601 with an offset as ms; raises BadInput."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise BadInput(field, f"{text[:40]!r} is no time: ISO 8601 with an offset, 2026-11-23T00:00:00+08:00")
+    return int(at.timestamp() * 1000)
 
 
 def field_errors(model: type[BaseModel], error: ValidationError, prefix: str = "") -> list[FieldError]:

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from carriers.sdk import Carrier
 from tracker.accounts import Accounts
+from tracker.audit import Audit
 from tracker.departures import Departures
 from tracker.drift import Drifting
 from tracker.ingest import Registered, Registration
@@ -240,6 +241,7 @@ class Services:
     ingest: Door
     accounts: Accounts
     departures: Departures
+    audit: Audit
     connections: Connections
     subscriptions: Subscriptions
     redelivery: Redelivery

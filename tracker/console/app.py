@@ -9,10 +9,11 @@ from typing import Any
 from aiohttp import web
 from msgspec import Struct
 
+from tracker.audit import Audit
 from tracker.console import endpoint_pages, language, pages, signin
 from tracker.console.endpoints import Endpoints
 from tracker.console.rendering import STATIC, STATIC_TYPES, STATIC_VERSION, make_environment
-from tracker.console.request import ACCOUNT, DESK, KEY, LANG, Desk, render
+from tracker.console.request import ACCOUNT, DESK, KEY, LANG, Desk, note, render
 from tracker.console.services import Services
 from tracker.console.session import Signer
 from tracker.errors import BadInput, NotFound
@@ -46,6 +47,7 @@ class ConsoleSettings(Struct, frozen=True, kw_only=True):
     secure: bool = False
     clock: Callable[[], float] = time.time
     bounds: Bounds | None = None
+    audit: Audit | None = None  # hears of sign-ins
 
 
 def console_app(services: Services, endpoints: Endpoints, settings: ConsoleSettings) -> web.Application:
@@ -64,11 +66,12 @@ def mount(root: web.Application, services: Services, endpoints: Endpoints, setti
         environment=make_environment(),
         signer=Signer(settings.secret),
         bounds=settings.bounds or Bounds(clock=settings.clock),
+        audit=settings.audit,
         open_account=settings.open_account,
         secure=settings.secure,
         clock=settings.clock,
     )
-    root.add_routes(_within([*pages.routes, *endpoint_pages.routes], _admit, _explain, _speak, _headers))
+    root.add_routes(_within([*pages.routes, *endpoint_pages.routes], _admit, _explain, _audited, _speak, _headers))
     root.add_routes(_within(signin.routes, _explain, _speak, _headers))
     root.add_routes(_within([web.get("/static/{name}", _static)], _headers))
 
@@ -122,6 +125,21 @@ async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse
         return render(request, "message.html", {"what": "wrong_page"}, status=400)
     except StoreDown:
         return render(request, "message.html", {"what": "store_down"}, status=503)
+
+
+async def _audited(request: web.Request, handler: Handler) -> web.StreamResponse:
+    response = await handler(request)
+    if request.method not in ("GET", "HEAD"):
+        resource = request.match_info.route.resource
+        note(
+            request,
+            resource.canonical if resource else request.path,
+            response.status if ACCOUNT in request else 401,  # a stranger is sent to the sign-in
+            account=request.get(ACCOUNT, ""),
+            key=request.get(KEY, ""),
+            target="/".join(request.match_info.values()),
+        )
+    return response
 
 
 async def _admit(request: web.Request, handler: Handler) -> web.StreamResponse:

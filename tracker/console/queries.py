@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -139,7 +140,8 @@ class Queries:
         return await self._authenticate(key)
 
     async def still_valid(self, account: str, key_id: str) -> bool:
-        return await self._store.get_record(_KEY, account, key_id) is not None
+        key = await self._store.get_record(_KEY, account, key_id)
+        return key is not None and not msgspec.json.decode(key, type=ApiKey).expired(round(time.time() * 1000))
 
     async def _page(self, account: str, *, cursor: str | None, **which: Any) -> tuple[list[View], str | None]:
         try:

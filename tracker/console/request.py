@@ -10,6 +10,7 @@ from aiohttp import web
 from jinja2 import Environment
 from msgspec import Struct
 
+from tracker.audit import Act, Audit
 from tracker.console.endpoints import Endpoints
 from tracker.console.rendering import words_for
 from tracker.console.services import Services
@@ -27,6 +28,7 @@ class Desk(Struct, frozen=True, kw_only=True):
     environment: Environment
     signer: Signer
     bounds: Bounds
+    audit: Audit | None
     open_account: str
     secure: bool
     clock: Callable[[], float]
@@ -36,6 +38,19 @@ DESK = web.AppKey("desk", Desk)
 ACCOUNT = web.RequestKey("account", str)
 KEY = web.RequestKey("key", str)  # the id of the key that signed in, "" where nobody had to
 LANG = web.RequestKey("lang", str)
+
+
+def note(request: web.Request, action: str, status: int, *, account: str = "", key: str = "", target: str = "") -> None:
+    """Leave it in the account's audit trail, or in the operator's where nobody is who he says."""
+    desk = request.app[DESK]
+    if desk.audit is None:
+        return
+    address = desk.bounds.addresses.of(request)
+    act = Act(actor="console", key=key, address=address, action=action, target=target, status=status)
+    if account:
+        desk.audit.note(account, act)
+    else:
+        desk.audit.stranger(act)
 
 
 def render(request: web.Request, template: str, context: Mapping[str, Any], *, status: int = 200) -> web.Response:

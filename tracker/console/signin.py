@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from tracker.accounts import public_part
-from tracker.console.request import DESK, render
+from tracker.console.request import DESK, note, render
 from tracker.console.session import (
     COOKIE,
     FORM_COOKIE,
@@ -63,9 +63,11 @@ async def sign_in(request: web.Request) -> web.Response:
         bounds.guessed(request)
         if id:
             bounds.guesses.failed(id, now)
+        note(request, "sign_in", 401)
         return _form(request, "login_failed", status=401)
     bounds.guesses.succeeded(id)
     bounds.proved(request, id)
+    note(request, "sign_in", 303, account=account, key=id)
     return _welcome(request, Session(account, id, int(now) + LIFE_S))
 
 
@@ -75,6 +77,8 @@ async def sign_out(request: web.Request) -> web.Response:
     response = web.Response(status=303, headers={"Location": "/login"})
     if same_origin(request):
         response.del_cookie(COOKIE)
+        if session := await session_of(request):
+            note(request, "sign_out", 303, account=session.account, key=session.key_id)
     return response
 
 

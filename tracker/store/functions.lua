@@ -754,6 +754,23 @@ local function remove_record(keys, args)
   return {'ok', redis.call('HINCRBY', keys[2], args[1], 1)}
 end
 
+-- KEYS records versions; ARGV kind field value: only where there is one
+local function replace_record(keys, args)
+  if redis.call('HEXISTS', keys[1], args[2]) == 0 then return {'none', 1} end
+  redis.call('HSET', keys[1], args[2], args[3])
+  return {'ok', redis.call('HINCRBY', keys[2], args[1], 1)}
+end
+
+-- KEYS trail tombs; ARGV account keep_ms keep act…
+local function record_acts(keys, args)
+  if tombstoned(keys[2], 'a:' .. args[1]) then return {'gone', 'account'} end
+  for i = 4, #args do redis.call('XADD', keys[1], '*', '', args[i]) end
+  redis.call('XTRIM', keys[1], 'MAXLEN', '=', args[3])
+  redis.call('XTRIM', keys[1], 'MINID', '=', ms(now_ms() - args[2]))
+  if redis.call('XLEN', keys[1]) == 0 then redis.call('DEL', keys[1]) end
+  return {'ok', 1}
+end
+
 -- sightings ---------------------------------------------------------------------------------------------------------
 
 local function added(kept, note)
@@ -864,6 +881,8 @@ writes('quarantine', quarantine)
 frees('release', release)
 writes('put_record', put_record)
 frees('remove_record', remove_record)
+frees('replace_record', replace_record)
+frees('record_acts', record_acts)
 writes('note', note)
 frees('forget', forget)
 writes('open', open_store)

@@ -17,6 +17,7 @@ Every key of a shard begins with its tag, `{s3f0a}`, so that a cluster keeps the
 | `L:<account>:<destination>` | list | the last delivery attempts, in the destination's home shard |
 | `k:<account>:<digest>` | list | scans parked for a waybill that is not registered |
 | `u:<account>`, `v:<account>` | hash, zset | quarantined bodies and their order |
+| `a:<account>` | stream | who did what, in the account's home shard |
 | `t` | set | tombstones of accounts (`a:`) and destinations (`d:`) |
 
 Control records lie under the tag `{milepost}`: `meta`, `rv` (versions), `t` and a hash `r:<kind>` each; and what
@@ -202,3 +203,8 @@ class Keys:
         """The home shard of a destination's delivery log, and its key."""
         shard = self.shard_of(account, destination)
         return shard, self.tags[shard] + f"L:{account}:{destination}".encode()
+
+    def trail(self, account: str) -> tuple[int, bytes]:
+        """The home shard of an account's audit trail, and its key."""
+        shard = self.shard_of(account, "audit")
+        return shard, self.of_account(shard, b"a", account)

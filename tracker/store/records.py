@@ -34,6 +34,13 @@ class Records(Calls):
         answer = checked(await self._control(b"FCALL", b"milepost_put_record", b"3", *named, *args))
         return bool(answer[0] == b"ok")
 
+    async def replace_record(self, kind: str, account: str, id: str, value: bytes) -> bool:
+        """Write over a record; False where there is none, and then none is made."""
+        named = (_hash(kind), VERSIONS)
+        args = (kind.encode(), _field(account, id), value)
+        answer = await self._control(b"FCALL", b"milepost_replace_record", b"2", *named, *args)
+        return bool(answer[0] == b"ok")
+
     async def get_record(self, kind: str, account: str, id: str) -> bytes | None:
         """One record, None where there is none."""
         value: bytes | None = await self._control(b"HGET", _hash(kind), _field(account, id))

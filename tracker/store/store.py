@@ -14,13 +14,14 @@ from tracker.store.parking import Parking
 from tracker.store.records import META
 from tracker.store.sightings import Sightings
 from tracker.store.sweeping import Sweeping
+from tracker.store.trail import Trail
 from tracker.store.types import StoreDown
 from tracker.store.wakes import Wakes
 
 IDENTITY_S = 0.5  # between two looks at who the servers are
 
 
-class Store(Parking, Agenda, Feed, Sweeping, Sightings, Wakes, Health):
+class Store(Parking, Agenda, Feed, Sweeping, Sightings, Trail, Wakes, Health):
     """Everything that is stored. Opened by `tracker.store.open_store`."""
 
     url: str = ""  # where another process reaches the same store
