@@ -450,6 +450,8 @@ class Parts:
         feed = self.settings.feed
         await self.store.trim_feed(keep_ms=int(feed.keep_days * 86_400_000), keep_entries=feed.keep_entries)
         await self.book.sweep(_now())
+        longest = min(self.settings.delivery.pause_days, feed.keep_days)
+        await self.webhooks.end_pauses(longest * 86_400)
 
     # ------------------------------------------------------------ what is served
 

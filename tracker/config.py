@@ -85,6 +85,9 @@ class DeliverySection(Section, frozen=True, kw_only=True):
     timeout_s: float = 15.0
     schedule_factor: float = 1.0  # multiplies the retry schedule; the demo compresses it
     disable_after_days: float = 5.0  # of failures alone switch a subscription off
+    pause_days: float = (
+        14.0  # so long what happens waits for a paused subscription, and no longer than the feed is kept
+    )
 
 
 class EgressSection(Section, frozen=True, kw_only=True):
@@ -344,6 +347,7 @@ _RANGES = {
 }
 _POSITIVE = (
     "delivery.schedule_factor",
+    "delivery.pause_days",
     "poll.factor",
     "stall.factor",
     "stall.expire_days",

@@ -155,6 +155,10 @@ class Webhooks:
             self.ledger.failed(subscription.account, subscription.id, answer.error or f"answered {answer.status}")
         return _result(answer)
 
+    async def end_pauses(self, longest_s: float) -> None:
+        """Switch off what has been paused for longer than that. Raises `StoreDown`."""
+        await self._retiring.end_pauses(longest_s)
+
     async def probe(self, subscription: Subscription, type: str = TEST) -> Probe:
         """Send one event of that type now, outside every lane: an example, marked by `test`."""
         endpoint = endpoint_of(subscription, self._sealer)

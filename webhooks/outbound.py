@@ -260,7 +260,7 @@ class Outbound:
         """Take on the limits of the subscriptions; one that was changed gets a fresh start."""
         usual = self._settings.per_destination
         limited = self._webhooks.directory.limited
-        self._narrow = {one.id: 0 if one.paused else one.slots(usual) for one in limited}
+        self._narrow = {one.id: 0 if one.held else one.slots(usual) for one in limited}
         for name in changed.keys() & self._outlets.keys():
             self._outlets[name].limit(*self._limits(name))
             self._outlets[name].begin_anew()

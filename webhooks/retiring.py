@@ -41,6 +41,17 @@ class Retiring:
         why = f"nothing but failures since {iso_ms(failing.since / 1000)}: {failing.why}"
         await self._retire(account, id, why, name=str(failing.since), since=failing.since, gave_up=True)
 
+    async def end_pauses(self, longest_s: float) -> None:
+        """Switch off what has been paused for longer than that, so that no store fills with what waits for it.
+
+        What waits is dropped. The feed has it still, from where it can be sent again.
+        """
+        latest = int((self._clock() - longest_s) * 1000)
+        for one in from_records(await self._store.records(KIND)):
+            if one.held and 0 < one.paused_at < latest:
+                why = f"paused since {iso_ms(one.paused_at / 1000)}, the longest that what happens is kept"
+                await self._retire(one.account, one.id, why, name=str(one.paused_at), since=one.paused_at)
+
     async def _retire(self, account: str, id: str, why: str, *, name: str, since: int, gave_up: bool = False) -> None:
         if id in self._under_way:
             return

@@ -92,9 +92,14 @@ class Subscription(Struct, frozen=True, kw_only=True):
         return bool(self.shops or self.carriers)
 
     @property
+    def held(self) -> bool:
+        """Whether what happens waits for it. One that is off takes what waits, or it would never be dropped."""
+        return self.enabled and self.paused
+
+    @property
     def limited(self) -> bool:
         """Whether it gets fewer deliveries at once than others."""
-        return self.paused or bool(self.concurrency or self.rate)
+        return self.held or bool(self.concurrency or self.rate)
 
     def slots(self, usual: int) -> int:
         """Deliveries at once, where others have `usual`."""
@@ -172,7 +177,9 @@ async def disable(store: Records, account: str, id: str, why: str, *, now: int, 
     record = await store.get_record(KIND, account, id)
     if record is not None:
         found = from_record(account, record)
-        off = replace(found, enabled=False, disabled_at=now, disabled_why=why, gave_up=gave_up)
+        off = replace(
+            found, enabled=False, paused=False, paused_at=0, disabled_at=now, disabled_why=why, gave_up=gave_up
+        )
         await store.put_record(KIND, account, id, to_record(off))
 
 
@@ -252,7 +259,10 @@ class Subscriptions:
     async def amend(self, account: str, id: str, **said: Any) -> Subscription:
         """Change what is said, leave the rest; raises `BadInput` and `NotFound`."""
         self._check(said)
-        changed = replace(await self._existing(account, id), **self._fields(said, self._now()))
+        before = await self._existing(account, id)
+        changed = replace(before, **self._fields(said, self._now()))
+        if changed.held and not before.held:
+            changed = replace(changed, paused_at=self._now())  # from here on something waits
         await self._store.put_record(KIND, account, id, to_record(changed))
         if said.keys() & {"url", "enabled", "paused"}:  # what it failed at before says nothing any more
             await self._store.remove_record(health.KIND, account, id)

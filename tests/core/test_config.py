@@ -111,6 +111,7 @@ def test_the_public_address_is_where_it_listens_until_it_is_set() -> None:
         ("roles", "", "roles: there are none; name one or more of intake, delivery, poller"),
         ("delivery.timeout_s", "nan", "delivery.timeout_s: nan is not between 0.1 and 300"),
         ("delivery.total", "0", "delivery.total: 0 is not between 1 and 100000"),
+        ("delivery.pause_days", "0", "delivery.pause_days: 0.0 must be more than 0"),
         ("poll.factor", "0", "poll.factor: 0.0 must be more than 0"),
         ("stall.factor", "-1", "stall.factor: -1.0 must be more than 0"),
         ("feed.keep_days", "inf", "feed.keep_days: inf must be more than 0 and finite"),

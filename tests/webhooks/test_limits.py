@@ -11,6 +11,7 @@ from receiving import ACCOUNT, Desk, Receiver, until
 from test_outbound import answering, book
 
 from webhooks.outlet import TRIPS
+from webhooks.subscriptions import DISABLED
 
 
 async def test_a_dead_endpoint_costs_one_probe_at_a_time_and_its_lanes_no_attempts(
@@ -81,6 +82,57 @@ async def test_a_pause_keeps_what_happens_and_delivers_it_afterwards_in_order(de
         assert [one.revision for one in receiver.heard if one.shipment == id] == [1, 2, 3]
     log = [json.loads(one) for one in await desk.store.delivery_log(ACCOUNT, paused.id)]
     assert {one["attempt"] for one in log} == {1}  # a pause is no attempt
+
+
+async def test_a_pause_that_lasts_too_long_ends_in_a_subscription_that_is_off_and_the_others_hear_of_it(
+    desk: Desk, receiver: Receiver
+) -> None:
+    desk.set(poll_s=0.05)
+    paused, _ = await desk.subscribe(receiver.url("/hook"), paused=True)
+    await desk.subscribe(receiver.url("/good"), types=[DISABLED])
+    async with desk.running(book):
+        await desk.change("SF1", "registered")
+        await until(lambda: ("orders", "done") in desk.observer.seen)
+        await desk.webhooks.end_pauses(60)
+        assert await desk.store.lanes(paused.id) == 1  # a minute is not over
+        await asyncio.sleep(0.01)
+        await desk.webhooks.end_pauses(0.005)
+        await until(lambda: len(receiver.at("/good")) == 1)
+        async with asyncio.timeout(5):
+            while await desk.store.lanes(paused.id):  # what waited does not fill the store for good
+                await asyncio.sleep(0.02)
+    assert receiver.at("/hook") == []
+    off = await desk.subscriptions.get(ACCOUNT, paused.id)
+    assert off is not None
+    assert (off.enabled, off.paused) == (False, False)
+    assert off.disabled_why.startswith("paused since ")
+    [notice] = receiver.at("/good")
+    assert json.loads(notice.body)["data"]["why"] == off.disabled_why
+    on = await desk.subscriptions.amend(ACCOUNT, paused.id, enabled=True)
+    assert [one.state for one in await desk.subscriptions.standings(ACCOUNT, [on])] == ["active"]
+
+
+async def test_a_paused_one_that_is_switched_off_lets_go_of_what_waits(desk: Desk, receiver: Receiver) -> None:
+    desk.set(poll_s=0.05)
+    paused, _ = await desk.subscribe(receiver.url("/hook"), paused=True)
+    async with desk.running(book):
+        await desk.change("SF1", "registered")
+        await until(lambda: ("orders", "done") in desk.observer.seen)
+        await desk.subscriptions.amend(ACCOUNT, paused.id, enabled=False)
+        async with asyncio.timeout(5):
+            while await desk.store.lanes(paused.id):
+                await asyncio.sleep(0.02)
+    assert receiver.heard == []
+
+
+async def test_a_pause_begins_anew_where_a_subscription_is_switched_on_in_it(desk: Desk) -> None:
+    made, _ = await desk.subscribe("http://127.0.0.1/hook", paused=True)
+    await desk.subscriptions.amend(ACCOUNT, made.id, enabled=False)
+    await asyncio.sleep(0.01)
+    on = await desk.subscriptions.amend(ACCOUNT, made.id, enabled=True)
+    assert on.paused_at > made.paused_at
+    later = await desk.subscriptions.amend(ACCOUNT, made.id, description="still paused")
+    assert later.paused_at == on.paused_at
 
 
 async def test_a_pause_holds_what_is_claimed_already(desk: Desk, receiver: Receiver) -> None:
