@@ -61,6 +61,7 @@ __all__ = [
     "Reply",
     "Report",
     "Scan",
+    "Signed",
     "Summary",
     "coarse",
     "codes_at",
@@ -165,6 +166,18 @@ Respond = Callable[[Push, bool, int], Answer]  # the push, accepted?, now (ms)
 Greet = Callable[[Push, Mapping[str, str]], Answer | None]  # a GET, the connection's credentials; None: not genuine
 
 
+class Signed(Struct, frozen=True):
+    """A time that a push's signature covers, where the carrier's does: an old push is then refused.
+
+    `at` is asked after `verify`: seconds since 1970, None where the push carries none. It must read what `verify`
+    covers and nothing else. `repeated_s`: how long the carrier goes on sending a push that had no 2xx under its first
+    signature; 0 where it signs each attempt anew. Where its documents do not say, be generous: what is refused is lost.
+    """
+
+    at: Callable[[Push], float | None]
+    repeated_s: float = 0.0
+
+
 class Carrier(Struct, frozen=True, kw_only=True):
     """One carrier's or aggregator's interface: a record of functions."""
 
@@ -182,6 +195,7 @@ class Carrier(Struct, frozen=True, kw_only=True):
     batch: int = 1  # numbers per query
     fetch: Fetch | None = None
     verify: Verify | None = None  # None: pushes are protected by the secret in the URL alone
+    signed: Signed | None = None  # the time that `verify` covers
     subscribe: Subscribe | None = None
     unsubscribe: Unsubscribe | None = None
     acknowledge: Acknowledge | None = None  # None: 200 with an empty body

@@ -64,6 +64,7 @@ from webhooks.guard import PORTS, Guard, guarded_session, trusting
 from webhooks.inbound import Inbound
 from webhooks.outbound import Outbound, OutboundSettings
 from webhooks.post import Poster
+from webhooks.replays import Replays
 from webhooks.wire import Wire
 
 logger = structlog.get_logger()
@@ -301,7 +302,13 @@ class Parts:
         )
         self.bounds = _bounds(settings)
         self.inbound = Inbound(
-            self.ingest, store, self.connections, self.metrics, heard=self.drift.heard, bounds=self.bounds
+            self.ingest,
+            store,
+            self.connections,
+            self.metrics,
+            heard=self.drift.heard,
+            bounds=self.bounds,
+            replays=Replays(store, settings.limits.replay_s),
         )
         self.fulfilments = Fulfilments(
             self.ingest, store, self.order_stores, self._hints, registry.known, bounds=self.bounds

@@ -61,6 +61,7 @@ class LimitsSection(Section, frozen=True, kw_only=True):
     key_rate: float = 200.0  # requests a second of one API key
     push_rate: float = 2_000.0  # pushes a second of one connection
     stranger_rate: float = 20.0  # requests a second of one address without a right key, secret or signature
+    replay_s: float = 300.0  # how far the time that a carrier signed may be from ours; 0: it is not looked at
     window_s: float = 30.0  # so many seconds' worth may come at once
 
 
@@ -336,6 +337,7 @@ _RANGES = {
     "limits.key_rate": (0, 1_000_000),
     "limits.push_rate": (0, 1_000_000),
     "limits.stranger_rate": (0, 1_000_000),
+    "limits.replay_s": (0, 86_400),
     "limits.window_s": (1, 3_600),
     "delivery.per_destination": (1, 10_000),
     "delivery.total": (1, 100_000),

@@ -23,6 +23,7 @@ from tracker.ingress.bounds import Bounds
 from tracker.quarantine import quarantined
 from tracker.secrets import same
 from tracker.store.types import Conflict, Gone, StoreDown
+from webhooks.replays import Replays, Stale
 
 MAX_BODY = 2 * 1024 * 1024  # bytes
 PATH = "/hooks/{connection}"
@@ -54,7 +55,7 @@ class Quarantine(Protocol):
 
 
 class Observer(Protocol):
-    """Who counts; `outcome`: accepted, quarantined, refused, limited, unavailable."""
+    """Who counts; `outcome`: accepted, quarantined, repeated, refused, limited, unavailable."""
 
     def intake(self, carrier: str, outcome: str, seconds: float) -> None: ...
     def quarantined(self, carrier: str) -> None: ...
@@ -89,6 +90,7 @@ class Inbound:
         *,
         heard: Heard = lambda account, carrier, body, reports: None,
         bounds: Bounds | None = None,
+        replays: Replays | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._ingest = ingest
@@ -97,6 +99,7 @@ class Inbound:
         self._observer = observer
         self._body_heard = heard
         self._bounds = bounds or Bounds()
+        self._replays = replays
         self._clock = clock
 
     def routes(self) -> list[web.RouteDef]:
@@ -113,12 +116,12 @@ class Inbound:
         carrier = push = None
         try:
             connection, carrier = await self._addressed(request)
-            push = await self._genuine(request, connection, carrier)
+            push, mark = await self._genuine(request, connection, carrier)
             standing = self._bounds.pushes.take(connection.id)
             if standing.wait_s:
                 outcome, response = "limited", self._not_now(carrier, push, too_many_pushes(standing.wait_s))
             else:
-                outcome = await self._heard(push, connection, carrier)
+                outcome = await self._heard_once(push, mark, connection, carrier)
                 response = _answer(*(_answer_of(carrier, push, True, self._now()) or (200, "", b"")))
         except RefusedPush as error:
             outcome, response = "refused", error.answer()
@@ -168,8 +171,8 @@ class Inbound:
             raise _unknown()
         return connection, carrier
 
-    async def _genuine(self, request: web.Request, connection: Connection, carrier: Carrier) -> Push:
-        """The push as its raw bytes, once it has proved where it comes from."""
+    async def _genuine(self, request: web.Request, connection: Connection, carrier: Carrier) -> tuple[Push, bytes]:
+        """The push as its raw bytes, once it has proved where it comes from; and its mark, for `_heard_once`."""
         secret = request.match_info.get("secret")
         self._check_secret(secret, request, connection)
         if secret is None and carrier.verify is None:
@@ -178,8 +181,13 @@ class Inbound:
         if carrier.verify is not None and not _verified(carrier, push, connection.credentials):
             self._bounds.unproved(request)
             raise RefusedPush(401, "wrong_signature", "the signature does not fit the body")
+        try:
+            mark = self._replays.mark(carrier, push, self._clock()) if self._replays else b""
+        except Stale as error:
+            log.warning("push.stale", carrier=carrier.slug, connection=connection.id, why=str(error))
+            raise RefusedPush(401, "stale_signature", f"this push {error}; is the clock right?") from None
         self._bounds.proved(request, connection.id)
-        return push
+        return push, mark
 
     def _check_secret(self, secret: str | None, request: web.Request, connection: Connection) -> None:
         """Refuse a wrong secret of the address, and whoever has tried too many."""
@@ -190,6 +198,16 @@ class Inbound:
             raise RefusedPush(401, "wrong_secret", "the secret in the address is wrong")
 
     # ------------------------------------------------------------ what it says
+
+    async def _heard_once(self, push: Push, mark: bytes, connection: Connection, carrier: Carrier) -> str:
+        """As `_heard`; the very same push again, where its carrier signs a time, is acknowledged unread."""
+        if not mark or self._replays is None:
+            return await self._heard(push, connection, carrier)
+        if await self._replays.repeated(connection.id, mark):
+            return "repeated"
+        outcome = await self._heard(push, connection, carrier)
+        await self._replays.taken(connection.id, carrier, mark)
+        return outcome
 
     async def _heard(self, push: Push, connection: Connection, carrier: Carrier) -> str:
         """Take the body in; returns when it is on disk, in timelines, parked or in quarantine."""

@@ -10,7 +10,10 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from carriers.conformance.fixtures import Fixture
-from carriers.sdk import Carrier, Push
+from carriers.sdk import Carrier, Push, Signed
+
+_YEAR_2200 = 7_258_118_400
+_LOOKED_AT = 4_000  # bytes of a body in which digits are changed
 
 
 def signatures(carrier: Carrier, bodies: Sequence[Fixture], folder: Path) -> Iterator[str]:
@@ -27,6 +30,8 @@ def signatures(carrier: Carrier, bodies: Sequence[Fixture], folder: Path) -> Ite
         if not carrier.verify(push, credentials):
             yield f"{fixture.name}: genuine, and refused by verify"
         yield from (f"{fixture.name}: {what}" for what in _forged(carrier, push, credentials))
+        if carrier.signed:
+            yield from (f"{fixture.name}: {what}" for what in _times(carrier, carrier.signed, push, credentials))
 
 
 def _forged(carrier: Carrier, push: Push, credentials: Mapping[str, str]) -> Iterator[str]:
@@ -38,6 +43,36 @@ def _forged(carrier: Carrier, push: Push, credentials: Mapping[str, str]) -> Ite
                 yield f"accepted with {what}"
         except Exception as error:
             yield f"verify raised {type(error).__name__} with {what}: it answers False to what is not genuine"
+
+
+def _times(carrier: Carrier, signed: Signed, push: Push, credentials: Mapping[str, str]) -> Iterator[str]:
+    """Whether the time that `signed.at` reads is there, and can't be altered."""
+    assert carrier.verify is not None
+    at = _at(signed, push)
+    if at is None or not 0 < at < _YEAR_2200:
+        yield f"signed.at reads {at}: give seconds since 1970, or leave `signed` out"
+        return
+    for what, altered in _other_digits(push):
+        if _at(signed, altered) != at and _accepts(carrier, altered, credentials):
+            yield f"signed.at reads what the signature does not cover ({what}): read the time that `verify` looks at"
+            return
+
+
+def _at(signed: Signed, push: Push) -> float | None:
+    with suppress(ValueError):
+        return signed.at(push)
+    return None
+
+
+def _other_digits(push: Push) -> Iterator[tuple[str, Push]]:
+    """The push with one of its digits changed: a time is written in digits."""
+    for name, value in push.headers.items():
+        for place, char in enumerate(value):
+            if char in "0123456789":
+                yield name, _with(push, name, f"{value[:place]}{int(char) ^ 1}{value[place + 1 :]}")
+    for place, byte in enumerate(push.body[:_LOOKED_AT]):
+        if 48 <= byte <= 57:
+            yield f"byte {place} of the body", replace(push, body=_flipped(push.body, place))
 
 
 def _alterations(push: Push, credentials: Mapping[str, str]) -> Iterator[tuple[str, Push, Mapping[str, str]]]:

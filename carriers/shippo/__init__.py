@@ -22,6 +22,7 @@ from carriers.sdk import (
     Reply,
     Report,
     Scan,
+    Signed,
     Summary,
     dict_at,
     moment,
@@ -103,10 +104,20 @@ def verify(push: Push, credentials: Mapping[str, str]) -> bool:
     secret = credentials.get("webhook_secret", "")
     if not secret:
         return same_secret(push.query.get("token", ""), credentials.get("webhook_token", ""))
-    signature = push.headers.get("shippo-auth-signature", "")
-    parts = dict(part.strip().partition("=")[::2] for part in signature.split(","))
+    parts = _signature(push)
     signed = parts.get("t", "").encode() + b"." + push.body
     return same_secret(parts.get("v1", "").lower(), hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest())
+
+
+def _signature(push: Push) -> dict[str, str]:
+    signature = push.headers.get("shippo-auth-signature", "")
+    return dict(part.strip().partition("=")[::2] for part in signature.split(","))
+
+
+def signed_at(push: Push) -> float | None:
+    """The `t` of the signature; a push that its token alone protects has none."""
+    at = _signature(push).get("t", "")
+    return float(at) if at.isdecimal() else None
 
 
 def parse(body: bytes, content_type: str) -> list[Report]:
@@ -214,6 +225,7 @@ carrier = Carrier(
     carriers=CARRIERS,
     fetch=fetch,
     verify=verify,
+    signed=Signed(signed_at, repeated_s=3 * 86_400),  # whether a push that is repeated is signed anew is not documented
     subscribe=subscribe,
     rate=8.0,  # 500 calls a minute
     full_history=True,

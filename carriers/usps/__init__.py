@@ -25,6 +25,7 @@ from carriers.sdk import (
     Reply,
     Report,
     Scan,
+    Signed,
     Summary,
     dict_at,
     moment,
@@ -135,6 +136,12 @@ def verify(push: Push, credentials: Mapping[str, str]) -> bool:
     digest = hmac.new(key.encode(), signed.encode(), hashlib.sha256).digest()
     given = push.headers.get("x-hmac", "") or push.headers.get("hmac-header", "")  # its name of old
     return bool(key) and same_secret(given.strip(), base64.b64encode(digest).decode())
+
+
+def signed_at(push: Push) -> float | None:
+    """The envelope's `timestamp`, which is signed."""
+    at = moment_at(object_of(read_json(push.body), "$"), "timestamp", "$", zone=0)
+    return float(at.instant) if at else None
 
 
 # ---------------------------------------------------------------- reading
@@ -265,6 +272,7 @@ carrier = Carrier(
     batch=1,
     fetch=fetch,
     verify=verify,
+    signed=Signed(signed_at, repeated_s=3 * 86_400),  # whether a push that is repeated is signed anew is not documented
     subscribe=subscribe,
     rate=0.2,  # the quota of a new app is small; USPS grants more
     full_history=True,

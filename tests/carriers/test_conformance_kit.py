@@ -25,12 +25,14 @@ from carriers.sdk import (
     Push,
     Report,
     Scan,
+    Signed,
     Summary,
     hmac_sha256,
     moment,
     object_of,
     read_json,
     rows_at,
+    same_secret,
     text_at,
 )
 
@@ -303,3 +305,43 @@ def test_a_parse_that_breaks_at_an_empty_history_is_named(fixtures: Path) -> Non
 
 def test_hypothesis_finds_nothing_wrong_with_a_good_adapter(fixtures: Path) -> None:
     fuzzing.check(ACME, fixtures)
+
+
+# ---------------------------------------------------------------- a time that is signed
+
+
+def signed_with_its_time(push: Push, credentials: Mapping[str, str]) -> bool:
+    told = push.headers.get("x-time", "").encode() + push.body
+    expected = hmac.new(credentials.get("webhook_secret", "").encode(), told, "sha256").hexdigest()
+    return bool(credentials) and same_secret(push.headers.get("x-signature", ""), expected)
+
+
+def time_in(header: str) -> Signed:
+    return Signed(lambda push: float(push.headers[header]) if header in push.headers else None)
+
+
+@pytest.fixture
+def timed(fixtures: Path) -> Path:
+    """A push whose signature covers one of its two times."""
+    body = json.dumps(BODY).encode()
+    (fixtures / "push-a.json").write_bytes(body)
+    (fixtures / "credentials.json").write_text('{"webhook_secret": "s"}')
+    signature = hmac.new(b"s", b"1780000000" + body, "sha256").hexdigest()
+    lines = ("X-Time: 1780000000", "X-Sent: 1780000000", f"X-Signature: {signature}")
+    (fixtures / "push-a.headers").write_text("\n".join(lines))
+    conformance.write_goldens(changed(verify=signed_with_its_time), fixtures)
+    return fixtures
+
+
+def test_a_time_that_the_signature_covers_conforms(timed: Path) -> None:
+    conformance.check(changed(verify=signed_with_its_time, signed=time_in("x-time")), timed)
+
+
+def test_a_time_that_anybody_may_alter_is_found(timed: Path) -> None:
+    fault = faults(changed(verify=signed_with_its_time, signed=time_in("x-sent")), timed)
+    assert "push-a.json: signed.at reads what the signature does not cover (x-sent)" in fault
+
+
+def test_a_signed_push_without_its_time_is_found(timed: Path) -> None:
+    fault = faults(changed(verify=signed_with_its_time, signed=time_in("x-none")), timed)
+    assert "signed.at reads None: give seconds since 1970, or leave `signed` out" in fault

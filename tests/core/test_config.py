@@ -127,6 +127,7 @@ def test_the_public_address_is_where_it_listens_until_it_is_set() -> None:
         ("limits.key_rate", "-1", "limits.key_rate: -1.0 is not between 0 and 1000000"),
         ("limits.push_rate", "nan", "limits.push_rate: nan is not between 0 and 1000000"),
         ("limits.stranger_rate", "many", "limits.stranger_rate: 'many' is not a number"),
+        ("limits.replay_s", "-1", "limits.replay_s: -1.0 is not between 0 and 86400"),
         ("limits.window_s", "0", "limits.window_s: 0.0 is not between 1 and 3600"),
         ("egress.ports", "80,x", "egress.ports[1]: 'x' is not a whole number"),
         ("stall.hours", "48", "stall.hours: 48 is not a table"),

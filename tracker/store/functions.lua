@@ -833,6 +833,16 @@ local function open_store(keys, args)
   return {'ok', facts[1], facts[2], facts[3]}
 end
 
+-- KEYS marks; ARGV mark life most: a push that was taken, remembered for `life` ms among the `most` latest
+local function mark(keys, args)
+  local now, life = now_ms(), tonumber(args[2])
+  redis.call('ZADD', keys[1], ms(now + life), args[1])
+  redis.call('ZREMRANGEBYSCORE', keys[1], '-inf', ms(now))
+  redis.call('ZREMRANGEBYRANK', keys[1], 0, -(tonumber(args[3]) + 1))
+  redis.call('PEXPIRE', keys[1], ms(life))
+  return {'ok', 1}
+end
+
 local function version()
   return {'ok', '@VERSION@'}
 end
@@ -884,6 +894,7 @@ frees('remove_record', remove_record)
 frees('replace_record', replace_record)
 frees('record_acts', record_acts)
 writes('note', note)
+writes('mark', mark)
 frees('forget', forget)
 writes('open', open_store)
 reads('version', version)

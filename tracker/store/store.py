@@ -10,6 +10,7 @@ from tracker.store.agenda import Agenda
 from tracker.store.feed import Feed
 from tracker.store.health import Health
 from tracker.store.keys import LAYOUT
+from tracker.store.marks import Marks
 from tracker.store.parking import Parking
 from tracker.store.records import META
 from tracker.store.sightings import Sightings
@@ -21,7 +22,7 @@ from tracker.store.wakes import Wakes
 IDENTITY_S = 0.5  # between two looks at who the servers are
 
 
-class Store(Parking, Agenda, Feed, Sweeping, Sightings, Trail, Wakes, Health):
+class Store(Parking, Agenda, Feed, Sweeping, Sightings, Trail, Marks, Wakes, Health):
     """Everything that is stored. Opened by `tracker.store.open_store`."""
 
     url: str = ""  # where another process reaches the same store
