@@ -58,8 +58,8 @@ class HttpSection(Section, frozen=True, kw_only=True):
 class LimitsSection(Section, frozen=True, kw_only=True):
     """How often each may come, in this process; 0: no bound."""
 
-    key_rate: float = 200.0  # requests a second of one API key
-    push_rate: float = 2_000.0  # pushes a second of one connection
+    key_rate: float = 500.0  # requests a second of one API key
+    push_rate: float = 10_000.0  # pushes of up to 8 KiB a second of one connection; a larger one counts as several
     stranger_rate: float = 20.0  # requests a second of one address without a right key, secret or signature
     replay_s: float = 300.0  # how far the time that a carrier signed may be from ours; 0: it is not looked at
     window_s: float = 30.0  # so many seconds' worth may come at once

@@ -18,12 +18,13 @@ from msgspec import Struct, structs
 from carriers.sdk import Ask, Carrier, Meaning
 from tracker import timeline
 from tracker.errors import BadInput, NotFound
-from tracker.model import ChangeKind, Details, Document, Milestone, Reason, Report, Shipment, Stall
+from tracker.model import ChangeKind, Details, Document, Milestone, Reason, Report, Scan, Shipment, Stall
 from tracker.normalise import UNKNOWN, classify
 from tracker.store.types import Conflict, Indexed, NewChange, Stored, StoreDown, Write
 from tracker.views import change_body
 
 _ATTEMPTS = 100  # conflicts in a row; of n writers at once one is through each time, so n of them need n
+_TEXT, _CODE = 2_000, 200  # characters of a scan's words and place, and of its code; real ones have some dozens
 _WAYBILL = re.compile(r"[A-Z0-9][A-Z0-9._/-]{3,48}[A-Z0-9]")
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -112,6 +113,15 @@ class IngestSettings(Struct, frozen=True, kw_only=True):
 class _Silent:
     def committed(self, kinds: Sequence[ChangeKind]) -> None:
         """Nobody counts."""
+
+
+def _short(scans: Sequence[Scan]) -> tuple[Scan, ...]:
+    """The scans, without what is so long that no carrier can mean it: it would be told to everybody, each time."""
+    if all(len(s.text) <= _TEXT and len(s.code) <= _CODE and len(s.location) <= _TEXT for s in scans):
+        return tuple(scans)
+    return tuple(
+        structs.replace(s, text=s.text[:_TEXT], code=s.code[:_CODE], location=s.location[:_TEXT]) for s in scans
+    )
 
 
 def clean_waybill(number: str, field: str = "waybill") -> str:
@@ -275,7 +285,11 @@ class Ingest:
         was not `now`.
         """
         heard_at = now if heard_at is None else heard_at
-        reports = [structs.replace(r, waybill="".join(r.waybill.split()).upper()) for r in reports if r.waybill]
+        reports = [
+            structs.replace(r, waybill="".join(r.waybill.split()).upper(), scans=_short(r.scans))
+            for r in reports
+            if r.waybill
+        ]
         ids = await self._store.find(account, [report.waybill for report in reports])
         hears = [
             self._hear(account, id, carrier, _receipt(source, report, fingerprint, heard_at, asked), register, now)

@@ -25,7 +25,7 @@ from tracker.order_stores.sdk import Fulfilment, Platform
 from tracker.quarantine import quarantined
 from tracker.secrets import same
 from tracker.store.types import Conflict, Gone, StoreDown
-from webhooks.inbound import Quarantine, RefusedPush, problem, read_push, too_many_guesses, too_many_pushes
+from webhooks.inbound import Quarantine, RefusedPush, problem, read_push, too_many_guesses, too_many_pushes, weight_of
 
 PATH = "/order-stores/{id}/{secret}"
 
@@ -102,7 +102,7 @@ class Fulfilments:
             detail = "the signature does not fit the body, or the order store holds no webhook_secret"
             raise RefusedPush(401, "wrong_signature", detail)
         self._bounds.proved(request, order_store.id)
-        standing = self._bounds.pushes.take(order_store.id)
+        standing = self._bounds.pushes.take(order_store.id, weight_of(push))
         if standing.wait_s:
             raise too_many_pushes(standing.wait_s)
 

@@ -26,6 +26,7 @@ from tracker.store.types import Conflict, Gone, StoreDown
 from webhooks.replays import Replays, Stale
 
 MAX_BODY = 2 * 1024 * 1024  # bytes
+_ONE_PUSH = 8 * 1024  # bytes that count as one push
 PATH = "/hooks/{connection}"
 
 log = structlog.get_logger()
@@ -117,7 +118,7 @@ class Inbound:
         try:
             connection, carrier = await self._addressed(request)
             push, mark = await self._genuine(request, connection, carrier)
-            standing = self._bounds.pushes.take(connection.id)
+            standing = self._bounds.pushes.take(connection.id, weight_of(push))
             if standing.wait_s:
                 outcome, response = "limited", self._not_now(carrier, push, too_many_pushes(standing.wait_s))
             else:
@@ -284,6 +285,11 @@ def too_many_guesses(wait_s: int) -> RefusedPush:
     """429: the secrets that come from there are wrong too often to look at another."""
     detail = f"too many wrong secrets from your address: wait {wait_s} s"
     return RefusedPush(429, "too_many_guesses", detail, {"Retry-After": str(wait_s)})
+
+
+def weight_of(push: Push) -> int:
+    """What a push counts for in its connection's rate: one that is large takes as long as many that are not."""
+    return 1 + len(push.body) // _ONE_PUSH
 
 
 def too_many_pushes(wait_s: int) -> RefusedPush:

@@ -93,3 +93,14 @@ def test_names_are_forgotten_before_they_are_too_many(monkeypatch: pytest.Monkey
 def test_a_look_costs_microseconds() -> None:
     some = Rates(1e6, 1e3)
     assert min(timeit.repeat(lambda: some.take("con_1"), number=1_000, repeat=5)) < 0.02
+
+
+def test_what_weighs_more_counts_for_more_and_is_never_refused_for_good() -> None:
+    clock = Clock()
+    some = Rates(2.0, 5.0, clock=clock)
+    assert some.take("a", 4).left == 6
+    assert some.take("a", 8).wait_s == 1
+    assert some.take("a", 6).left == 0
+    clock.now += 5.0
+    assert some.take("a", 1_000).left == 0
+    assert some.take("a").wait_s == 1

@@ -36,16 +36,17 @@ class Rates:
         self._clock = clock
         self._whole_at: dict[str, float] = {}
 
-    def take(self, name: str) -> Standing:
-        """One request of that name; a refused one costs nothing."""
+    def take(self, name: str, weight: int = 1) -> Standing:
+        """One request of that name, which counts for `weight` of them; a refused one costs nothing."""
         if not self.bounded:
             return _UNBOUNDED
         now = self._clock()
         whole_at = max(self._whole_at.get(name, now), now)
-        wait = whole_at + self._step - now - self._window
+        cost = self._step if weight == 1 else min(weight * self._step, self._window)
+        wait = whole_at + cost - now - self._window
         if wait > 1e-9:
             return Standing(0, math.ceil(whole_at - now), math.ceil(wait))
-        self._whole_at[name] = whole_at = whole_at + self._step
+        self._whole_at[name] = whole_at = whole_at + cost
         if len(self._whole_at) > _MOST:
             self._forget(now)
         debt = whole_at - now
