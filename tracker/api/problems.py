@@ -153,7 +153,9 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return problem_response(request, refusal_of(request, error))
     except web.RequestPayloadError:
         return problem_response(request, Refusal(BAD_REQUEST, "the body does not match its Content-Encoding or length"))
-    except Exception:
+    except Exception as error:
+        if isinstance(error, ConnectionError) and request.transport is None:
+            raise  # nobody is there any more
         log.exception("request failed", method=request.method, path=request.path)
         return problem_response(request, Refusal(INTERNAL, "the request failed on our side"))
 

@@ -188,7 +188,9 @@ class Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """What is no HTTP is the sender's mistake: an answer, and no line in our log."""
+        """What is no HTTP is the sender's mistake, and so is leaving early: no line in our log."""
+        if isinstance(exc, ConnectionError) and self.transport is None:
+            raise exc
         if status != 400 or not isinstance(exc, HttpProcessingError):
             return super().handle_error(request, status, exc, message)
         detail = f"not HTTP as we read it: {(message or '').strip().partition(chr(10))[0][:200]}"
