@@ -18,6 +18,7 @@ from carriers.sdk import ParseError, Push, Verify
 from tracker.catalogue import named
 from tracker.detect import Hints, decided, detect
 from tracker.ingest import Registered, Registration
+from tracker.ingress.bodies import when_read
 from tracker.ingress.bounds import Bounds
 from tracker.model import Details, Document, Shipment
 from tracker.order_stores import OrderStore, OrderStores
@@ -63,7 +64,7 @@ class Fulfilments:
 
     def routes(self) -> list[web.RouteDef]:
         """What to add to the application."""
-        return [web.post(PATH, self.take)]
+        return [web.post(PATH, self.take, expect_handler=when_read)]
 
     async def take(self, request: web.Request) -> web.Response:
         """Answer one push."""

@@ -18,7 +18,7 @@ from aiohttp import web
 from carriers.sdk import Answer, Carrier, ParseError, Push, Report
 from tracker.connections import Connection, Connections
 from tracker.ingest import Received, fingerprint
-from tracker.ingress.bodies import BodyRefused, read_body
+from tracker.ingress.bodies import BodyRefused, read_body, when_read
 from tracker.ingress.bounds import Bounds
 from tracker.quarantine import quarantined
 from tracker.secrets import same
@@ -106,8 +106,8 @@ class Inbound:
     def routes(self) -> list[web.RouteDef]:
         """What to add to the application."""
         return [
-            web.post(PATH, self.take),
-            web.post(PATH + "/{secret}", self.take),
+            web.post(PATH, self.take, expect_handler=when_read),
+            web.post(PATH + "/{secret}", self.take, expect_handler=when_read),
             web.get(PATH + "/{secret}", self.greet, allow_head=False),
         ]
 

@@ -200,3 +200,17 @@ async def test_a_backslash_before_u0000_is_text_like_any_other(site: Site) -> No
     head = site.head("POST", "/v1/shipments", "Content-Type: application/json")[:-2]
     answer = await site.once(head, _length(body), body)
     assert answer.json()["shop"] == "a\\u0000b"
+
+
+async def test_a_client_that_asks_first_is_told_to_send_only_what_is_read(site: Site) -> None:
+    for taker, head in (await paths(site)).items():
+        async with await site.wire() as wire:
+            await wire.send(head + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+            assert (await wire.answer()).status == 100, taker
+            await wire.send(b"{}")
+            assert (await wire.answer()).status != 413, taker
+        refused = await site.once(head, b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % (LIMIT + 1))
+        assert refused.status in (413, 403), taker
+        assert (await site.once(head, b"Expect: tea\r\nContent-Length: 2\r\n\r\n")).status == 417, taker
+    nobody = b"POST /v1/shipments HTTP/1.1\r\nHost: m\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+    assert (await site.once(nobody)).status == 401

@@ -29,6 +29,7 @@ from tracker.api.docs import docs_routes
 from tracker.api.problems import problems
 from tracker.api.route import Route, dispatch, tell_rate
 from tracker.api.services import SERVICES, Services
+from tracker.ingress.bodies import when_read
 
 PREFIX = "/v1"
 
@@ -63,7 +64,7 @@ def api_app(services: Services) -> web.Application:
     app.on_shutdown.append(close)
     app.on_response_prepare.append(tell_rate)
     for route in TABLE:
-        app.router.add_route(route.method, route.path, _handler(route))
+        app.router.add_route(route.method, route.path, _handler(route), expect_handler=when_read)
         if route.method == "GET":
             app.router.add_route("HEAD", route.path, _handler(route))
     return app

@@ -17,6 +17,7 @@ from tracker.console.request import ACCOUNT, DESK, KEY, LANG, Desk, note, render
 from tracker.console.services import Services
 from tracker.console.session import Signer
 from tracker.errors import BadInput, NotFound
+from tracker.ingress.bodies import when_read
 from tracker.ingress.bounds import Bounds
 from tracker.store.types import StoreDown
 
@@ -31,6 +32,7 @@ _HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+_READ_LATE = {"expect_handler": when_read}
 _LANG_LIFE_S = 365 * 24 * 3600
 
 
@@ -79,7 +81,9 @@ def mount(root: web.Application, services: Services, endpoints: Endpoints, setti
 def _within(routes: Iterable[web.AbstractRouteDef], *layers: Layer) -> list[web.RouteDef]:
     """The routes with each handler inside the layers, the last one outermost."""
     return [
-        web.RouteDef(route.method, route.path, _wrapped(route.handler, layers), route.kwargs)
+        web.RouteDef(
+            route.method, route.path, _wrapped(route.handler, layers), {"expect_handler": when_read} | route.kwargs
+        )
         for route in routes
         if isinstance(route, web.RouteDef)
     ]

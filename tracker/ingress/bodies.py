@@ -6,7 +6,7 @@ import asyncio
 import zlib
 from urllib.parse import parse_qsl
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from msgspec import Struct
 
 CODINGS = "gzip, deflate"  # what we take
@@ -64,6 +64,15 @@ async def read_body(request: web.Request, limit: int) -> bytes:
     return raw
 
 
+async def when_read(request: web.Request) -> None:
+    """The `expect_handler` of a route: a client that asks before it sends is told to when the body is read, not before.
+
+    So nobody sends us a body that its key, its address or its length has us refuse.
+    """
+    if request.headers.get("Expect", "").lower() != "100-continue":
+        raise web.HTTPExpectationFailed(text="of Expect only 100-continue is met\n")
+
+
 async def read_form(request: web.Request, limit: int) -> dict[str, str]:
     """The fields of an urlencoded form; the first of a name counts. Raises BodyRefused."""
     if request.content_type != "application/x-www-form-urlencoded":
@@ -83,6 +92,9 @@ async def _paced(request: web.Request, limit: int, unpacker: _Unpacker | None) -
     pace = request.config_dict.get(PACE) or Pace()
     began = asyncio.get_running_loop().time()
     body, received = bytearray(), 0
+    if "Expect" in request.headers and request.version >= HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer itself has not begun
     async with asyncio.timeout_at(began + min(pace.grace_s, pace.total_s)) as deadline:
         while chunk := await request.content.readany():
             received += len(chunk)
