@@ -28,6 +28,7 @@ from .served import Served, serving
 
 EXAMPLES = 6  # for each operation and each kind of data
 EXAMPLES_AT_LENGTH = 150
+CHAINS = 300  # of ten requests each
 LONGEST_URL = 8_000  # what is longer never reaches a handler
 
 CHECKS = [
@@ -48,10 +49,10 @@ def _unlocked(spec: dict[str, Any]) -> dict[str, Any]:
     return spec | {"paths": paths, "security": []}
 
 
+OF_CHAINS = [checks.use_after_free, checks.ensure_resource_availability]
 ROUTES = {f"{route.method} /v1{route.path}": route for route in TABLE}
-OPERATIONS: dict[str, APIOperation] = {
-    found.ok().label: found.ok() for found in schemathesis.openapi.from_dict(_unlocked(SPEC)).get_all_operations()
-}
+SCHEMA = schemathesis.openapi.from_dict(_unlocked(SPEC))
+OPERATIONS: dict[str, APIOperation] = {found.ok().label: found.ok() for found in SCHEMA.get_all_operations()}
 ASKED = [(label, GenerationMode.POSITIVE) for label in OPERATIONS] + [
     (label, GenerationMode.NEGATIVE) for label, route in ROUTES.items() if route.query or route.body is not None
 ]
@@ -112,6 +113,34 @@ def test_every_answer_is_one_that_is_described(served: Served, label: str, mode:
 )
 def test_every_answer_is_one_that_is_described_at_length(served: Served, label: str, mode: GenerationMode) -> None:
     _try(served, label, mode, EXAMPLES_AT_LENGTH)
+
+
+@pytest.mark.fuzz
+@pytest.mark.timeout(3_600)
+def test_what_an_answer_names_is_there_for_the_next_request_and_what_is_deleted_is_not(served: Served) -> None:
+    """Chains of requests, each with what earlier answers named: made, read, changed, deleted, read again."""
+
+    class Chain(SCHEMA.as_state_machine()):  # type: ignore[misc]
+        def setup(self) -> None:
+            _, self.key = served.one_of_everything()  # each chain in an account of its own
+
+        def get_call_kwargs(self, case: Case) -> dict[str, Any]:
+            return {"base_url": served.url, "headers": {"Authorization": f"Bearer {self.key}"}}
+
+        def validate_response(self, response: Response, case: Case, *_: Any, **__: Any) -> None:
+            case.validate_response(response, checks=[*CHECKS, *OF_CHAINS], recorder=self.recorder)
+
+    Chain.run(
+        settings=settings(
+            max_examples=CHAINS,
+            stateful_step_count=10,
+            derandomize=True,
+            database=None,
+            deadline=None,
+            phases=(Phase.generate,),
+            suppress_health_check=list(HealthCheck),
+        )
+    )
 
 
 def _try(served: Served, label: str, mode: GenerationMode, examples: int) -> None:
