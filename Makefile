@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: run test check fmt bench bench-bullmq faults cluster soak fuzz lock clean
+.PHONY: run test check fmt bench bench-bullmq faults faults-long cluster soak fuzz lock clean
 
 run: $(READY)      ## the demo world: parcels move, one stalls, an order completes
 	$(BIN)/milepost demo
@@ -20,6 +20,9 @@ check: $(READY)    ## style, types, import contracts
 
 faults: $(READY)   ## kills the daemon and the server under load
 	$(BIN)/pytest -m faults
+
+faults-long: $(READY) ## the same, with two hundred kills where the short form has ten
+	MILEPOST_FAULTS=long $(BIN)/pytest -m faults
 
 cluster: $(READY)  ## store and pipeline over three servers as a cluster
 	$(BIN)/pytest -m cluster

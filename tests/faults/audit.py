@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from tests.faults.daemon import Daemon, until
+from tests.faults.daemon import Daemon, Tenant, until
 from tests.faults.load import PER_ORDER, Ledger
 from tests.faults.receiver import Receiver
 
@@ -27,7 +27,7 @@ class Findings(Struct, kw_only=True):
     undelivered: list[str] = field(default_factory=list)  # changes that the subscriber never accepted
     foreign: list[str] = field(default_factory=list)  # webhooks that no change explains
     differing: list[str] = field(default_factory=list)  # ids that came with different bytes
-    misordered: list[str] = field(default_factory=list)  # first arrivals out of revision order
+    misordered: list[str] = field(default_factory=list)  # first arrivals before the revision below was accepted
     order_book: list[str] = field(default_factory=list)  # parcels whose order says otherwise
     buried: list[str] = field(default_factory=list)  # dead letters and quarantined bodies
     changes: int = 0
@@ -42,7 +42,7 @@ class Findings(Struct, kw_only=True):
         return {name: found[:5] for name, found in lists.items() if isinstance(found, list) and found}
 
 
-async def feed(daemon: Daemon) -> list[Json]:
+async def feed(daemon: Daemon | Tenant) -> list[Json]:
     """Every change, from the beginning, page by page."""
     found: list[Json] = []
     page = await daemon.call("GET", "/v1/changes", limit="500")
@@ -58,7 +58,7 @@ def message_id(change: Mapping[str, Any]) -> str:
     return f"msg_{change['shipment_id'][4:]}_{change['revision']}"
 
 
-async def shipments(daemon: Daemon, ids: Sequence[str]) -> dict[str, Json]:
+async def shipments(daemon: Daemon | Tenant, ids: Sequence[str]) -> dict[str, Json]:
     """Each shipment with its timeline, by id."""
     found: dict[str, Json] = {}
     for start in range(0, len(ids), 20):
@@ -68,7 +68,7 @@ async def shipments(daemon: Daemon, ids: Sequence[str]) -> dict[str, Json]:
     return found
 
 
-async def delivered(daemon: Daemon, receiver: Receiver) -> list[Json]:
+async def delivered(daemon: Daemon | Tenant, receiver: Receiver) -> list[Json]:
     """Wait until the subscriber has accepted every change of the feed; the feed, complete or not."""
     changes: list[Json] = []
 
@@ -86,7 +86,7 @@ async def delivered(daemon: Daemon, receiver: Receiver) -> list[Json]:
 
 
 async def examine(
-    daemon: Daemon, receiver: Receiver, ledger: Ledger, numbers: Mapping[str, str], *, orders: bool = True
+    daemon: Daemon | Tenant, receiver: Receiver, ledger: Ledger, numbers: Mapping[str, str], *, orders: bool = True
 ) -> Findings:
     """Hold everything against everything. `numbers`: waybill → shipment id."""
     found = Findings()
@@ -132,7 +132,7 @@ def _deliveries(found: Findings, changes: Sequence[Json], receiver: Receiver) ->
     found.undelivered = sorted(wanted.keys() - receiver.ids)
     found.foreign = sorted(id for id, type in came.items() if wanted.get(id) != type)
     found.differing = receiver.bytes_differ()
-    found.misordered = [f"{late.shipment} r{late.revision}" for late in receiver.misordered()]
+    found.misordered = [f"{late.shipment} r{late.revision}" for late in receiver.premature]
     found.foreign += ["a webhook without a valid signature"] * receiver.refused
     found.arrivals, found.refused, found.redelivered = (
         len(receiver.arrivals),
@@ -141,12 +141,12 @@ def _deliveries(found: Findings, changes: Sequence[Json], receiver: Receiver) ->
     )
 
 
-async def _order_book(daemon: Daemon, views: Mapping[str, Json]) -> list[str]:
+async def _order_book(daemon: Daemon | Tenant, views: Mapping[str, Json]) -> list[str]:
     """Where an order's parcels differ from the shipments; asked again until they agree, for a while."""
     wrong: list[str] = []
 
     async def agrees() -> bool:
-        wrong[:] = _differences(await _orders(daemon), views)
+        wrong[:] = differences(await _orders(daemon), views)
         return not wrong
 
     try:
@@ -156,7 +156,7 @@ async def _order_book(daemon: Daemon, views: Mapping[str, Json]) -> list[str]:
     return []
 
 
-async def _orders(daemon: Daemon) -> list[Json]:
+async def _orders(daemon: Daemon | Tenant) -> list[Json]:
     found: list[Json] = []
     query: dict[str, str] = {"limit": "200"}
     while True:
@@ -167,7 +167,7 @@ async def _orders(daemon: Daemon) -> list[Json]:
         query["cursor"] = page["cursor"]
 
 
-def _differences(orders: Sequence[Json], views: Mapping[str, Json]) -> list[str]:
+def differences(orders: Sequence[Json], views: Mapping[str, Json]) -> list[str]:
     parcels = {parcel["shipment_id"]: (order, parcel) for order in orders for parcel in order["parcels"]}
     wrong = [
         f"{order['number']}: {len(order['parcels'])} parcels" for order in orders if len(order["parcels"]) > PER_ORDER
@@ -180,7 +180,7 @@ def _differences(orders: Sequence[Json], views: Mapping[str, Json]) -> list[str]
     return wrong
 
 
-async def _buried(daemon: Daemon) -> list[str]:
+async def _buried(daemon: Daemon | Tenant) -> list[str]:
     letters = await daemon.call("GET", "/v1/dead-letters")
     kept = await daemon.call("GET", "/v1/quarantine")
     return [row["id"] for row in letters["dead_letters"]] + [row["id"] for row in kept["quarantine"]]

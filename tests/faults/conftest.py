@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from tests.faults.audit import COLUMNS, ROWS
 from tests.faults.daemon import Daemon
 from tests.faults.drill import Drill, begin
 from tests.faults.receiver import Receiver
+
+LONG = os.environ.get("MILEPOST_FAULTS") == "long"  # more of the same; `make faults-long`
 
 
 @pytest.fixture
@@ -32,10 +35,10 @@ async def drill(request: pytest.FixtureRequest, daemon: Daemon, receiver: Receiv
     return await begin(request.node.name, daemon, receiver)
 
 
-def settings(receiver: Receiver) -> dict[str, str]:
+def settings(*receivers: Receiver) -> dict[str, str]:
     return {
         "egress.allow": "127.0.0.0/8",
-        "egress.ports": str(receiver.port),
+        "egress.ports": ",".join(str(receiver.port) for receiver in receivers),
         "delivery.schedule_factor": "0.02",
         "delivery.timeout_s": "2",
         "log.format": "json",

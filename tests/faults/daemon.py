@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -34,9 +34,9 @@ def free_port() -> int:
             return port
 
 
-def command(*words: str) -> list[str]:
-    """The command line of `milepost`, run by this interpreter."""
-    return [sys.executable, "-m", "tracker.cli", *words]
+def command(*words: str, program: Sequence[str] = ("tracker.cli",)) -> list[str]:
+    """The command line of `milepost`, run by this interpreter; `program`: the module, and words before those."""
+    return [sys.executable, "-m", *program, *words]
 
 
 def environment() -> dict[str, str]:
@@ -64,6 +64,7 @@ class Daemon:
         self.directory = directory
         self.port = port or free_port()
         self.starts = 0
+        self.program: Sequence[str] = ("tracker.cli",)
         self._settings = dict(settings or {})
         self._log = directory.with_suffix(".log")
         self._process: subprocess.Popen[bytes] | None = None
@@ -118,7 +119,7 @@ class Daemon:
         words = [word for name, value in chosen.items() for word in ("--set", f"{name}={value}")]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                command("serve", "--data", str(self.directory), "--port", str(self.port), *words),
+                command("serve", "--data", str(self.directory), "--port", str(self.port), *words, program=self.program),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -133,7 +134,7 @@ class Daemon:
         """Start a daemon and wait until it is ready."""
         self.spawn(**settings)
         await until(self._ready_or_dead, within=READY_S, what="readiness")
-        assert self.server_pid
+        assert self.server_pid or "store.url" in self._settings
 
     async def _ready_or_dead(self) -> bool:
         assert self.running, f"the daemon ended with {self._process and self._process.returncode}: {self.log[-3000:]}"
@@ -200,14 +201,32 @@ class Daemon:
 
     # ------------------------------------------------------------ what it serves
 
-    async def call(self, method: str, path: str, body: Any = None, **query: str) -> Any:
+    async def call(self, method: str, path: str, body: Any = None, *, key: str = "", **query: str) -> Any:
         """The decoded answer of the REST interface; fails the test where it refuses."""
         assert self._http
-        headers = {"Authorization": f"Bearer {self.key}"}
+        headers = {"Authorization": f"Bearer {key or self.key}"}
         async with self._http.request(method, self.url + path, json=body, params=query, headers=headers) as reply:
             text = await reply.text()
             assert reply.status < 400, f"{method} {path}: {reply.status} {text[:1000]}"
             return await reply.json() if text else None
+
+
+class Tenant:
+    """One account of a daemon, as whoever holds its key sees it."""
+
+    def __init__(self, daemon: Daemon, key: str) -> None:
+        self._daemon, self.key = daemon, key
+        self.url = daemon.url
+
+    async def call(self, method: str, path: str, body: Any = None, **query: str) -> Any:
+        """The same as the daemon's, with the account's key."""
+        return await self._daemon.call(method, path, body, key=self.key, **query)
+
+
+async def tenant(daemon: Daemon, name: str) -> Tenant:
+    """Make an account of that name."""
+    made = await daemon.call("POST", "/v1/accounts", {"name": name})
+    return Tenant(daemon, made["key"]["key"])
 
 
 async def run(*words: str, within: float = 60.0) -> tuple[int, str]:

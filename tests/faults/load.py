@@ -15,7 +15,7 @@ import aiohttp
 import msgspec
 from msgspec import Struct, field
 
-from tests.faults.daemon import Daemon
+from tests.faults.daemon import Daemon, Tenant
 from tests.faults.receiver import Receiver
 from tracker.demo.numbers import number
 
@@ -67,24 +67,24 @@ def order_of(place: int) -> str:
     return f"DRILL-{place // PER_ORDER:06d}"
 
 
-def journey(waybill: str, *, start: datetime | None = None) -> Iterator[Scan]:
-    """The ten scans of a parcel, ten minutes apart, the last one a few minutes ago."""
+def journey(waybill: str, *, start: datetime | None = None, mark: str = "") -> Iterator[Scan]:
+    """The ten scans of a parcel, ten minutes apart, the last one a few minutes ago; `mark` ends their words."""
     begun = start or datetime.now(_CHINA).replace(microsecond=0) - timedelta(minutes=10 * len(STEPS))
     for place, (code, words) in enumerate(STEPS):
         at = begun + timedelta(minutes=10 * place)
-        event = {"time": at.isoformat(), "code": code, "text": f"{words} {place}", "location": "杭州"}
+        event = {"time": at.isoformat(), "code": code, "text": f"{words} {place}{mark}", "location": "杭州"}
         body = msgspec.json.encode({"event": "scan", "shipment": {"number": waybill, "events": [event]}})
         yield Scan(waybill, place, event["text"], body)
 
 
-def scans_of(numbers: Sequence[str], *, seed: int = 1) -> list[Scan]:
+def scans_of(numbers: Sequence[str], *, seed: int = 1, mark: str = "") -> list[Scan]:
     """Every scan of every parcel, all parcels moving side by side; a scan may overtake two others of its parcel."""
     dice = random.Random(seed)
-    scans = [scan for waybill in numbers for scan in journey(waybill)]
+    scans = [scan for waybill in numbers for scan in journey(waybill, mark=mark)]
     return sorted(scans, key=lambda scan: scan.place + dice.random() * 2.5)
 
 
-async def settle_in(daemon: Daemon, receiver: Receiver) -> str:
+async def settle_in(daemon: Daemon | Tenant, receiver: Receiver) -> str:
     """Make the connection and the subscription; the address that the carrier pushes to."""
     credentials = {"client_id": "drill", "client_secret": "drill", "webhook_secret": SECRET}
     wanted = {"carrier": "simulated", "name": "drill", "base": receiver.carrier, "credentials": credentials}
@@ -95,7 +95,7 @@ async def settle_in(daemon: Daemon, receiver: Receiver) -> str:
     return daemon.url + url if url.startswith("/") else url
 
 
-async def register(daemon: Daemon, numbers: Sequence[str]) -> dict[str, str]:
+async def register(daemon: Daemon | Tenant, numbers: Sequence[str]) -> dict[str, str]:
     """Register the waybills, a thousand at a time, two to an order; waybill → shipment id."""
     made: dict[str, str] = {}
     for start in range(0, len(numbers), _BATCH):
@@ -131,6 +131,10 @@ class Carrier:
     @property
     def done(self) -> bool:
         return len(self.ledger.acknowledged) == self.wanted and not self._waiting
+
+    def hasten(self) -> None:
+        """From now on push as fast as it is answered."""
+        self._rate = 0.0
 
     async def run(self) -> Ledger:
         """Push until everything is acknowledged."""

@@ -1,6 +1,7 @@
 """The subscriber of the fault tests: takes signed webhooks and keeps an account of every arrival.
 
-The same server plays the carrier's interface: it knows no number, so that nothing but pushes can bring a scan.
+The same server plays the carrier's interface: it knows no number but those of `histories`, so that of all others
+nothing but pushes can bring a scan. And it plays an order store, the last word of which it keeps in `books`.
 """
 
 from __future__ import annotations
@@ -33,6 +34,11 @@ class Arrival(Struct, frozen=True):
     digest: str  # of the bytes
     at: float  # seconds, monotonic
 
+    @property
+    def before(self) -> str:
+        """The id of the revision below."""
+        return f"msg_{self.shipment[4:]}_{self.revision - 1}"
+
 
 class Receiver:
     """`async with Receiver() as receiver`; subscribe `receiver.url`, then `trust` the secret."""
@@ -40,6 +46,9 @@ class Receiver:
     def __init__(self, *, answer: Answer = lambda arrival, times: 204, delay_s: float = 0.0) -> None:
         self.arrivals: list[Arrival] = []
         self.answered: Counter[str] = Counter()  # ids that got 2xx
+        self.premature: list[Arrival] = []  # first arrivals while the revision below was not accepted
+        self.books: dict[str, Any] = {}  # order number → the order, as an order store was last told
+        self.histories: dict[str, list[Any]] = {}  # waybill → events that the carrier's interface tells of
         self.refused = 0
         self.asked = 0  # queries to the carrier
         self.delay_s = delay_s
@@ -70,6 +79,7 @@ class Receiver:
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=1 << 20)
         app.router.add_post("/hook", self._hook)
+        app.router.add_put("/orders/{number}", self._order)
         app.router.add_post("/oauth/token", self._token)
         app.router.add_post("/v1/track", self._track)
         app.router.add_post("/v1/subscriptions", self._subscribed)
@@ -99,6 +109,8 @@ class Receiver:
         arrival = _arrival(request.headers["webhook-id"], body)
         self.arrivals.append(arrival)
         self._times[arrival.id] += 1
+        if self._times[arrival.id] == 1 and arrival.revision > 1 and not self.answered[arrival.before]:
+            self.premature.append(arrival)
         self.under_way += 1
         try:
             if self.delay_s:
@@ -110,6 +122,16 @@ class Receiver:
             self.answered[arrival.id] += 1
         return web.Response(status=status)
 
+    # ------------------------------------------------------------ the order store
+
+    async def _order(self, request: web.Request) -> web.Response:
+        order = (await request.json())["order"]
+        if self.delay_s:
+            await asyncio.sleep(self.delay_s)
+        if order:
+            self.books[request.match_info["number"]] = order
+        return web.Response(status=204)
+
     # ------------------------------------------------------------ the carrier
 
     async def _token(self, _: web.Request) -> web.Response:
@@ -118,8 +140,13 @@ class Receiver:
     async def _track(self, request: web.Request) -> web.Response:
         self.asked += 1
         numbers = (await request.json())["numbers"]
-        errors = [{"number": number, "code": "NOT_FOUND", "message": "no data yet"} for number in numbers]
-        return web.json_response({"shipments": [], "errors": errors}, status=404)
+        known = [{"number": number, "events": self.histories[number]} for number in numbers if number in self.histories]
+        errors = [
+            {"number": number, "code": "NOT_FOUND", "message": "no data yet"}
+            for number in numbers
+            if number not in self.histories
+        ]
+        return web.json_response({"shipments": known, "errors": errors}, status=200 if known else 404)
 
     async def _subscribed(self, request: web.Request) -> web.Response:
         return web.json_response({"accepted": (await request.json())["numbers"], "rejected": []})
@@ -132,20 +159,6 @@ class Receiver:
         for arrival in self.arrivals:
             digests[arrival.id].add(arrival.digest)
         return [id for id, seen in digests.items() if len(seen) > 1]
-
-    def misordered(self) -> list[Arrival]:
-        """First arrivals of a revision that came after a later revision of the same shipment."""
-        seen: set[str] = set()
-        highest: dict[str, int] = {}
-        late = []
-        for arrival in self.arrivals:
-            if arrival.id in seen:
-                continue
-            seen.add(arrival.id)
-            if arrival.revision < highest.get(arrival.shipment, 0):
-                late.append(arrival)
-            highest[arrival.shipment] = max(arrival.revision, highest.get(arrival.shipment, 0))
-        return late
 
     @property
     def refused_once(self) -> int:

@@ -1,0 +1,177 @@
+"""`kill -9` at every point where something is half-done, again and again, on one data directory, under load.
+
+`MILEPOST_FAULTS=long` kills two hundred times, else ten.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.faults.audit import Findings, differences, examine, feed, note, table
+from tests.faults.conftest import LONG, settings
+from tests.faults.daemon import Daemon, Tenant, tenant, until
+from tests.faults.load import STEPS, Carrier, Scan, journey, register, scans_of, settle_in, waybills
+from tests.faults.pierced import LEASED, POINTS
+from tests.faults.receiver import Receiver
+
+KILLS = 200 if LONG else 10
+AT_RANDOM = 0.2  # the share of kills that come from outside, at any moment
+SCANS_A_KILL = 20  # of each account
+KILL_S = 2.6  # about what a start and a kill take
+POLLED = 10 if LONG else 0  # parcels of each account that are only asked for: a lease of two minutes at the end
+MOST_PASSES = 12
+LEASE_S = 130.0  # of a poll that a killed daemon had under way, and a margin
+SIGNING = "whsec_ZHJpbGxkcmlsbGRyaWxsZHJpbGxkcmlsbGRyaWxs"
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(1500)]
+
+
+class Side:
+    """One account with its carrier and its subscriber. Both accounts follow the same waybills."""
+
+    def __init__(self, name: str, account: Daemon | Tenant, receiver: Receiver) -> None:
+        self.name, self.account, self.receiver = name, account, receiver
+        self.numbers: dict[str, str] = {}
+        self.polled: dict[str, list[Scan]] = {}
+        self.carrier: Carrier | None = None
+
+    async def begin(self) -> None:
+        """Connect carrier, subscriber and order store; register what is pushed, and what is asked for."""
+        hook = await settle_in(self.account, self.receiver)
+        store = {
+            "platform": "http",
+            "base": f"{self.receiver.carrier}/orders",
+            "credentials": {"signing_secret": SIGNING},
+        }
+        await self.account.call("POST", "/v1/order-stores", store)
+        parcels = KILLS * SCANS_A_KILL // len(STEPS)
+        numbers = waybills(parcels + POLLED)
+        self.numbers = await register(self.account, numbers)
+        mark = f" ({self.name})"
+        self.polled = {waybill: list(journey(waybill, mark=mark)) for waybill in numbers[parcels:]}
+        rate = SCANS_A_KILL / KILL_S
+        self.carrier = Carrier(hook, scans_of(numbers[:parcels], mark=mark), rate=rate)
+
+    def reveal(self, share: float) -> None:
+        """From now on the carrier tells of that share of the journeys that are only asked for."""
+        for waybill, scans in self.polled.items():
+            told = scans[: round(share * len(scans))]
+            events = [msgspec.json.decode(scan.body)["shipment"]["events"][0] for scan in told]
+            if events:
+                self.receiver.histories[waybill] = events
+
+    async def examined(self) -> Findings:
+        """Everything held against everything, what came by polls included."""
+        assert self.carrier
+        await until(self._asked_for, within=LEASE_S, what="the parcels that are only asked for", every=0.5)
+        ledger = self.carrier.ledger
+        ledger.acknowledged |= {(scan.waybill, scan.place): scan for some in self.polled.values() for scan in some}
+        found = await examine(self.account, self.receiver, ledger, self.numbers)
+        views = {id: await self.account.call("GET", f"/v1/shipments/{id}") for id in self.numbers.values()}
+        await until(lambda: not self._untold(views), within=60, what="the order store's last word", every=0.5)
+        note(f"test_kill_9_at_named_points_{KILLS}_times,_account_{self.name}", ledger, found)
+        return found
+
+    async def _asked_for(self) -> bool:
+        ids = [self.numbers[waybill] for waybill in self.polled]
+        views = [await self.account.call("GET", f"/v1/shipments/{id}") for id in ids]
+        return all(len(view["events"]) >= len(STEPS) for view in views)
+
+    def _untold(self, views: dict[str, dict[str, object]]) -> list[str]:
+        return differences(list(self.receiver.books.values()), views)
+
+
+@pytest.fixture
+async def sides(tmp_path: Path, receiver: Receiver) -> AsyncIterator[tuple[Daemon, list[Side]]]:
+    """A running daemon with two accounts."""
+    async with Receiver() as other:
+        chosen = settings(receiver, other) | ({"poll.factor": "0.001"} if POLLED else {})
+        async with Daemon(tmp_path / "data", settings=chosen) as daemon:
+            await daemon.start()
+            sides = [Side("a", daemon, receiver), Side("b", await tenant(daemon, "other"), other)]
+            for side in sides:
+                side.receiver.delay_s = 0.01
+                await side.begin()
+            yield daemon, sides
+
+
+async def kill_again_and_again(daemon: Daemon, sides: list[Side], kills: Counter[str]) -> None:
+    """One kill after the other, each daemon started at once on what the last one left."""
+    dice = random.Random(11)
+    points = [point for point in POINTS if LONG or point not in LEASED]
+    turns = [point for _ in range(1 + KILLS // len(points)) for point in dice.sample(points, len(points))][:KILLS]
+    for turn, named in enumerate(turns):
+        for side in sides:
+            side.reveal((turn + 1) / KILLS)
+        point = "at random" if dice.random() < AT_RANDOM else named
+        await daemon.kill()
+        daemon.program = (
+            ("tests.faults.pierced", point, str(dice.randint(1, MOST_PASSES))) if point in POINTS else ("tracker.cli",)
+        )
+        daemon.spawn()
+        try:
+            patience = 0.5 + 2.5 * dice.random() if point == "at random" else 12.0
+            await until(lambda: not daemon.running, within=patience, what="the kill")
+        except AssertionError:
+            await daemon.kill()
+            kills["at random"] += 1
+        else:
+            kills[point] += 1
+    daemon.program = ("tracker.cli",)
+    await daemon.start()
+    for side in sides:
+        assert side.carrier
+        side.carrier.hasten()
+
+
+async def watch(sides: list[Side], ended: asyncio.Event) -> int:
+    """Look in between too, whenever a daemon answers: no revision twice, none out of order; how often it did."""
+    looks = 0
+    while not ended.is_set():
+        await asyncio.sleep(3.0)
+        for side in sides:
+            assert not side.receiver.premature
+            assert not side.receiver.bytes_differ()
+        looks += 1
+    return looks
+
+
+async def test_kill_9_at_named_points(sides: tuple[Daemon, list[Side]], capsys: pytest.CaptureFixture[str]) -> None:
+    """Every acknowledged scan once, every change at least once, the same bytes, in order, in its own account."""
+    daemon, both = sides
+    kills, ended = Counter[str](), asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        watching = tasks.create_task(watch(both, ended))
+        async with asyncio.TaskGroup() as inner:
+            for side in both:
+                assert side.carrier
+                inner.create_task(side.carrier.run())
+            inner.create_task(kill_again_and_again(daemon, both, kills))
+        ended.set()
+    findings = [await side.examined() for side in both]
+    with capsys.disabled():
+        print(
+            f"\n{kills.total()} kills -9 on one data directory, under load, looked at {watching.result()} times between"
+        )
+        rows: dict[str, object] = dict(sorted(kills.items()))
+        for side, found in zip(both, findings, strict=True):
+            assert side.carrier
+            rows[f"acknowledged, account {side.name}"] = len(side.carrier.ledger.acknowledged)
+            rows[f"changes, arrivals, redelivered, account {side.name}"] = (
+                found.changes,
+                found.arrivals,
+                found.redelivered,
+            )
+        print(table(rows))
+    assert [found.wrong for found in findings] == [{}, {}]
+    assert kills.total() == KILLS
+    assert kills["at random"] < KILLS / 2, "most points were never reached"
+    own = [{change["shipment_id"] for change in await feed(side.account)} for side in both]
+    assert own == [set(side.numbers.values()) for side in both]
