@@ -1,0 +1,126 @@
+"""Two daemons with every role over one server, load through both: what one drops, the other takes up.
+
+`MILEPOST_FAULTS=long` has eight times the load and the faults.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.audit import examine, note
+from tests.faults.conftest import LONG, settings
+from tests.faults.daemon import Daemon, until
+from tests.faults.load import Carrier, Ledger, register, scans_of, settle_in, waybills
+from tests.faults.receiver import Receiver
+from tracker.store.embedded import EmbeddedServer
+
+PARCELS = 300 if LONG else 40
+ROUNDS = 8 if LONG else 1
+TIMEOUT_S = 1.0
+LEASE_S = 3 * TIMEOUT_S + 5  # of a claim
+SEALING = "bWlsZXBvc3QgdHdvIGRhZW1vbnMgb25lIHNlcnZlciE="
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
+
+
+@pytest.fixture
+async def pair(tmp_path: Path, receiver: Receiver) -> AsyncIterator[tuple[Daemon, Daemon]]:
+    """Both run; the second has the first one's key."""
+    with EmbeddedServer(tmp_path / "server") as server:
+        shared = {
+            "store.url": server.url,
+            "orders.url": f"sqlite+aiosqlite:///{tmp_path / 'orders.db'}",
+            "secrets.key": SEALING,
+            "delivery.timeout_s": str(TIMEOUT_S),
+        }
+        chosen = settings(receiver) | shared
+        async with (
+            Daemon(tmp_path / "one", settings=chosen) as one,
+            Daemon(tmp_path / "two", settings=chosen) as two,
+        ):
+            await one.start()
+            await two.start()
+            yield one, two
+
+
+async def load(pair: tuple[Daemon, Daemon], receiver: Receiver) -> tuple[list[Carrier], dict[str, str]]:
+    """The scans of each parcel, dealt to a carrier for each daemon: both write the same shipments at once."""
+    one, two = pair
+    hook = await settle_in(one, receiver)
+    numbers = await register(one, waybills(PARCELS))
+    dice, dealt = random.Random(3), ([], [])  # type: ignore[var-annotated]
+    for scan in scans_of(list(numbers)):
+        dealt[dice.randrange(2)].append(scan)
+    hooks = hook, hook.replace(one.url, two.url)
+    rate = 60.0 if LONG else 50.0
+    return [Carrier(hook, scans, rate=rate) for hook, scans in zip(hooks, dealt, strict=True)], numbers
+
+
+def together(carriers: list[Carrier]) -> Ledger:
+    ledger = Ledger()
+    for carrier in carriers:
+        ledger.acknowledged |= carrier.ledger.acknowledged
+        ledger.longest_silence_s = max(ledger.longest_silence_s, carrier.ledger.longest_silence_s)
+        ledger.answers += carrier.ledger.answers
+    return ledger
+
+
+async def test_two_daemons_share_the_work_and_nobody_delivers_what_the_other_does(
+    pair: tuple[Daemon, Daemon], receiver: Receiver
+) -> None:
+    """Without a fault each message comes once, whoever took the push and whoever delivers it."""
+    carriers, numbers = await load(pair, receiver)
+    await asyncio.gather(*(carrier.run() for carrier in carriers))
+    ledger = together(carriers)
+    found = await examine(pair[0], receiver, ledger, numbers)
+    note("test_two_daemons_over_one_server", ledger, found)
+    assert found.wrong == {}
+    assert found.redelivered == 0
+    assert len(ledger.acknowledged) == PARCELS * 10
+
+
+async def test_one_of_two_daemons_is_killed_or_stands_still_and_the_other_goes_on(
+    pair: tuple[Daemon, Daemon], receiver: Receiver
+) -> None:
+    """A frozen daemon wakes up when its claims have long been another's: it tells nothing first that is not its own."""
+    one, two = pair
+    receiver.delay_s = 0.05
+    carriers, numbers = await load(pair, receiver)
+
+    async def trouble() -> None:
+        for _ in range(ROUNDS):
+            await asyncio.sleep(1.5)
+            await two.kill()
+            await asyncio.sleep(0.5)
+            await two.start()
+            os.kill(one.pid, signal.SIGSTOP)
+            await asyncio.sleep(LEASE_S + 2)
+            os.kill(one.pid, signal.SIGCONT)
+            await asyncio.sleep(1.5)
+            await one.kill()
+            one.spawn()
+            os.kill(two.pid, signal.SIGSTOP)
+            await asyncio.sleep(2)
+            os.kill(two.pid, signal.SIGCONT)
+            await until(lambda: ready(one), within=30, what="readiness")
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(trouble())
+        for carrier in carriers:
+            tasks.create_task(carrier.run())
+    ledger = together(carriers)
+    found = await examine(one, receiver, ledger, numbers)
+    note("test_two_daemons,_one_killed_or_frozen", ledger, found)
+    assert found.wrong == {}
+    assert len(ledger.acknowledged) == PARCELS * 10
+
+
+async def ready(daemon: Daemon) -> bool:
+    return (await daemon.readiness())[0] == 200
