@@ -132,7 +132,8 @@ async def test_nine_neighbours_of_a_bad_endpoint_do_not_notice(
             for kind, took in told.items():
                 assert took < 1.2 * max(alone) + SLACK_S, f"{kind}: {rows}"
             assert grown < 48
-            assert descriptors(daemon) - files < 32
+            # connections are kept for some seconds
+            await until(lambda: descriptors(daemon) <= files + 8, within=10, what="an end of the bad ones' connections")
             assert max(times for kind, times in them.asked.items() if kind != "endless") < PARCELS * 3, (
                 "a bad endpoint is given up, not hammered"
             )
