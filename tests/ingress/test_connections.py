@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -172,3 +174,17 @@ async def test_what_is_no_http_is_refused_and_leaves_no_line_in_the_log(
         assert b" 200 " not in answer
     assert (await site.call("GET", "/v1/counts")).status == 200
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("limits", "room"), [((1_024, 16_384), 8_192), ((1_024, 1_024), 512), ((4_096, 4_096), 3_584), ((200, 200), 100)]
+)
+def test_there_are_never_more_connections_than_files(limits: tuple[int, int], room: int) -> None:
+    """In a process of its own: the limit of open files is the process's."""
+    code = (
+        f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, {limits});"
+        "from tracker.ingress.connections import _within_files; print(_within_files(8192))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-1] == str(room)
+    assert ("few_files" in done.stdout) == (room < 8_192)

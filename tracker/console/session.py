@@ -51,7 +51,7 @@ class Signer:
 
     def form_token(self, nonce: str) -> str:
         """The hidden field that belongs to a form cookie."""
-        return hmac.new(self._form_key, nonce.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self._form_key, nonce.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()
 
     def form_is_ours(self, nonce: str, token: str) -> bool:
         """Whether cookie and hidden field came from the same page of ours."""

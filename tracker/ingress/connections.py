@@ -18,14 +18,13 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 from msgspec import Struct, json
 
-from tracker.errors import ConfigError
 from tracker.ingress.addresses import Addresses, network_of
 
 LEAST_RATE = 1024  # bytes a second that a reader of an answer takes at least
 _LOOK_EVERY_S = 1.0
 _WARN_EVERY_S = 60.0
 _LINGER_S = 2.0  # an answer that came before its body had: so long what is left of it is read and dropped
-_OWN_FILES = 512  # besides connections: the store's, deliveries, polls, logs
+_OWN_FILES = 512  # besides connections: the store's, deliveries, polls, logs; half of them where there are fewer
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _LONGEST_HEAD = 256 * 1024  # bytes; aiohttp bounds each line and how many there are
 _LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -241,20 +240,14 @@ class Site(web.TCPSite):
 
 
 def _within_files(wanted: int) -> int:
-    """So many connections as this process may have files for, and more files where the system allows it.
-
-    Raises:
-        ConfigError: not even a few.
-    """
+    """So many connections as this process may have files for; it asks the system for as many as it may have."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return wanted
     if soft < wanted + _OWN_FILES:
         soft = wanted + _OWN_FILES if hard == resource.RLIM_INFINITY else min(wanted + _OWN_FILES, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    room = min(wanted, soft - _OWN_FILES)
-    if room < 1:
-        raise ConfigError(f"http.max_connections: the process may open {soft} files, {_OWN_FILES} of them its own")
+    room = min(wanted, soft - min(_OWN_FILES, soft // 2))
     if room < wanted:
         log.warning("few_files", limit=soft, connections=room, setting="http.max_connections")
     return room
