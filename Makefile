@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: run test check fmt bench bench-bullmq faults faults-long cluster soak fuzz lock clean
+.PHONY: run test check fmt bench bench-bullmq faults faults-long cluster redis soak fuzz lock clean
 
 run: $(READY)      ## the demo world: parcels move, one stalls, an order completes
 	$(BIN)/milepost demo
@@ -32,6 +32,10 @@ soak: $(READY)     ## half an hour of load with a dead endpoint: what grows, and
 
 fuzz: $(READY)     ## thousands of requests, as the OpenAPI document allows and not
 	$(BIN)/pytest -m fuzz
+
+redis: $(READY)    ## the whole suite on redis-server (Debian's is 7.0) instead of the wheel's Valkey
+	@command -v redis-server >/dev/null || { echo "skipped: there is no redis-server here; Debian's package is redis-server"; exit 0; }; \
+	VALKEY_SERVER=redis-server $(BIN)/pytest
 
 bench: $(READY)    ## every figure beside its ceiling, measured in the same run
 	$(BIN)/python -m tests.bench

@@ -32,7 +32,7 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class StoreSection(Section, frozen=True, kw_only=True):
     """Where the shipments are."""
 
-    url: str = ""  # "" runs the embedded server; redis://, rediss://, redis+cluster://host:port,host:port
+    url: str = ""  # "" runs the embedded server; redis://, redis+sentinel://, redis+cluster://; rediss… with TLS
     shards: int = 64  # fixed when a store is created
     durability: Literal["always", "relaxed"] = "always"
 
@@ -176,7 +176,7 @@ def networks(written: Sequence[str]) -> list[IPv4Network | IPv6Network]:
 _CLIENT = (ENV + "CONFIG", ENV + "URL", ENV + "API_KEY")
 _SECRET = ("secrets.key", "http.metrics_token", "store.url", "orders.url")
 _LEAST_TOKEN = 16  # characters
-_STORES = ("redis", "rediss", "redis+cluster", "rediss+cluster", "unix")
+_STORES = ("redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster", "unix")
 
 
 def load(
@@ -363,7 +363,9 @@ def _check_addresses(settings: Settings) -> None:
     scheme, parted, _ = settings.store.url.partition("://")
     if settings.store.url and not (parted and scheme in _STORES):
         shown = repr(scheme) if parted else "an address without ://"  # what has no scheme may begin with a password
-        raise ConfigError(f"store.url: {shown} is no kind of store; redis://, rediss:// and redis+cluster:// are")
+        raise ConfigError(
+            f"store.url: {shown} is no kind of store; redis://, redis+sentinel:// and redis+cluster:// are"
+        )
     if 0 < len(settings.http.metrics_token) < _LEAST_TOKEN:
         raise ConfigError(f"http.metrics_token: must have {_LEAST_TOKEN} characters or more: `openssl rand -hex 16`")
     public = settings.http.public_url

@@ -186,7 +186,7 @@ def test_a_file_that_is_absent_or_no_toml_is_named(file: Path) -> None:
 
 @pytest.mark.parametrize("url", ["http://store.example", "store.example:6379", "redis:/store.example"])
 def test_an_address_of_no_store_is_refused_with_those_that_are(url: str) -> None:
-    assert refused(store__url=url).endswith("is no kind of store; redis://, rediss:// and redis+cluster:// are")
+    assert refused(store__url=url).endswith("is no kind of store; redis://, redis+sentinel:// and redis+cluster:// are")
 
 
 # ------------------------------------------------------------ secrets

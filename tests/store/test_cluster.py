@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tracker.store import Store, StoreSettings, open_store
-from tracker.store.connect import ask, open_connection, server_of
+from tracker.store.connect import ask, hang_up, open_connection, server_of
 from tracker.store.embedded import server_binary
 from tracker.store.keys import SLOTS, Keys
 from tracker.store.types import StoreDown
@@ -79,7 +79,7 @@ class Node:
                 try:
                     return await ask(connection, *words)
                 finally:
-                    await connection.disconnect(nowait=True)
+                    await hang_up(connection)
 
 
 async def join(nodes: list[Node]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tracker.store import Store, StoreSettings, open_store
-from tracker.store.connect import ask, open_connection, sentinel_of
+from tracker.store.connect import ask, hang_up, open_connection, sentinel_of
 from tracker.store.embedded import server_binary
 from tracker.store.types import CursorTooOld, StoreDown
 
@@ -86,7 +86,7 @@ async def replica_known(url: str) -> None:
                     return
                 await asyncio.sleep(0.2)
     finally:
-        await connection.disconnect(nowait=True)
+        await hang_up(connection)
 
 
 async def test_a_replica_that_takes_over_has_what_was_acknowledged(

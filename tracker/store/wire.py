@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from redis.asyncio.connection import AbstractConnection
 
-from tracker.store.connect import Server, examine, open_connection
+from tracker.store.connect import Server, examine, hang_up, open_connection
 from tracker.store.flush import FlushLoop, Refused
 from tracker.store.keys import Keys
 from tracker.store.types import Gone
@@ -44,7 +44,7 @@ class Wire(Protocol):
 async def listened(connection: AbstractConnection, heard: Callable[[bytes], None]) -> None:
     """Hand every message of a subscribed connection on; ends only by an error."""
     while True:
-        message = await connection.read_response(timeout=float("inf"))
+        message = await connection.read_response(timeout=float("inf"), disconnect_on_error=False)
         if message[0] in (b"message", b"smessage"):
             heard(message[1])
 
@@ -69,7 +69,7 @@ class OneServer:
         try:
             self._server = await examine(connection, self._durability)
         except BaseException:
-            await connection.disconnect(nowait=True)
+            await hang_up(connection)
             raise
         self._loop.wait_replicas = self._server.wait_replicas
         return connection
@@ -98,7 +98,7 @@ class OneServer:
             await connection.send_command("SUBSCRIBE", *self._keys.channel, check_health=False)
             await listened(connection, heard)
         finally:
-            await connection.disconnect(nowait=True)
+            await hang_up(connection)
 
 
 class Calls:
