@@ -101,6 +101,21 @@ async def test_anothers_id_is_answered_as_one_that_never_was(api: Api, tag: str)
                 assert foreign[0] == 404, str(place)
 
 
+async def test_an_id_of_anothers_at_a_place_for_another_kind_is_unknown_too(api: Api) -> None:
+    """A key's id for a shipment, an order's number for a connection: whatever it is elsewhere, it is nothing here."""
+    theirs, mine = [await one_of_everything(api, await api.account(), number) for number in (7, 1)]
+    named = [place for route in TABLE if route.name not in OWN_NAMES for place in places(route)]
+    for place in [place for place in named if place.within == "path" and place.what]:
+        for kind in UNKNOWN.keys() - {place.what}:
+            told_of = []
+            for name in (theirs[kind], UNKNOWN[kind]):
+                request = request_to(place.route, mine, place, name)
+                answer = await api.call(mine["account"], place.route.method, request.path, **request.how)
+                told_of.append(told(answer, mine["account"], {"name": name}))
+            assert told_of[0] == told_of[1], f"{place}: {kind}"
+            assert told_of[0][0] == 404, f"{place}: {kind}"
+
+
 async def test_anothers_cursor_leads_to_nothing_of_theirs(api: Api) -> None:
     """With one account's cursor or another's, who has nothing is told the same: nothing."""
     lenders = [await one_of_everything(api, await api.account(), number) for number in (7, 8)]
