@@ -24,7 +24,7 @@ from tracker.api import ApiSettings, Services, mount
 from tracker.audit import Audit
 from tracker.carrier_http import Exits
 from tracker.catalogue import listed
-from tracker.config import Settings, networks
+from tracker.config import Settings, networks, secrets_of
 from tracker.connections import Connection, Connections
 from tracker.console import ConsoleSettings
 from tracker.console import mount as mount_console
@@ -117,7 +117,7 @@ async def open_daemon(settings: Settings) -> AsyncIterator[Daemon]:
     Raises:
         ConfigError: a setting, a port, a directory or the store's persistence is not as it must be.
     """
-    log.configure(settings.log.level, settings.log.format)
+    log.configure(settings.log.level, settings.log.format, secrets=secrets_of(settings))
     async with contextlib.AsyncExitStack() as stack:
         readiness = probes.Readiness()
         metrics = Metrics()

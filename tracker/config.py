@@ -385,6 +385,17 @@ def _between(name: str, value: float, low: float, high: float) -> None:
         raise ConfigError(f"{name}: {value} is not between {low} and {high}")
 
 
+def secrets_of(settings: Settings) -> list[str]:
+    """What the settings hold that nobody may read: keys, tokens, the passwords of addresses as they are written."""
+    logins = [
+        url.partition("://")[2].partition("/")[0].rpartition("@")[0]
+        for url in (settings.store.url, settings.orders.url)
+    ]
+    passwords = [login.partition(":")[2] for login in logins]
+    keys = [part.strip() for part in settings.secrets.key.split(",")]
+    return [secret for secret in (*keys, settings.http.metrics_token, *passwords) if secret]
+
+
 def shown(settings: Settings) -> Sequence[tuple[str, str]]:
     """Every setting with its value as text, secrets hidden."""
     rows = []

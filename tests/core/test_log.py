@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -137,4 +138,83 @@ def test_for_people_a_line_is_no_json(capsys: pytest.CaptureFixture[str]) -> Non
 def test_what_the_libraries_log_goes_to_the_same_stream(capsys: pytest.CaptureFixture[str]) -> None:
     configure("info", "json")
     logging.getLogger("aiohttp.server").error("broken")
-    assert "ERROR aiohttp.server broken" in capsys.readouterr().err
+    [line] = lines(capsys.readouterr().err)
+    assert (line["level"], line["logger"], line["event"]) == ("error", "aiohttp.server", "broken")
+
+
+def test_what_the_libraries_log_is_masked_with_its_exceptions(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", "json")
+    try:
+        raise ValueError("Authorization: Bearer mp_AbCd1234_s3cr3ts3cr3t of 13800000000")
+    except ValueError:
+        logging.getLogger("asyncio").exception("at %s", "redis://user:p4ssw0rd@store/0")
+    said = capsys.readouterr().err
+    [line] = lines(said)
+    assert line["event"] == "at redis://user:…@store/0"
+    assert "Traceback" in line["exception"]
+    assert not [one for one in ("s3cr3t", "13800000000", "p4ssw0rd") if one in said]
+
+
+@pytest.mark.parametrize("format", ["json", "console"])
+def test_a_traceback_is_masked_in_either_form(capsys: pytest.CaptureFixture[str], format: Any) -> None:
+    configure("info", format)
+    try:
+        raise ValueError("whsec_c2VjcmV0c2VjcmV0 and 13800000000")
+    except ValueError:
+        structlog.get_logger().exception("broken")
+    said = capsys.readouterr().err
+    assert "ValueError: whsec_" in said
+    assert not [one for one in ("c2VjcmV0", "13800000000") if one in said]
+
+
+def test_what_nobody_caught_is_a_line_and_masked(capsys: pytest.CaptureFixture[str]) -> None:
+    before = sys.excepthook
+    try:
+        configure("info", "json")
+        try:
+            raise ValueError("token=s3cr3ts3cr3t")
+        except ValueError as error:
+            sys.excepthook(type(error), error, error.__traceback__)
+    finally:
+        sys.excepthook = before
+    [line] = lines(capsys.readouterr().err)
+    assert (line["event"], line["level"]) == ("crashed", "critical")
+    assert line["exception"].endswith("ValueError: token=…")
+
+
+def test_the_settings_secrets_are_masked_wherever_they_stand(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", "json", secrets=["a-secret-of-the-settings", "short"])
+    structlog.get_logger().info("x", error="it was a-secret-of-the-settings, in short")
+    assert lines(capsys.readouterr().err)[0]["error"] == "it was …, in short"
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("GET https://x.example/q?access_token=abcdef&no=1", "GET https://x.example/q?access_token=…&no=1"),
+        ('{"app_secret": "abcdef", "no": 1}', '{"app_secret": "…", "no": 1}'),
+        ("{'X-Shopify-Access-Token': 'shpat_abc'}", "{'X-Shopify-Access-Token': '…'}"),
+        ("postgresql+asyncpg://me:p%40ss@db/book", "postgresql+asyncpg://me:…@db/book"),
+        ("redis://:p4ss@store:6379/0 refused", "redis://:…@store:6379/0 refused"),
+        ("POST /order-stores/ost_1a2b/p4thsecret answered", "POST /order-stores/ost_1a2b/… answered"),
+        ("/order-stores/ost_1a2b/deliveries?limit=5", "/order-stores/ost_1a2b/…?limit=5"),
+        ("Authorization: Basic dXNlcjpwYXNz", "Authorization: Basic …"),
+        ("签收人：张三，电话13800000000", "签收人：**，电话***"),
+        ("secrets.key: not base64", "secrets.key: not base64"),
+        ("the signature does not fit the body", "the signature does not fit the body"),
+        ("http://127.0.0.1:8040/v1/shipments", "http://127.0.0.1:8040/v1/shipments"),
+    ],
+)
+def test_secrets_are_known_by_their_forms_and_names(text: str, left: str) -> None:
+    assert redacted(error=text) == {"error": left}
+
+
+def test_what_lies_deep_in_a_value_is_masked_and_what_is_no_text_is_made_one() -> None:
+    deep = {
+        "of": [{"phone": "13800000000", "token": "x"}],
+        "raw": b"13800000000",
+        "error": ValueError("mp_AbCd1234_abc"),
+    }
+    assert redacted(seen=deep) == {
+        "seen": {"of": [{"phone": "***"}], "raw": "11 bytes", "error": "ValueError('mp_AbCd…')"}
+    }
