@@ -44,6 +44,7 @@ from tracker.ingress.bodies import PACE, Pace
 from tracker.ingress.bounds import Bounds
 from tracker.ingress.connections import Deadlines, Doors, Site
 from tracker.ingress.rates import Rates
+from tracker.masking import Mask
 from tracker.metrics import Metrics
 from tracker.model import Shipment
 from tracker.order_stores import OrderStoreDestination, OrderStores, Platforms
@@ -299,6 +300,7 @@ class Parts:
             counters=self.metrics,
             unknown=self.drift.unknown,
             closed=lambda: self._full,
+            mask=_masks(settings),
         )
         self.bounds = _bounds(settings)
         self.inbound = Inbound(
@@ -557,6 +559,12 @@ def _bounds(settings: Settings) -> Bounds:
         pushes=Rates(limits.push_rate, limits.window_s, policy="connection"),
         strangers=Rates(limits.stranger_rate, limits.window_s, policy="address"),
     )
+
+
+def _masks(settings: Settings) -> Callable[[str], Mask]:
+    """What is masked of what an account's carriers say."""
+    usual, own = Mask(settings.privacy.mask), {name: Mask(how) for name, how in settings.privacy.accounts.items()}
+    return lambda account: own.get(account, usual)
 
 
 def _policy(settings: Settings) -> StallPolicy:

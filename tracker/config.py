@@ -139,6 +139,13 @@ class AuditSection(Section, frozen=True, kw_only=True):
     keep_entries: int = 100_000
 
 
+class PrivacySection(Section, frozen=True, kw_only=True):
+    """What of the personal data in carriers' words is masked before anything is stored."""
+
+    mask: Literal["off", "contact", "all"] = "off"
+    accounts: Mapping[str, Literal["off", "contact", "all"]] = {}  # over `mask`
+
+
 class Settings(Section, frozen=True, kw_only=True):
     """Everything that can be set."""
 
@@ -157,6 +164,7 @@ class Settings(Section, frozen=True, kw_only=True):
     orders: OrdersSection = field(default_factory=OrdersSection)
     feed: FeedSection = field(default_factory=FeedSection)
     audit: AuditSection = field(default_factory=AuditSection)
+    privacy: PrivacySection = field(default_factory=PrivacySection)
 
     @property
     def directory(self) -> Path:

@@ -18,6 +18,7 @@ from msgspec import Struct, structs
 from carriers.sdk import Ask, Carrier, Meaning
 from tracker import timeline
 from tracker.errors import BadInput, NotFound
+from tracker.masking import Mask, mask_document, mask_report
 from tracker.model import ChangeKind, Details, Document, Milestone, Reason, Report, Scan, Shipment, Stall
 from tracker.normalise import UNKNOWN, classify
 from tracker.store.types import Conflict, Indexed, NewChange, Stored, StoreDown, Write
@@ -170,6 +171,7 @@ class Ingest:
         counters: Counters | None = None,
         unknown: Callable[[Document, str, str, str], None] = lambda document, carrier, code, text: None,
         closed: Callable[[], str] = lambda: "",
+        mask: Callable[[str], Mask] = lambda account: Mask.OFF,
     ) -> None:
         self._store = store
         self._carriers = carriers
@@ -178,6 +180,7 @@ class Ingest:
         self._counters = counters or _Silent()
         self._unknown = unknown
         self._closed = closed
+        self._mask = mask
 
     # ------------------------------------------------------------ reading
 
@@ -258,7 +261,7 @@ class Ingest:
         receipt = timeline.Receipt(
             source=parked.source,
             heard_at=parked.heard_at,
-            report=parked.report,
+            report=mask_report(parked.report, self._mask(document.account)),
             fingerprint=parked.fingerprint,
             asked=parked.asked,
         )
@@ -285,11 +288,13 @@ class Ingest:
         was not `now`.
         """
         heard_at = now if heard_at is None else heard_at
-        reports = [
+        how = self._mask(account)
+        named = [
             structs.replace(r, waybill="".join(r.waybill.split()).upper(), scans=_short(r.scans))
             for r in reports
             if r.waybill
         ]
+        reports = [mask_report(report, how) for report in named]
         ids = await self._store.find(account, [report.waybill for report in reports])
         hears = [
             self._hear(account, id, carrier, _receipt(source, report, fingerprint, heard_at, asked), register, now)
@@ -331,7 +336,9 @@ class Ingest:
         self, stored: Stored, carrier: Carrier, receipt: timeline.Receipt, now: int
     ) -> tuple[Shipment, bool]:
         before = timeline.derive(_document(stored))
-        document = timeline.merge(before.document, receipt, self._classify(before.document, carrier))
+        # what was kept before masking was switched on is masked now, or the same scan would stand there twice
+        kept = mask_document(before.document, self._mask(before.document.account))
+        document = timeline.merge(kept, receipt, self._classify(kept, carrier))
         document = _with_successor(document, receipt.report)
         if carrier.aggregator and receipt.report.carrier:
             document = _corrected(document, receipt, carrier.carriers.get(receipt.report.carrier, ""))

@@ -30,7 +30,7 @@ _SECRETS = (
     (
         re.compile(
             r"((?<![a-z])[\w-]{0,40}(?:token|secret|passw(?:or)?d|api[-_]?key|app[-_]?key|authorization|cookie|signature"
-            r"|credential|sign)s?(?:[\"'\\]{0,4}\s?[:=]\s?[\"'\\]{1,4}|=))[^\s\"'\\&,;)}]+",
+            r"|credential|sign|key)s?(?:[\"'\\]{0,4}\s?[:=]\s?[\"'\\]{1,4}|=))[^\s\"'\\&,;)}]+",
             re.IGNORECASE,
         ),
         r"\1…",

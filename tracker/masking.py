@@ -12,7 +12,8 @@ from enum import StrEnum
 
 from msgspec import structs
 
-from tracker.model import Report, Scan, Summary
+from tracker import timeline
+from tracker.model import Document, Kept, Report, Scan, Source, Summary
 
 STARS = "***"
 
@@ -118,6 +119,30 @@ def mask_report(report: Report, how: Mask) -> Report:
     )
 
 
+def mask_document(document: Document, how: Mask) -> Document:
+    """A stored document, masked; its milestones stay."""
+    if how is Mask.OFF:
+        return document
+    return timeline.reworded(document, lambda scan: _kept(scan, how), lambda source: _source(source, how))
+
+
+def _kept(scan: Kept, how: Mask) -> Kept:
+    text, location = mask(scan.text, how), mask(scan.location, how)
+    return (
+        scan if (text, location) == (scan.text, scan.location) else structs.replace(scan, text=text, location=location)
+    )
+
+
+def _source(source: Source, how: Mask) -> Source:
+    problem, status = source.problem, source.status
+    return structs.replace(
+        source,
+        summary=_summary(source.summary, how) if source.summary else None,
+        status=_kept(status, how) if status else None,
+        problem=structs.replace(problem, text=mask(problem.text, how)) if problem else None,
+    )
+
+
 def mask_scan(scan: Scan, how: Mask) -> Scan:
     """A scan, masked."""
     text, location = mask(scan.text, how), mask(scan.location, how)
@@ -127,7 +152,8 @@ def mask_scan(scan: Scan, how: Mask) -> Scan:
 
 
 def _summary(summary: Summary, how: Mask) -> Summary:
-    return structs.replace(summary, signed_by=mask_name(summary.signed_by, how))
+    status = mask_scan(summary.status, how) if summary.status else None
+    return structs.replace(summary, status=status, signed_by=mask_name(summary.signed_by, how))
 
 
 def _once(text: str, how: Mask) -> str:

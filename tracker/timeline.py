@@ -72,6 +72,16 @@ def merge(document: Document, receipt: Receipt, classify: Classify) -> Document:
     )
 
 
+def reworded(document: Document, scan: Callable[[Kept], Kept], source: Callable[[Source], Source]) -> Document:
+    """The document in other words; scans that read the same in them are one."""
+    kept: dict[_Key, Kept] = {}
+    for one in map(scan, document.scans):
+        known = kept.get(_key(one))
+        kept[_key(one)] = one if known is None else _join(known, one)
+    scans = tuple(sorted(kept.values(), key=_order))
+    return structs.replace(document, scans=scans, sources=tuple(map(source, document.sources)))
+
+
 def _with_source(document: Document, name: str) -> tuple[Document, int]:
     """The document with `name` among its sources (kept in order of name, so that arrival does not show)."""
     names = [source.name for source in document.sources]
