@@ -18,7 +18,7 @@ from msgspec import Struct, structs
 from carriers.sdk import Ask, Carrier, Meaning
 from tracker import timeline
 from tracker.errors import BadInput, NotFound
-from tracker.masking import Mask, mask_document, mask_report
+from tracker.masking import Mask, as_kept, mask_document, mask_report
 from tracker.model import ChangeKind, Details, Document, Milestone, Reason, Report, Scan, Shipment, Stall
 from tracker.normalise import UNKNOWN, classify
 from tracker.store.types import Conflict, Indexed, NewChange, Stored, StoreDown, Write
@@ -338,6 +338,7 @@ class Ingest:
         before = timeline.derive(_document(stored))
         # what was kept before masking was switched on is masked now, or the same scan would stand there twice
         kept = mask_document(before.document, self._mask(before.document.account))
+        receipt = structs.replace(receipt, report=as_kept(receipt.report, kept))
         document = timeline.merge(kept, receipt, self._classify(kept, carrier))
         document = _with_successor(document, receipt.report)
         if carrier.aggregator and receipt.report.carrier:

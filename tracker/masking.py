@@ -143,6 +143,26 @@ def _source(source: Source, how: Mask) -> Source:
     )
 
 
+def as_kept(report: Report, document: Document) -> Report:
+    """The report with the masked words under which the document has its scans already, as after masking was lessened.
+
+    Else the same scan would stand there twice.
+    """
+    masked = {(scan.time.wall, scan.code, scan.text) for scan in document.scans if "*" in scan.text}
+    moments = {wall for wall, _, _ in masked}
+    if not any(scan.time and scan.time.wall in moments for scan in report.scans):
+        return report
+
+    def known(scan: Scan) -> Scan:
+        for how in (Mask.CONTACT, Mask.ALL) if scan.time else ():
+            other = mask_scan(scan, how)
+            if other is not scan and scan.time and (scan.time.wall, scan.code, other.text) in masked:
+                return other
+        return scan
+
+    return structs.replace(report, scans=tuple(map(known, report.scans)))
+
+
 def mask_scan(scan: Scan, how: Mask) -> Scan:
     """A scan, masked."""
     text, location = mask(scan.text, how), mask(scan.location, how)
