@@ -9,11 +9,15 @@ import asyncio
 import gc
 import hashlib
 import json
+import logging
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+import structlog
 from aiohttp import web
 
 from tests.api.test_departures import everything_in, files_with
@@ -43,6 +47,17 @@ class Answers(Desk):
         made = await self("POST", path, body)
         self.said.pop()
         return made
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    """Logging goes where it went, once the captured stream is closed."""
+    root = logging.getLogger()
+    handlers, level, hook = root.handlers[:], root.level, sys.excepthook
+    yield
+    root.handlers[:], sys.excepthook = handlers, hook
+    root.setLevel(level)
+    structlog.reset_defaults()
 
 
 @pytest.fixture
