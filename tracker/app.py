@@ -17,7 +17,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from carriers.registry import Registry, load
-from tracker import log, order_stores, probes
+from tracker import log, order_stores, probes, seals
 from tracker.accounts import OPERATOR, Accounts, Scope
 from tracker.agenda import Agenda, AgendaSettings, Schedule, Settling
 from tracker.api import ApiSettings, Services, mount
@@ -126,8 +126,10 @@ async def open_daemon(settings: Settings) -> AsyncIterator[Daemon]:
         lobby = await _listen(probes.app(readiness), settings, doors)
         try:
             parts = await _assemble(stack, settings, readiness, metrics)
+            await seals.verify(parts.store, parts.sealer)
         finally:
             await lobby.cleanup()
+        await seals.renew(parts.store, parts.sealer)
         first_key = await parts.accounts.first_start(now=_now())
         workers: list[Settings] = []
         if settings.processes == "roles":

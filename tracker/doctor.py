@@ -8,6 +8,7 @@ import socket
 from collections.abc import Awaitable, Callable
 
 from carriers.registry import load
+from tracker import seals
 from tracker.catalogue import listed
 from tracker.config import Settings
 from tracker.detect import forms
@@ -55,8 +56,12 @@ async def _directory(settings: Settings) -> str:
 
 
 async def _key(settings: Settings) -> str:
-    Sealer((settings.secrets.key or key_from(settings.directory)).split(","))
+    _sealer(settings)
     return "from the settings" if settings.secrets.key else "in the data directory; back it up apart from the store"
+
+
+def _sealer(settings: Settings) -> Sealer:
+    return Sealer((settings.secrets.key or key_from(settings.directory)).split(","))
 
 
 async def _port(settings: Settings) -> str:
@@ -100,6 +105,7 @@ async def _store(settings: Settings) -> str:
         )
     ) as store:
         stats = await store.stats()
+        await seals.verify(store, _sealer(settings))
     return f"answers, {'every write fsynced' if stats.durable else 'RELAXED durability'}, {stats.used_memory >> 20} MiB"
 
 

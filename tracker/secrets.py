@@ -107,6 +107,11 @@ class Sealer:
         self._current = _key_id(decoded[0])
         self._ciphers = {_key_id(key): AESGCM(key) for key in decoded}
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The ids of the keys, the current one first: they tell keys apart, and nothing of a key."""
+        return tuple(self._ciphers)
+
     @classmethod
     def of(cls, directory: Path, setting: str = "") -> Sealer:
         """From the setting (one key, or several parted by commas, the current one first), else the key file."""
@@ -133,6 +138,11 @@ class Sealer:
     def stale(self, sealed: str) -> bool:
         """Whether the text is sealed under a key that is no longer the current one."""
         return not sealed.startswith(f"{self._current}.")
+
+
+def key_id_of(sealed: str) -> str:
+    """The id of the key under which a text is sealed."""
+    return sealed.partition(".")[0][:16]
 
 
 def _key_id(key: bytes) -> str:

@@ -86,9 +86,9 @@ async def _reached(store: OrderStore, platform: Platform) -> ProbeOfStore:
 
 
 @contextlib.asynccontextmanager
-async def opened(store: Any, directory: Path) -> AsyncIterator[Services]:
+async def opened(store: Any, directory: Path, *, key: str = "") -> AsyncIterator[Services]:
     """Everything that the API stands on, over a store, with an order book in that directory."""
-    registry, sealer, accounts = Registry(), Sealer([new_key()]), Accounts(store)
+    registry, sealer, accounts = Registry(), Sealer([key or new_key()]), Accounts(store)
     connections = Connections(store, registry, sealer, check_url=check_url)
     ingest = Ingest(store, registry, due=lambda shipment, now: None)
     platforms, _ = order_stores.load()

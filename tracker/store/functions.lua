@@ -754,9 +754,10 @@ local function remove_record(keys, args)
   return {'ok', redis.call('HINCRBY', keys[2], args[1], 1)}
 end
 
--- KEYS records versions; ARGV kind field value: only where there is one
+-- KEYS records versions; ARGV kind field value [seen]: only where there is one, and still as it was seen
 local function replace_record(keys, args)
-  if redis.call('HEXISTS', keys[1], args[2]) == 0 then return {'none', 1} end
+  local kept = redis.call('HGET', keys[1], args[2])
+  if not kept or (args[4] and kept ~= args[4]) then return {'none', 1} end
   redis.call('HSET', keys[1], args[2], args[3])
   return {'ok', redis.call('HINCRBY', keys[2], args[1], 1)}
 end

@@ -34,10 +34,12 @@ class Records(Calls):
         answer = checked(await self._control(b"FCALL", b"milepost_put_record", b"3", *named, *args))
         return bool(answer[0] == b"ok")
 
-    async def replace_record(self, kind: str, account: str, id: str, value: bytes) -> bool:
-        """Write over a record; False where there is none, and then none is made."""
+    async def replace_record(
+        self, kind: str, account: str, id: str, value: bytes, *, seen: bytes | None = None
+    ) -> bool:
+        """Write over a record, with `seen` only over that; False where there is none such, and then none is made."""
         named = (_hash(kind), VERSIONS)
-        args = (kind.encode(), _field(account, id), value)
+        args = (kind.encode(), _field(account, id), value, *(() if seen is None else (seen,)))
         answer = await self._control(b"FCALL", b"milepost_replace_record", b"2", *named, *args)
         return bool(answer[0] == b"ok")
 

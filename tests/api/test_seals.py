@@ -1,0 +1,70 @@
+"""A key that does not fit is told at the start, by its setting; a new one seals anew, and the old one may go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from tests.pipeline.daemon import running
+from tracker.api import mount
+from tracker.errors import ConfigError
+from tracker.seals import SEALED, renew, verify
+from tracker.secrets import Sealer, new_key
+from tracker.store import Store
+from webhooks.subscriptions import from_record, secrets_of
+
+from .everything import one_of_everything
+from .world import Api, opened
+
+OLD, NEW = new_key(), new_key()
+
+
+async def test_the_wrong_key_ends_the_start_with_a_sentence_that_names_the_setting(
+    store: Store, store_server: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    async with running(tmp_path / "a", store=store_server.url, **{"secrets.key": OLD}):
+        pass
+    with pytest.raises(
+        ConfigError, match=rf"^secrets\.key: .*1 under '{Sealer([OLD]).keys[0]}'.*behind the current one"
+    ):
+        async with running(tmp_path / "b", store=store_server.url, **{"secrets.key": NEW}):
+            pass
+
+
+async def test_what_the_old_key_sealed_is_sealed_anew_and_the_old_one_may_go(
+    store: Store, tmp_path: Path, aiohttp_client: Any
+) -> None:
+    async with opened(store, tmp_path, key=OLD) as services:
+        root = web.Application()
+        mount(root, services)
+        api = Api(await aiohttp_client(root), services)
+        await one_of_everything(api, await api.account())
+    kept = {kind: await store.records(kind) for kind in SEALED}
+    assert all(kept.values()), "the test sees one of each kind"
+    both = Sealer([NEW, OLD])
+    assert await renew(store, both) == sum(map(len, kept.values()))
+    assert await renew(store, both) == 0
+    await verify(store, Sealer([NEW]))
+    with pytest.raises(ConfigError, match=r"secrets\.key"):
+        await verify(store, Sealer([OLD]))
+    [value] = (await store.records("subscription")).values()
+    assert secrets_of(from_record("x", value), Sealer([NEW]))[0].startswith("whsec_")
+
+
+async def test_what_changes_while_it_is_sealed_anew_keeps_its_change(store: Store) -> None:
+    await store.put_record("connection", "acme", "con_1", b"first")
+    assert not await store.replace_record("connection", "acme", "con_1", b"third", seen=b"second")
+    assert await store.get_record("connection", "acme", "con_1") == b"first"
+    assert await store.replace_record("connection", "acme", "con_1", b"second", seen=b"first")
+
+
+async def test_a_record_that_is_no_json_ends_no_start(store: Store) -> None:
+    """Whoever reads it leaves it out and says so; the others go on."""
+    await store.put_record("subscription", "acme", "sub_1", b"\xff")
+    await verify(store, Sealer([NEW]))
+    assert await renew(store, Sealer([NEW])) == 0
