@@ -50,6 +50,7 @@ from tracker.model import Shipment
 from tracker.order_stores import OrderStoreDestination, OrderStores, Platforms
 from tracker.orders import OrderBook, OrderDestination, OrderSettings, open_book
 from tracker.poller import Poller, PollSettings
+from tracker.quarantine import Ward
 from tracker.redelivery import Redelivery
 from tracker.replay import Replay
 from tracker.secrets import Sealer, decode_key, key_from
@@ -305,9 +306,10 @@ class Parts:
             mask=_masks(settings),
         )
         self.bounds = _bounds(settings)
+        ward = Ward(store, lambda: self._full)
         self.inbound = Inbound(
             self.ingest,
-            store,
+            ward,
             self.connections,
             self.metrics,
             heard=self.drift.heard,
@@ -315,7 +317,7 @@ class Parts:
             replays=Replays(store, settings.limits.replay_s),
         )
         self.fulfilments = Fulfilments(
-            self.ingest, store, self.order_stores, self._hints, registry.known, bounds=self.bounds
+            self.ingest, ward, self.order_stores, self._hints, registry.known, bounds=self.bounds
         )
         self.agenda = self._agenda(carriers_http)
         self.outbound = self._outbound()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import msgspec
 from msgspec import Struct
+
+from tracker.store.types import StoreDown
 
 _TELLING = ("content-type", "content-encoding", "user-agent", "date")  # the rest may hold signatures and keys
 _LONGEST = 300  # characters of a header or a reason
@@ -52,3 +55,23 @@ def quarantined(
         text=text,
         body=raw,
     )
+
+
+class Kept(Protocol):
+    """Where quarantined bodies lie."""
+
+    async def quarantine(self, account: str, entry: bytes) -> str: ...
+
+
+class Ward:
+    """The quarantine, which takes nobody in while `closed` says why not: rubbish must not be what fills the disk."""
+
+    def __init__(self, store: Kept, closed: Callable[[], str]) -> None:
+        self._store = store
+        self._closed = closed
+
+    async def quarantine(self, account: str, entry: bytes) -> str:
+        """Keep a body; its id. Raises StoreDown."""
+        if why := self._closed():
+            raise StoreDown(why)
+        return await self._store.quarantine(account, entry)

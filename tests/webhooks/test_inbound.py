@@ -35,7 +35,7 @@ from carriers.sdk import (
 from tracker.connections import Connection, Connections
 from tracker.ingest import Ingest, Received, Registration
 from tracker.model import Status
-from tracker.quarantine import Quarantined
+from tracker.quarantine import Quarantined, Ward
 from tracker.secrets import Sealer, new_key
 from tracker.store import Store
 from tracker.store.types import StoreDown
@@ -408,3 +408,19 @@ async def test_a_get_without_the_secret_is_none(world: World) -> None:
     for path, status in ((connection.id, 405), (f"con_unknown/{connection.path_secret}", 404)):
         async with world.client.get(f"/hooks/{path}?echo=7") as response:
             assert response.status == status
+
+
+async def test_while_the_disk_is_nearly_full_rubbish_is_not_kept_and_not_acknowledged(world: World) -> None:
+    connection, full = await world.connect("signed"), ["5 MiB free beside the log"]
+    ward = Ward(world.store, lambda: full[-1])
+    app = web.Application()
+    app.add_routes(Inbound(world.ingest, ward, world.connections, world.counts).routes())
+    async with TestServer(app) as server, aiohttp.ClientSession() as session:
+        url = server.make_url(f"/hooks/{connection.id}")
+        async with session.post(url, data=b"<html>", headers=signature(b"<html>")) as response:
+            assert response.status == 503
+        assert (await world.store.quarantined("shop"))[0] == []
+        full.append("")
+        async with session.post(url, data=b"<html>", headers=signature(b"<html>")) as response:
+            assert response.status == 200
+        assert len((await world.store.quarantined("shop"))[0]) == 1
