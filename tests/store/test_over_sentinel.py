@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from tests.store.goods import creation, next_write, register
 from tests.store.stories import STORIES, Story, named
 from tests.store.topologies import Watched, watched
 from tracker.store import Store, StoreSettings, open_store
-from tracker.store.types import Committed, Conflict, StoreDown
+from tracker.store.types import Committed, Conflict, Stored, StoreDown
 
 FAILOVERS = int(os.environ.get("MILEPOST_FAILOVERS", "1"))
 EVERY = 25  # so many stories from one failover to the next
@@ -145,6 +146,28 @@ async def test_a_load_loses_and_doubles_nothing_while_primaries_change(
             f"lost {len(lost)}, doubled {len(doubled)}, gaps in the feed {len(gaps)}"
         )
     assert (lost, doubled, gaps) == ([], [], [])
+
+
+async def test_what_no_replica_has_is_not_acknowledged_to_another_reader(
+    store: Store, topology: Watched, tmp_path: Path
+) -> None:
+    """The primary alone has a write: a reader on another connection must not build on it yet."""
+    await topology.ready()
+    replica = await topology.replica()
+    async with open_store(StoreSettings(directory=tmp_path, url=topology.url)) as other:
+        write = creation(store, "acme", "W1")
+        replica.signal(signal.SIGSTOP)
+        try:
+            writing = asyncio.create_task(store.commit(write))
+            await asyncio.sleep(0.2)  # to be written, not to be acknowledged
+            reading = asyncio.create_task(other.read([write.id]))
+            await asyncio.wait([writing, reading], timeout=0.5, return_when=asyncio.FIRST_COMPLETED)
+            assert not writing.done()
+            assert not reading.done()
+        finally:
+            replica.signal(signal.SIGCONT)
+        assert await writing == Committed(1, 1)
+        assert await reading == [Stored(1, 1, write.document)]
 
 
 async def changes(store: Store) -> list[object]:

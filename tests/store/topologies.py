@@ -173,6 +173,11 @@ class Watched:
         answer = await asked(sentinel, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", name)
         return int(answer[1])
 
+    async def replica(self) -> Process:
+        """The server that is not the primary."""
+        primary = await self.primary()
+        return next(server for port, server in self.servers.items() if port != primary)
+
     async def ready(self) -> None:
         """Return once every sentinel knows its neighbours and a replica that is in step."""
         sentinels, _, name = sentinel_of(self.url)

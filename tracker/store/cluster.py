@@ -12,7 +12,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError, ResponseError
 
 from tracker.store.connect import Server, ask, examine, hang_up, open_connection
-from tracker.store.flush import FlushLoop
+from tracker.store.flush import FlushLoop, packed
 from tracker.store.keys import CONTROL, Keys, slot_of
 from tracker.store.types import StoreDown
 from tracker.store.wire import listened
@@ -142,6 +142,8 @@ class Cluster:
         for address in set(by_slot.values()) - self._primaries.keys():
             self._primaries[address] = _Primary(self, address)
         self._owners = tuple(self._primaries[by_slot[slot]] for slot in self._slots)
+        for shard in range(self._keys.shards):
+            self._owners[shard].loop.fence = packed(b"SET", self._keys.fence(shard), b"")
         gone = [self._primaries.pop(address) for address in self._primaries.keys() - set(by_slot.values())]
         self._mapped.set()
         await asyncio.gather(*[primary.close() for primary in gone])

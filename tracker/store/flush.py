@@ -10,7 +10,7 @@ from typing import Any
 
 from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 
 from tracker.errors import ConfigError, MilepostError
 from tracker.store.connect import hang_up
@@ -35,6 +35,12 @@ def packed(*args: bytes) -> bytes:
     """One command in the wire protocol."""
     command: bytes = pack_command(args)  # type: ignore[arg-type]  # its stub says one argument, and means any number
     return command
+
+
+# `WAIT` counts from the last write of its own connection. What a flush read may be the write of another one, not yet
+# replicated: a write of no consequence after it puts that behind us too. This one is in no log; a cluster sends it to
+# no replica, and has a fence of its own.
+FENCE = packed(b"PUBLISH", b"milepost:fence", b"")
 
 
 class _Call:
@@ -77,6 +83,7 @@ class FlushLoop:
     ) -> None:
         self.name = name
         self.wait_replicas = 0  # 2xx waits for so many replicas
+        self.fence = FENCE
         self._connect = connect
         self._on_error = on_error
         self._deadline = deadline
@@ -85,6 +92,7 @@ class FlushLoop:
         self._awake = asyncio.Event()
         self._connection: AbstractConnection | None = None
         self._closed = False
+        self._stale = False  # the server may be the primary no more: find it anew
 
     @property
     def connected(self) -> bool:
@@ -133,6 +141,7 @@ class FlushLoop:
             async with asyncio.timeout(self._deadline):
                 commands = [call.command for call in batch]
                 if self.wait_replicas:
+                    commands.append(self.fence)
                     commands.append(packed(b"WAIT", b"%d" % self.wait_replicas, b"%d" % int(self._deadline * 900)))
                 await connection.send_packed_command([b"".join(commands)], check_health=False)
                 if self.wait_replicas:
@@ -150,7 +159,9 @@ class FlushLoop:
     async def _read_replicated(self, connection: AbstractConnection, batch: list[_Call]) -> None:
         """A reply counts only once `WAIT` has said that the replicas have the flush."""
         replies = [await self._reply(connection) for _ in batch]
+        await self._reply(connection)  # the fence's: in a cluster a store that is full refuses it
         copies = await connection.read_response(disconnect_on_error=False)
+        self._stale = self._stale or copies < self.wait_replicas
         for call, reply in zip(batch, replies, strict=True):
             if copies < self.wait_replicas:
                 call.fail(ReplyLost(f"{self.name}: {copies} of {self.wait_replicas} replicas have it"))
@@ -161,6 +172,7 @@ class FlushLoop:
         try:
             return await connection.read_response(disconnect_on_error=False)
         except ResponseError as error:
+            self._stale = self._stale or isinstance(error, ReadOnlyError)
             if self._on_error:
                 self._on_error(error)
             refused = Refused(f"{self.name}: {error}")
@@ -185,8 +197,9 @@ class FlushLoop:
                 call.fail(ReplyLost(f"{self.name}: {_why(error)}"))
 
     async def _connected(self) -> AbstractConnection:
-        if self._connection is not None and await self._connection.can_read():  # closed by the server, or out of step
-            await self._drop_connection()
+        if self._connection is not None and (self._stale or await self._connection.can_read()):
+            await self._drop_connection()  # of a primary that was, closed by the server, or out of step
+        self._stale = False
         pause = 0.02
         while self._connection is None:
             try:

@@ -19,6 +19,7 @@ Every key of a shard begins with its tag, `{s3f0a}`, so that a cluster keeps the
 | `u:<account>`, `v:<account>` | hash, zset | quarantined bodies and their order |
 | `a:<account>` | stream | who did what, in the account's home shard |
 | `t` | set | tombstones of accounts (`a:`) and destinations (`d:`) |
+| `fence` | string | empty; written behind what is read, in a cluster with replicas, so that `WAIT` covers it |
 
 Control records lie under the tag `{milepost}`: `meta`, `rv` (versions), `t` and a hash `r:<kind>` each; and what
 carriers said that nothing covers, a hash `s:<account>` each and `s:` for all of them: carrier, kind and key → count,
@@ -180,6 +181,10 @@ class Keys:
 
     def document(self, shard: int, local: bytes) -> bytes:
         return self.tags[shard] + b"d:" + local
+
+    def fence(self, shard: int) -> bytes:
+        """What is written after reads, so that `WAIT` covers what they saw."""
+        return self.tags[shard] + b"fence"
 
     def number(self, shard: int, field: bytes) -> bytes:
         return b"%bn:%d" % (self.tags[shard], field[0] % BUCKETS)
