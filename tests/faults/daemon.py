@@ -65,6 +65,7 @@ class Daemon:
         self.port = port or free_port()
         self.starts = 0
         self.program: Sequence[str] = ("tracker.cli",)
+        self.environment: dict[str, str] = {}  # beside the usual one
         self._settings = dict(settings or {})
         self._log = directory.with_suffix(".log")
         self._process: subprocess.Popen[bytes] | None = None
@@ -124,7 +125,7 @@ class Daemon:
                 stdout=log,
                 stderr=log,
                 cwd=ROOT,
-                env=environment(),
+                env=environment() | self.environment,
                 start_new_session=True,
             )
         self.starts += 1
