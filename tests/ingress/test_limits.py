@@ -19,7 +19,7 @@ async def push(site: Site, path: str, **headers: str) -> Answer:
 
 
 async def test_every_answer_to_a_key_says_what_is_left_of_its_quota(opened: Opened) -> None:
-    site = await opened(limits__key_rate="1", limits__window_s="5")
+    site = await opened(limits__key_rate="0.1", limits__window_s="50")
     seen = [
         await site.call("GET", "/v1/counts"),
         await site.call("GET", "/v1/shipments?limit=0"),
@@ -27,25 +27,25 @@ async def test_every_answer_to_a_key_says_what_is_left_of_its_quota(opened: Open
         await site.call("DELETE", "/v1/quarantine/1-1"),
     ]
     assert [answer.status for answer in seen] == [200, 422, 404, 404]
-    assert {answer.headers["ratelimit-policy"] for answer in seen} == {'"key";q=5;w=5'}
+    assert {answer.headers["ratelimit-policy"] for answer in seen} == {'"key";q=5;w=50'}
     assert [answer.headers["ratelimit"][:9] for answer in seen] == [f'"key";r={left}' for left in (4, 3, 2, 1)]
 
 
 async def test_a_key_that_asks_too_often_is_told_when_to_come_back_and_another_is_not(opened: Opened) -> None:
-    site = await opened(limits__key_rate="0.5", limits__window_s="4")
+    site = await opened(limits__key_rate="0.1", limits__window_s="20")
     other = (await site.call("POST", "/v1/keys", {"scopes": ["read"], "name": "other"})).json()["key"]
     assert (await site.call("GET", "/v1/counts")).status == 200
     refused = await site.call("GET", "/v1/counts")
     assert refused.status == 429
     assert refused.json()["type"] == "/docs#problem-rate-limited"
     assert refused.json()["violated-policies"] == ["key"]
-    assert 0 < int(refused.headers["retry-after"]) <= 2
+    assert 0 < int(refused.headers["retry-after"]) <= 10
     assert refused.headers["ratelimit"].startswith('"key";r=0;t=')
     assert (await site.call("GET", "/v1/counts", Authorization=f"Bearer {other}")).status == 200
 
 
 async def test_a_connection_that_pushes_too_often_hears_the_carriers_own_no(opened: Opened) -> None:
-    site = await opened(limits__push_rate="1", limits__window_s="2")
+    site = await opened(limits__push_rate="0.1", limits__window_s="20")
     hook, other = [await site.hook("sf", partner_id="p", checkword="c") for _ in range(2)]
     assert [(await push(site, hook)).status for _ in range(3)] == [200, 200, 429]
     refused = await push(site, hook)
@@ -99,7 +99,7 @@ async def test_a_carrier_that_has_proved_itself_does_not_wait_for_a_neighbour(op
 
 
 async def test_an_address_that_only_fails_is_no_longer_looked_at(opened: Opened) -> None:
-    site = await opened(limits__stranger_rate="1", limits__window_s="5")
+    site = await opened(limits__stranger_rate="0.1", limits__window_s="50")
     hook = await site.hook("aftership", api_key="k", webhook_secret="s")
     signed = hook.rpartition("/")[0]
     statuses = [(await push(site, signed, **{"aftership-hmac-sha256": "x"})).status for _ in range(8)]
