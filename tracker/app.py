@@ -266,7 +266,7 @@ class Parts:
         self.cookie_secret = hashlib.blake2b(decode_key(key.split(",")[0]), person=b"milepost-cookie").digest()
         self.accounts = Accounts(store)
         self.audit = Audit(store, keep_days=settings.audit.keep_days, keep_entries=settings.audit.keep_entries)
-        self.departures = Departures(store, [book.drop_account], left=self.audit.left)
+        self.departures = Departures(store, [book], left=self.audit.left)
         guard = _guard(settings)
         self.connections = Connections(store, registry, self.sealer, check_url=guard.check_url)
         self.drift = DriftWatch(store, registry, self.accounts, self.metrics)

@@ -7,7 +7,7 @@ so that a sweep that was cut off is taken up again, here or in another process.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -46,8 +46,15 @@ class Shelf(Protocol):
     async def compact(self) -> None: ...
 
 
+class Elsewhere(Protocol):
+    """Where things of an account lie beside the store: the order book."""
+
+    async def drop_account(self, account: str) -> None: ...
+    async def compact(self) -> None: ...
+
+
 class Departures:
-    """The accounts that leave. `elsewhere` forgets an account where the store does not reach: the order book.
+    """The accounts that leave, from the store and from `elsewhere`.
 
     `left` is called once an account is gone for good. `grace_s`: for so long what was under way when the account was
     closed may still write; it is swept a second time after that.
@@ -56,7 +63,7 @@ class Departures:
     def __init__(
         self,
         store: Shelf,
-        elsewhere: Sequence[Callable[[str], Awaitable[None]]] = (),
+        elsewhere: Sequence[Elsewhere] = (),
         *,
         left: Callable[[str], None] = lambda name: None,
         grace_s: float = GRACE_S,
@@ -120,6 +127,8 @@ class Departures:
 
     async def _finish(self, leaving: Leaving) -> None:
         await self._forget(leaving.name)
+        for place in self._elsewhere:
+            await place.compact()
         try:
             await self._store.compact()
         except Refused as error:
@@ -131,11 +140,11 @@ class Departures:
         log.info("account_left", account=leaving.name)
 
     async def _forget(self, name: str) -> None:
-        for forget in self._elsewhere:
-            await forget(name)
+        for place in self._elsewhere:
+            await place.drop_account(name)
         await self._store.drop_account(name)
-        for forget in self._elsewhere:  # a change that was under way can have made a row again
-            await forget(name)
+        for place in self._elsewhere:  # a change that was under way can have made a row again
+            await place.drop_account(name)
 
     async def _note(self, leaving: Leaving) -> None:
         await self._store.put_record(KIND, OPERATOR, leaving.name, msgspec.json.encode(leaving))

@@ -97,7 +97,7 @@ async def opened(store: Any, directory: Path, *, key: str = "") -> AsyncIterator
             store=store,
             ingest=ingest,
             accounts=accounts,
-            departures=Departures(store, [book.drop_account]),
+            departures=Departures(store, [book]),
             audit=Audit(store),
             connections=connections,
             subscriptions=Subscriptions(store, sealer, check_url=check_url, probe=_probe),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -95,19 +96,23 @@ def _tune(connection: Any, _: object) -> None:
     """Take the transactions over from the driver, and make every commit durable."""
     connection.isolation_level = None
     cursor = connection.cursor()
-    pragmas = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON", "secure_delete=ON")
-    for pragma in pragmas:
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
 
-async def empty_log(engine: AsyncEngine) -> None:
-    """Bring SQLite's write-ahead log into the book and cut it off, so that no older page is left in it."""
-    if engine.dialect.name == "sqlite":
-        with answering():
-            async with engine.connect() as connection:
-                raw = await connection.get_raw_connection()  # no transaction: a checkpoint can't run inside one
-                await raw.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
+async def rewrite(engine: AsyncEngine) -> None:
+    """Write SQLite's file anew, and cut its log off: what was deleted leaves traces in both. Raises StoreDown."""
+    if engine.dialect.name != "sqlite":
+        return
+    with answering():
+        async with engine.connect() as connection:
+            raw: Any = (await connection.get_raw_connection()).driver_connection  # neither runs in a transaction
+            try:
+                await raw.execute("VACUUM")
+                await raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            except sqlite3.Error as error:  # somebody reads for long, or the disk is full
+                raise StoreDown(f"order book: {error}") from error
 
 
 def _begin(connection: Any) -> None:

@@ -28,7 +28,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tracker.errors import BadInput
-from tracker.orders.engine import answering, empty_log, engine_of, open_tables
+from tracker.orders.engine import answering, engine_of, open_tables, rewrite
 from tracker.orders.posting import STATED, Posting, Row, parcels_of
 from tracker.orders.protocol import OrderUpdate
 from tracker.orders.rules import Attention, OrderStatus
@@ -139,12 +139,15 @@ class OrderBook:
         return flagged.rowcount
 
     async def drop_account(self, account: str) -> None:
-        """Forget everything of an account; of an SQLite book, its bytes in the file too."""
+        """Forget everything of an account."""
+        async with self._lock, self._write() as connection:
+            for table in (parcels, lines, orders):
+                await connection.execute(delete(table).where(table.c.account == account))
+
+    async def compact(self) -> None:
+        """Leave no trace of what was deleted in an SQLite book's files; PostgreSQL has its own ways."""
         async with self._lock:
-            async with self._write() as connection:
-                for table in (parcels, lines, orders):
-                    await connection.execute(delete(table).where(table.c.account == account))
-            await empty_log(self._engine)
+            await rewrite(self._engine)
 
     async def _apply_all(self, updates: Sequence[OrderUpdate]) -> None:
         async with self._write() as connection:
