@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import hashlib
 import signal
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any
@@ -74,6 +73,7 @@ logger = structlog.get_logger()
 _STATS_EVERY_S = 5.0
 _HOUSEKEEPING_EVERY_S = 60.0
 _DEPARTURES_EVERY_S = 5.0
+_TIME_EVERY_S = 0.5
 _TRAILS_EVERY_S = 3_600.0
 _USE_EVERY_S = 30.0
 _ACCOUNTS_MEASURED = 100  # accounts whose shipments are counted for the metrics
@@ -131,7 +131,7 @@ async def open_daemon(settings: Settings) -> AsyncIterator[Daemon]:
         finally:
             await lobby.cleanup()
         await seals.renew(parts.store, parts.sealer)
-        first_key = await parts.accounts.first_start(now=_now())
+        first_key = await parts.accounts.first_start(now=_ms(parts.store))
         workers: list[Settings] = []
         if settings.processes == "roles":
             settings, workers = parted(settings, parts.store.url)
@@ -162,8 +162,9 @@ async def _ended(running: Sequence[asyncio.Task[None]]) -> None:
         task.cancel()
 
 
-def _now() -> int:
-    return int(time.time() * 1000)
+def _ms(store: Store) -> int:
+    """Now, by the store's time: everything that is compared with what another process wrote goes by it."""
+    return int(store.clock() * 1000)
 
 
 async def _listen(app: web.Application, settings: Settings, doors: Doors) -> web.AppRunner:
@@ -264,27 +265,29 @@ class Parts:
         self._full = ""
         self.sealer = Sealer(key.split(","))
         self.cookie_secret = hashlib.blake2b(decode_key(key.split(",")[0]), person=b"milepost-cookie").digest()
-        self.accounts = Accounts(store)
+        self.accounts = Accounts(store, clock=store.clock)
         self.audit = Audit(store, keep_days=settings.audit.keep_days, keep_entries=settings.audit.keep_entries)
         self.departures = Departures(store, [book], left=self.audit.left)
         guard = _guard(settings)
         self.connections = Connections(store, registry, self.sealer, check_url=guard.check_url)
-        self.drift = DriftWatch(store, registry, self.accounts, self.metrics)
+        self.drift = DriftWatch(store, registry, self.accounts, self.metrics, clock=store.clock)
         self.policy = _policy(settings)
         self.webhooks = Webhooks(
             store,
             self.sealer,
-            Poster(wire, timeout_s=settings.delivery.timeout_s),
+            Poster(wire, timeout_s=settings.delivery.timeout_s, clock=store.clock),
             enough_s=settings.delivery.disable_after_days * 86_400,
+            clock=store.clock,
         )
         self.subscriptions = subs.Subscriptions(
             store,
             self.sealer,
             check_url=guard.check_url,
             probe=self.webhooks.probe,
+            clock=store.clock,
         )
         self.platforms = platforms
-        exits_to_stores = order_stores.Exits(platforms_http, timeout_s=settings.delivery.timeout_s)
+        exits_to_stores = order_stores.Exits(platforms_http, timeout_s=settings.delivery.timeout_s, clock=store.clock)
         self.order_stores = OrderStores(
             store,
             platforms,
@@ -314,10 +317,11 @@ class Parts:
             self.metrics,
             heard=self.drift.heard,
             bounds=self.bounds,
+            clock=store.clock,
             replays=Replays(store, settings.limits.replay_s),
         )
         self.fulfilments = Fulfilments(
-            self.ingest, ward, self.order_stores, self._hints, registry.known, bounds=self.bounds
+            self.ingest, ward, self.order_stores, self._hints, registry.known, bounds=self.bounds, clock=store.clock
         )
         self.agenda = self._agenda(carriers_http)
         self.outbound = self._outbound()
@@ -333,14 +337,24 @@ class Parts:
             self.schedule,
             watch,
             settling,
-            Exits(http, observer=self.metrics),
+            Exits(http, observer=self.metrics, clock=self.store.clock),
             observer=self.metrics,
             callback=self._hook_url,
             heard=self.drift.heard,
             settings=PollSettings(concurrency=poll.concurrency),
+            clock=self.store.clock,
         )
         settings = AgendaSettings(claim=poll.claim)
-        return Agenda(self.store, self.connections, self.schedule, watch, poller, settling, settings=settings)
+        return Agenda(
+            self.store,
+            self.connections,
+            self.schedule,
+            watch,
+            poller,
+            settling,
+            settings=settings,
+            clock=self.store.clock,
+        )
 
     def _hook_url(self, connection: Connection) -> str:
         return f"{self.settings.public_url}/hooks/{connection.id}/{connection.path_secret}"
@@ -351,6 +365,7 @@ class Parts:
             self.store,
             self.webhooks,
             self.metrics,
+            clock=self.store.clock,
             settings=OutboundSettings(
                 per_destination=delivery.per_destination,
                 total=delivery.total,
@@ -378,6 +393,7 @@ class Parts:
     def loops(self, settings: Settings) -> list[Loop]:
         """What runs beside them and can be cut off at any point."""
         loops: list[Loop] = [self._measure(), self._keep_house(), _regularly(1.0, self.connections.refresh)]
+        loops.append(_regularly(_TIME_EVERY_S, self.store.learn_time))
         loops.append(self.drift.run())
         loops += [self._see_off(), self.audit.run(), self._keep_trails(), self._note_use()]
         if "delivery" in settings.roles:
@@ -438,7 +454,7 @@ class Parts:
 
     async def _see_off(self) -> None:
         try:
-            await _regularly(_DEPARTURES_EVERY_S, lambda: self.departures.go_on(now=_now()))
+            await _regularly(_DEPARTURES_EVERY_S, lambda: self.departures.go_on(now=_ms(self.store)))
         finally:
             await self.departures.stop()
 
@@ -462,7 +478,7 @@ class Parts:
     async def _keep_house_once(self) -> None:
         feed = self.settings.feed
         await self.store.trim_feed(keep_ms=int(feed.keep_days * 86_400_000), keep_entries=feed.keep_entries)
-        await self.book.sweep(_now())
+        await self.book.sweep(_ms(self.store))
         longest = min(self.settings.delivery.pause_days, feed.keep_days)
         await self.webhooks.end_pauses(longest * 86_400)
 
@@ -538,7 +554,9 @@ class Parts:
         )
 
     def _show(self, shipment: Shipment) -> dict[str, Any]:
-        return shipment_view(shipment, now=_now(), tracking_url=self.tracking_url.replace("{id}", shipment.document.id))
+        return shipment_view(
+            shipment, now=_ms(self.store), tracking_url=self.tracking_url.replace("{id}", shipment.document.id)
+        )
 
     async def _reader(self, key: str) -> str | None:
         identity = await self.accounts.authenticate(key)

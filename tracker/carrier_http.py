@@ -398,9 +398,15 @@ class Exits:
     """The ways out of one process, one for each connection, made anew when the connection changes."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, *, policy: Policy | None = None, observer: Observer | None = None
+        self,
+        session: aiohttp.ClientSession,
+        *,
+        policy: Policy | None = None,
+        observer: Observer | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._session = session
+        self._clock = clock
         self._policy = policy
         self._observer = observer
         self._made: dict[str, tuple[Access, CarrierHttp]] = {}
@@ -411,7 +417,13 @@ class Exits:
         if known and (known[0] is connection or known[0] == connection):
             return known[1]
         http = CarrierHttp(
-            self._session, connection, base=base, rate=rate, policy=self._policy, observer=self._observer
+            self._session,
+            connection,
+            base=base,
+            rate=rate,
+            policy=self._policy,
+            observer=self._observer,
+            clock=self._clock,
         )
         self._made[connection.id] = connection, http
         return http

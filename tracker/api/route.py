@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
-import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -183,7 +182,7 @@ async def dispatch(route: Route, request: web.Request) -> web.Response:
         raise invalid([FieldError(name, "unknown parameter", "unknown_field") for name in dict.fromkeys(request.query)])
     if route.body is not None:
         arguments["body"] = await _read_body(route.body, request, services.settings.max_body)
-    call = Call(services, identity, request, int(time.time() * 1000))
+    call = Call(services, identity, request, int(services.store.clock() * 1000))
     return _respond(route, await route.handler(call, **arguments))
 
 

@@ -164,9 +164,12 @@ def _unreached(error: Exception) -> str:
 class Exits:
     """The ways out of one process, one for each order store, made anew when the order store changes."""
 
-    def __init__(self, session: aiohttp.ClientSession, *, timeout_s: float = 15.0) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, *, timeout_s: float = 15.0, clock: Callable[[], float] = time.time
+    ) -> None:
         self._session = session
         self._timeout_s = timeout_s
+        self._clock = clock
         self._made: dict[str, tuple[OrderStore, Exit]] = {}
 
     def of(self, store: OrderStore, platform: Platform) -> Exit:
@@ -174,7 +177,7 @@ class Exits:
         known = self._made.get(store.id)
         if known and known[0] == store:
             return known[1]
-        made = Exit(self._session, store, platform, timeout_s=self._timeout_s)
+        made = Exit(self._session, store, platform, timeout_s=self._timeout_s, clock=self._clock)
         self._made[store.id] = store, made
         return made
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import time
 from pathlib import Path
 
 from tracker.store.feed import position_of
@@ -25,7 +24,7 @@ class Health(Calls):
         """How the store stands, summed over its servers and shards."""
         texts = await asyncio.gather(*[primary.send(b"INFO", b"everything") for primary in self.wire.primaries()])
         infos = [dict(line.split(":", 1) for line in text.decode().splitlines() if ":" in line) for text in texts]
-        keys, now = self.keys, int(time.time() * 1000)
+        keys, now = self.keys, int(self.clock() * 1000)
         feeds = await self._everywhere(lambda shard: self._plain(shard, b"XLEN", keys.feed[shard]))
         lanes = await self._everywhere(lambda shard: self._plain(shard, b"HLEN", keys.lanes[shard]))
         first_due = await self._everywhere(

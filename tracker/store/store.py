@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 
 from tracker.errors import ConfigError
 from tracker.store.agenda import Agenda
@@ -33,9 +34,10 @@ class Store(Parking, Agenda, Feed, Sweeping, Sightings, Trail, Marks, Wakes, Hea
         return all(server.durable for server in self.wire.identities().values())
 
     async def identify(self) -> None:
-        """Check that this is a store of our layout and number of shards, and learn its epoch."""
+        """Check that this is a store of our layout and number of shards, and learn its epoch and time."""
         await self.wire.mapped()
         await self.ping()
+        await self.learn_time()
         self.epoch = await self._identity()
 
     async def keep_identity(self) -> None:
@@ -48,6 +50,12 @@ class Store(Parking, Agenda, Feed, Sweeping, Sightings, Trail, Marks, Wakes, Hea
                 with contextlib.suppress(StoreDown):
                     self.epoch = await self._identity()
                     known = now
+
+    async def learn_time(self) -> None:
+        """Ask the server for its time; who runs for long asks again and again."""
+        asked = time.monotonic()
+        told = await self.wire.control().send(b"TIME")
+        self.clock.learn(told, asked, time.monotonic())
 
     async def clear(self) -> None:
         """Empty the store, for good: everything of every account, and whatever else lies on its servers."""

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from redis.asyncio.connection import AbstractConnection
 
+from tracker.store.clock import Clock
 from tracker.store.connect import Server, examine, hang_up, open_connection
 from tracker.store.flush import FlushLoop, Refused
 from tracker.store.keys import Keys
@@ -107,6 +108,7 @@ class Calls:
     def __init__(self, keys: Keys, wire: Wire) -> None:
         self.keys = keys
         self.wire = wire
+        self.clock = Clock()
 
     @property
     def shards(self) -> int:
