@@ -158,7 +158,7 @@ async def beside(street: Street, them: Hostile, kind: str) -> float:
     if kind == "endless":
         done = [entry for entry in log["deliveries"] if entry["outcome"] == "done"]
         assert done, "64 KiB of an answer are enough"
-        assert them.sent < (1 + len(log["deliveries"])) * 8 * MIB  # what fits into buffers beside
+        assert them.sent < (1 + them.asked[kind]) * 8 * MIB  # what fits into buffers beside
     await street.daemon.call("DELETE", f"/v1/subscriptions/{made['id']}")
     return took
 
