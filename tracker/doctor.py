@@ -106,6 +106,8 @@ async def _store(settings: Settings) -> str:
     ) as store:
         stats = await store.stats()
         await seals.verify(store, _sealer(settings))
+        if store.warnings:
+            raise ConfigError("store.url: " + "; ".join(store.warnings))
     return f"answers, {'every write fsynced' if stats.durable else 'RELAXED durability'}, {stats.used_memory >> 20} MiB"
 
 

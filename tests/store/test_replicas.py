@@ -1,4 +1,4 @@
-"""A server that is the primary no more is left for the one that is."""
+"""A server that is the primary no more is left for the one that is; replicas that nothing waits for are told of."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pytest
 
 from tests.store.goods import register
 from tests.store.topologies import DURABLE, Process, asked, free_ports
+from tracker.config import load
+from tracker.doctor import examine
 from tracker.store import StoreSettings, open_store
 from tracker.store.connect import server_of
 from tracker.store.embedded import server_binary
@@ -50,3 +52,29 @@ async def test_a_primary_that_was_made_a_replica_is_asked_no_more(tmp_path: Path
                         await asyncio.sleep(0.05)
     finally:
         process.kill()
+
+
+async def test_the_doctor_tells_of_replicas_that_nothing_waits_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that takes over might lack what was acknowledged; the line says what to set."""
+    one, two = free_ports(2)
+    url = f"redis://127.0.0.1:{one}"
+    settings = load(env={}, flags={"data": str(tmp_path / "data"), "store.url": url, "http.port": "0"})
+    servers = [Process(tmp_path / "one", server_binary(), "--port", str(one), *DURABLE)]
+    try:
+        await until_known(url)
+        await examine(settings)
+        assert "ok     store: answers" in capsys.readouterr().out
+        follows = ("--replicaof", "127.0.0.1", str(one))
+        servers.append(Process(tmp_path / "two", server_binary(), "--port", str(two), *DURABLE, *follows))
+        async with asyncio.timeout(20):
+            while b"connected_slaves:1" not in await asked(server_of(url), "INFO", "replication"):
+                await asyncio.sleep(0.02)
+        assert await examine(settings) == 1
+        said = capsys.readouterr().out
+        assert "WRONG  store: store.url: it has replicas" in said
+        assert "set min-replicas-to-write 1 there" in said
+    finally:
+        for server in servers:
+            server.kill()

@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from tracker.errors import ConfigError
 from tracker.store.cluster import Cluster
-from tracker.store.connect import CLUSTER, SENTINEL, cluster_seeds, primary_of, sentinel_of, server_of
+from tracker.store.connect import CLUSTER, SENTINEL, Distrust, cluster_seeds, primary_of, sentinel_of, server_of
 from tracker.store.embedded import EmbeddedServer
 from tracker.store.flush import PATIENCE_S
 from tracker.store.keys import Keys
@@ -65,6 +66,8 @@ async def _connected(settings: StoreSettings, url: str, patience: float) -> Asyn
             await store.identify()
         except StoreDown as error:
             raise StoreDown(f"store.url: {_address(url)} can't be used: {error}") from None
+        except Distrust as error:
+            raise ConfigError(f"store.url: {_address(url)} can't be used: {error}") from None
         async with _running(store.keep_identity()):
             yield store
 

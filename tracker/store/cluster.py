@@ -11,7 +11,7 @@ from typing import Any
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError, ResponseError
 
-from tracker.store.connect import Server, ask, examine, hang_up, open_connection
+from tracker.store.connect import Distrust, Server, ask, examine, hang_up, open_connection
 from tracker.store.flush import FlushLoop, packed
 from tracker.store.keys import CONTROL, Keys, slot_of
 from tracker.store.types import StoreDown
@@ -83,6 +83,7 @@ class Cluster:
         self._owners: tuple[_Primary, ...] = ()  # by position in `_slots`
         self._doubted = asyncio.Event()
         self._mapped = asyncio.Event()
+        self._refusal: Distrust | None = None  # why a node was not asked for the map
 
     def server_at(self, address: Address) -> dict[str, Any]:
         """Connection arguments of a node."""
@@ -115,6 +116,8 @@ class Cluster:
             async with asyncio.timeout(self.patience):
                 await self._mapped.wait()
         except TimeoutError:
+            if self._refusal:
+                raise self._refusal from None
             raise StoreDown(f"no node of the cluster tells its map: {self._names()}") from None
 
     def _names(self) -> str:
@@ -151,8 +154,12 @@ class Cluster:
     async def _ask_map(self) -> dict[range, Address]:
         known = [self.server_at(address) for address in self._primaries]
         for server in [*known, *self._seeds]:
-            with contextlib.suppress(RedisError, OSError, RuntimeError, TimeoutError):
+            try:
                 return await self._ask_node(dict(server))
+            except Distrust as error:
+                self._refusal = error
+            except (RedisError, OSError, RuntimeError, TimeoutError):
+                continue
         raise StoreDown(f"no node of the cluster answers: {self._names()}")
 
     async def _ask_node(self, server: dict[str, Any]) -> dict[range, Address]:

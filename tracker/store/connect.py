@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 from msgspec import Struct
-from redis.asyncio.connection import AbstractConnection, Connection, parse_url
+from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
@@ -20,6 +21,15 @@ from tracker.store.types import StoreDown
 
 SENTINEL = ("redis+sentinel://", "rediss+sentinel://")
 CLUSTER = ("redis+cluster://", "rediss+cluster://")
+_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+_REPLICAS_UNUSED = (
+    "it has replicas and min-replicas-to-write is 0: a replica that takes over may lack what was acknowledged; "
+    "set min-replicas-to-write 1 there",
+)
+
+
+class Distrust(ConfigError):
+    """A certificate was refused, the server's or ours."""
 
 
 class Server(Struct, frozen=True):
@@ -29,14 +39,26 @@ class Server(Struct, frozen=True):
     replid: str
     replid_before: str  # of the primary that it took over from, if it did
     durable: bool
+    warnings: tuple[str, ...] = ()  # what an operator should change there
 
 
 def server_of(url: str) -> dict[str, Any]:
-    """Connection arguments of a `redis://`, `rediss://` or `unix://` URL; `ConfigError` where it is none."""
+    """Connection arguments of a `redis://`, `rediss://` or `unix://` URL; `ConfigError` where it is none.
+
+    The query's names are redis-py's: `ssl_ca_certs`, `ssl_certfile`, `ssl_keyfile`, `ssl_check_hostname` and others.
+    """
     try:
-        return dict(parse_url(url))
-    except ValueError as error:
-        raise ConfigError(f"store url: {error}") from None
+        server: dict[str, Any] = dict(parse_url(url))
+        connection = new_connection(server)
+        if isinstance(connection, SSLConnection):
+            connection.ssl_context.get()
+    except OSError as error:
+        query = parse_qs(urlsplit(url).query)
+        named = ", ".join(f"{name} {query[name][0]}" for name in _FILES if name in query)
+        raise ConfigError(f"store.url: {named}: {error}") from None
+    except (RedisError, TypeError, ValueError) as error:
+        raise ConfigError(f"store.url: {error}") from None
+    return server
 
 
 def _parted(url: str, kind: str) -> tuple[str, str, list[str], str, dict[str, str]]:
@@ -58,14 +80,20 @@ def sentinel_of(url: str) -> tuple[list[dict[str, Any]], dict[str, Any], str]:
     """Sentinels, the server's own arguments and its name, of `redis+sentinel://[user:password@]host:port,host:port/name[?…]`.
 
     User and password are the server's; those of the sentinels stand in the query, as `sentinel_username` and
-    `sentinel_password`. With `rediss…` both speak TLS, by the same authority and certificate.
+    `sentinel_password`. With `rediss…` both speak TLS, by the same authority and certificate; with `sentinel_tls=no`
+    the servers alone.
     """
     scheme, credentials, hosts, name, query = _parted(url, "sentinel")
     if not name:
-        raise ConfigError("store url: redis+sentinel://host:port,host:port/name lacks the name of the primary")
+        raise ConfigError("store.url: redis+sentinel://host:port,host:port/name lacks the name of the primary")
     own = {part: query.pop(f"sentinel_{part}", None) for part in ("username", "password")}
+    tls = query.pop("sentinel_tls", "yes")
+    if tls not in ("yes", "no"):
+        raise ConfigError(f"store.url: sentinel_tls must be yes or no, not {tls!r}")
+    theirs = query if tls == "yes" else {part: value for part, value in query.items() if not part.startswith("ssl_")}
     sentinels = [
-        server_of(f"{scheme}://{host}?{urlencode(query)}") | {part: value for part, value in own.items() if value}
+        server_of(f"{scheme if tls == 'yes' else 'redis'}://{host}?{urlencode(theirs)}")
+        | {part: value for part, value in own.items() if value}
         for host in hosts
     ]
     return sentinels, server_of(f"{scheme}://{credentials}{hosts[0]}?{urlencode(query)}"), name
@@ -106,14 +134,33 @@ async def ask(connection: AbstractConnection, *args: Any) -> Any:
 
 
 async def open_connection(server: dict[str, Any]) -> AbstractConnection:
-    """A connection that is open; the caller disconnects it."""
+    """A connection that is open; the caller disconnects it. `Distrust` where a certificate is refused."""
     connection = new_connection(server)
     try:
         await connection.connect()  # type: ignore[no-untyped-call]
+        if isinstance(connection, SSLConnection):
+            await ask(connection, "PING")  # in TLS 1.3 a server refuses our certificate after we have taken its own
+    except (RedisError, OSError) as error:
+        await hang_up(connection)
+        if reason := _distrust(error):
+            raise Distrust(f"{server.get('host', 'localhost')}:{server.get('port', 6379)}: {reason}") from None
+        raise
     except BaseException:
         await hang_up(connection)
         raise
     return connection
+
+
+def _distrust(error: BaseException | None) -> str:
+    """What is wrong with whose certificate, if it is that."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            said = f"{error.reason}: {error.verify_message}"
+            return f"its certificate is refused ({said}); ssl_ca_certs names the file of the authorities to trust"
+        if isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or ""):
+            return f"it refuses our certificate ({error.reason}); ssl_certfile and ssl_keyfile name ours"
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 async def hang_up(connection: AbstractConnection) -> None:
@@ -175,11 +222,19 @@ async def examine(connection: AbstractConnection, durability: str) -> Server:
             f"the store may lose acknowledged writes: appendonly is {appendonly}, appendfsync is {fsync}; "
             "set appendonly yes and appendfsync always there, or durability = relaxed here"
         )
+    policy = (await info(connection, "memory")).get("maxmemory_policy", "noeviction")
+    if policy != "noeviction" and durability != "relaxed":
+        raise ConfigError(
+            f"the store may lose acknowledged writes: maxmemory-policy is {policy}; "
+            "set maxmemory-policy noeviction there, or durability = relaxed here"
+        )
     minimum = await _setting(connection, "min-replicas-to-write")
+    lone = replication.get("connected_slaves", "0") == "0"
     await load_library(connection)
     return Server(
         wait_replicas=1 if minimum.isdigit() and int(minimum) else 0,
         replid=replication.get("master_replid", ""),
         replid_before=replication.get("master_replid2", ""),
-        durable=durable,
+        durable=durable and policy == "noeviction",
+        warnings=_REPLICAS_UNUSED if not lone and minimum in ("0", "unknown") else (),
     )

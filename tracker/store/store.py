@@ -33,6 +33,11 @@ class Store(Parking, Agenda, Feed, Sweeping, Sightings, Trail, Marks, Wakes, Hea
         """Whether every acknowledged write is on disk; readiness says so."""
         return all(server.durable for server in self.wire.identities().values())
 
+    @property
+    def warnings(self) -> list[str]:
+        """What is set on its servers in a way that an operator should change."""
+        return sorted({warning for server in self.wire.identities().values() for warning in server.warnings})
+
     async def identify(self) -> None:
         """Check that this is a store of our layout and number of shards, and learn its epoch and time."""
         await self.wire.mapped()

@@ -8,8 +8,8 @@ from weakref import WeakKeyDictionary
 
 from redis.exceptions import RedisError
 
+from tracker.errors import MilepostError
 from tracker.store.keys import Keys
-from tracker.store.types import StoreDown
 from tracker.store.wire import Calls, Wire
 
 
@@ -48,6 +48,6 @@ class Wakes(Calls):
     async def _listen(self) -> None:
         """Listen until cancelled; while the connection is away, waiters have their timeout."""
         while True:
-            with contextlib.suppress(RedisError, OSError, RuntimeError, TimeoutError, StoreDown):
+            with contextlib.suppress(RedisError, OSError, RuntimeError, TimeoutError, MilepostError):
                 await self.wire.listen(self._heard)
             await asyncio.sleep(0.1)
