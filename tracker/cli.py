@@ -16,7 +16,7 @@ from msgspec import structs
 
 from carriers.registry import Registry, load
 from carriers.sdk import Carrier, ParseError
-from tracker import __version__, config, phrases
+from tracker import __version__, config, phrases, tail
 from tracker.authoring import commands as authoring
 from tracker.catalogue import listed
 from tracker.client import Client
@@ -161,6 +161,12 @@ def _client_commands(commands: Commands) -> None:
     track.set_defaults(run=_run_track)
     stalled = _with_daemon(commands.add_parser("stalled", help="the parcels that have stopped moving"))
     stalled.set_defaults(run=_run_stalled)
+    follow = _with_daemon(commands.add_parser("tail", help="every change as it comes, a line each"))
+    follow.add_argument("--after", default="now", metavar="CURSOR", help="a cursor, `now`, or `beginning`")
+    follow.add_argument(
+        "--verify", action="store_true", help="exit 3 at the first gap: a revision or a count that lacks"
+    )
+    follow.set_defaults(run=_run_tail)
     whose = _with_daemon(commands.add_parser("detect", help="whose numbers these may be, one JSON a line"))
     whose.add_argument("numbers", nargs="+", metavar="NUMBER")
     whose.add_argument("--account", action="store_true", help="ask the daemon, which knows what the account uses")
@@ -180,6 +186,12 @@ def _client_commands(commands: Commands) -> None:
     keys.add_argument("--name", default="", help="what a new key is for")
     keys.add_argument("--scope", action="append", choices=("read", "write", "admin"), help="scopes of a new key")
     keys.set_defaults(run=_run_keys)
+
+
+def _run_tail(arguments: argparse.Namespace) -> int:
+    after = "" if arguments.after == "beginning" else arguments.after
+    follow = tail.Tail(arguments.url, arguments.key, after=after)
+    return tail.run(follow, as_json=arguments.json, lang=arguments.lang, verify=arguments.verify)
 
 
 def _run_track(arguments: argparse.Namespace) -> int:

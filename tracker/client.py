@@ -103,14 +103,15 @@ class Client:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
                 text = answer.read()
         except urllib.error.HTTPError as error:
-            raise MilepostError(_refusal(error)) from None
+            raise MilepostError(refusal(error)) from None
         except OSError as error:
             reason = getattr(error, "reason", error)
             raise MilepostError(f"no daemon answers at {self._url}: {reason}; `milepost serve` starts one") from None
         return json.loads(text) if text else {}
 
 
-def _refusal(error: urllib.error.HTTPError) -> str:
+def refusal(error: urllib.error.HTTPError) -> str:
+    """Why the daemon refuses, in its words; the answer is closed."""
     with error:
         try:
             problem = json.loads(error.read())

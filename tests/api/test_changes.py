@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
+
+import pytest
+
+from tracker.api import changes
+from tracker.tail import Message, read
 
 from .world import Api
 
@@ -90,3 +97,129 @@ async def test_a_cursor_from_before_what_is_kept_says_how_to_catch_up(api: Api, 
     [id] = await _register(api, account, "AC000099")
     page = (await api.call(account, "GET", f"/changes?after={resync['cursor']}")).body
     assert [change["shipment_id"] for change in page["changes"]] == [id]
+
+
+# ---------------------------------------------------------------- the tally
+
+
+async def test_the_tally_grows_by_what_a_reader_must_have_got(api: Api, account: str) -> None:
+    before = (await api.call(account, "GET", "/changes?after=now")).body
+    ids = await _register(api, account, *(f"AC0001{n:02}" for n in range(12)))
+    await _register(api, await api.account(), "AC000001")  # another account's counts for nothing
+    for id in ids[:5]:
+        await api.call(account, "PATCH", f"/shipments/{id}", json={"shop": "b"})
+    seen, page = 0, before
+    while page["more"] or page is before:
+        page = (await api.call(account, "GET", f"/changes?limit=3&after={page['cursor']}")).body
+        seen += len(page["changes"])
+        assert page["tally"] - before["tally"] == seen
+    assert seen == 17
+
+
+async def test_the_tally_outlives_what_is_trimmed(api: Api, account: str) -> None:
+    await _register(api, account, *(f"AC0002{n:02}" for n in range(9)))
+    store: Any = api.services.store
+    before = (await api.call(account, "GET", "/changes?after=now")).body
+    for shard in range(store.shards):
+        cursor, entries = await store.unfanned(shard)
+        if entries:
+            await store.fan_out(shard, cursor, entries[-1].position, [])
+    assert await store.trim_feed(keep_ms=-1_000, keep_entries=0) == 9
+    assert (await api.call(account, "GET", "/changes?after=now")).body["tally"] == before["tally"] == 9
+    await _register(api, account, "AC000299")
+    assert (await api.call(account, "GET", f"/changes?after={before['cursor']}")).body["tally"] == 10
+
+
+async def test_an_entry_that_was_taken_out_shows(api: Api, account: str) -> None:
+    """The proof sees what it is for: somebody removed a change from the feed behind our back."""
+    [id] = await _register(api, account, "AC000301")
+    start = (await api.call(account, "GET", "/changes?after=now")).body
+    await api.call(account, "PATCH", f"/shipments/{id}", json={"shop": "b"})
+    await api.call(account, "PATCH", f"/shipments/{id}", json={"shop": "c"})
+    store: Any = api.services.store
+    shard = store.shard_of_id(id)
+    [(position, _)] = await store._plain(shard, b"XREVRANGE", store.keys.feed[shard], b"+", b"-", b"COUNT", b"1")
+    await store._plain(shard, b"XDEL", store.keys.feed[shard], position)
+    page = (await api.call(account, "GET", f"/changes?after={start['cursor']}")).body
+    assert page["tally"] - start["tally"] == 2
+    assert len(page["changes"]) == 1
+
+
+# ---------------------------------------------------------------- the stream
+
+
+async def _events(api: Api, account: str, path: str, **headers: str) -> AsyncIterator[Message]:
+    told = {"Authorization": f"Bearer {await api.key(account)}", "Accept": "text/event-stream", **headers}
+    async with api.client.get("/v1" + path, headers=told) as response:
+        assert response.status == 200
+        assert response.headers["Content-Type"] == "text/event-stream"
+        text = b""
+        async for chunk in response.content.iter_any():
+            *whole, text = (text + chunk).split(b"\n\n")
+            for one in whole:
+                for message in read(iter([*one.split(b"\n"), b""])):
+                    yield message
+
+
+async def test_a_stream_tells_changes_as_they_come_and_its_cursor_after_each_page(api: Api, account: str) -> None:
+    stream = _events(api, account, "/changes?after=now&shipments=true")
+    async with asyncio.timeout(10), aclosing(stream):
+        start = await anext(stream)
+        assert start.event == "cursor"
+        [id] = await _register(api, account, "AC000401")
+        change, cursor = await anext(stream), await anext(stream)
+        assert (change.event, change.data["shipment_id"], change.data["revision"]) == ("shipment.registered", id, 1)
+        assert change.data["shipment"]["waybill"] == "AC000401"
+        assert cursor.data["tally"] == start.data["tally"] + 1
+    page = (await api.call(account, "GET", f"/changes?after={cursor.data['cursor']}")).body
+    assert page["changes"] == []
+
+
+async def test_a_stream_goes_on_from_the_last_event_id(api: Api, account: str) -> None:
+    await _register(api, account, "AC000402")
+    stream = _events(api, account, "/changes")
+    async with asyncio.timeout(10), aclosing(stream):
+        events = [await anext(stream), await anext(stream)]
+    assert [event.event for event in events] == ["shipment.registered", "cursor"]
+    [id] = await _register(api, account, "AC000403")
+    again = _events(api, account, "/changes", **{"Last-Event-ID": events[-1].data["cursor"]})
+    async with asyncio.timeout(10), aclosing(again):
+        assert (await anext(again)).data["shipment_id"] == id
+
+
+async def test_a_stream_from_a_cursor_that_is_none_or_too_old_is_refused_as_a_page_is(api: Api, account: str) -> None:
+    accept = {"Accept": "text/event-stream"}
+    assert (await api.call(account, "GET", "/changes?after=nonsense", headers=accept)).status == 422
+
+
+async def test_a_stream_of_a_key_that_was_revoked_ends(api: Api, account: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changes, "_KEY_AGAIN_S", 0.05)
+    made = await api.call(account, "POST", "/keys", json={"scopes": ["read"]})
+    stream = _events(api, account, "/changes?after=now", Authorization=f"Bearer {made.body['key']}")
+    async with asyncio.timeout(10), aclosing(stream):
+        assert (await anext(stream)).event == "cursor"
+        await api.call(account, "DELETE", f"/keys/{made.body['id']}")
+        assert [event async for event in stream] == []
+
+
+async def test_an_account_has_so_many_streams_and_no_more(
+    api: Api, account: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "_READERS_MOST", 1)
+    stream = _events(api, account, "/changes?after=now")
+    async with asyncio.timeout(10), aclosing(stream):
+        await anext(stream)
+        answer = await api.call(account, "GET", "/changes", headers={"Accept": "text/event-stream"})
+        assert (answer.status, answer.body["detail"]) == (429, "1 streams of this account are open: close one")
+        assert (await api.call(account, "GET", "/changes")).status == 200
+
+
+async def test_a_quiet_stream_says_now_and_then_that_it_is_there(
+    api: Api, account: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "_HEARTBEAT_S", 0.05)
+    headers = {"Authorization": f"Bearer {await api.key(account)}", "Accept": "text/event-stream"}
+    async with asyncio.timeout(10), api.client.get("/v1/changes?after=now", headers=headers) as response:
+        async for line in response.content:
+            if line == b": nothing new\n":
+                break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -57,6 +58,7 @@ def api_app(services: Services) -> web.Application:
     app = web.Application(middlewares=[problems])
     app[SERVICES] = services
     closing = app[changes.CLOSING] = asyncio.Event()
+    app[changes.READERS] = Counter()
 
     async def close(_: web.Application) -> None:
         closing.set()

@@ -36,14 +36,15 @@ async def list_audit(call: Call, query: Page) -> AuditList:
     return AuditList(entries=[_view(entry) for entry in found], cursor=cursor)
 
 
-async def audited(route: Route, request: web.Request) -> web.Response:
+async def audited(route: Route, request: web.Request) -> web.StreamResponse:
     """The answer to the request, noted in the trail of whoever asked."""
     try:
         response = await dispatch(route, request)
     except BaseException as error:
         _note(route, request, _status(request, error), "")
         raise
-    _note(route, request, response.status, "" if route.parameters else _made(response))
+    made = "" if route.parameters or not isinstance(response, web.Response) else _made(response)
+    _note(route, request, response.status, made)
     return response
 
 

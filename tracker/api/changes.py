@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from typing import Any
 
+import msgspec
 from aiohttp import web
 
-from tracker.api.models import Change, Changes, ChangesQuery
-from tracker.api.problems import CURSOR_TOO_OLD, Refusal
+from tracker.api.models import Change, Changes, ChangesQuery, ShipmentView
+from tracker.api.problems import CURSOR_TOO_OLD, RATE_LIMITED, Refusal
 from tracker.api.registering import view_of
-from tracker.api.route import Call, Routes, cursors
-from tracker.store.types import CursorTooOld, FeedEntry, FeedPage
+from tracker.api.route import EVENT_STREAM, Call, Routes, cursors
+from tracker.store.types import CursorTooOld, FeedEntry, FeedPage, StoreDown
 from tracker.views import iso
 
 routes = Routes("changes")
 
 CLOSING = web.AppKey("closing", asyncio.Event)
+READERS = web.AppKey("readers", Counter[str])  # open streams by account
+_READERS_MOST = 32  # of an account, in this process
+_HEARTBEAT_S = 15.0  # so that nobody between us takes a quiet stream for a dead one
+_WRITTEN_WITHIN_S = 10.0  # a reader that takes longer for one page is let go, and comes again from its cursor
+_KEY_AGAIN_S = 30.0  # a key that was ended ends its streams
+_RETRY_MS = 2_000  # a reader waits so long before it comes again
+_STREAM_BREATH_S = 0.1
 _LOOK_AGAIN_S = 1.0  # a wake-up can come between the look and the wait
 _BREATH_S = 0.05  # the neighbours' commits wake us too
 
 
-@routes("GET", "/changes", problems=[CURSOR_TOO_OLD])
+async def stream_changes(call: Call, query: ChangesQuery) -> web.StreamResponse:
+    """Server-sent events: each change under its type, with `shipments` the shipment too, and after each page an event
+    `cursor` with cursor and tally, whose id is the cursor. `Last-Event-ID` counts before `after`. An event `resync`
+    ends a stream whose cursor is no longer kept."""
+    last = call.request.headers.get("Last-Event-ID", "")
+    return await Stream(call, query.model_copy(update={"after": last} if last else {})).run()
+
+
+@routes("GET", "/changes", problems=[CURSOR_TOO_OLD], stream=stream_changes)
 async def list_changes(call: Call, query: ChangesQuery) -> Changes:
     """What happened after a cursor, in revision order for each shipment; `wait` holds the answer until there is some.
 
@@ -32,11 +50,11 @@ async def list_changes(call: Call, query: ChangesQuery) -> Changes:
         page = await _page(call, query)
     except CursorTooOld:
         raise await _too_old(call) from None
-    changes = Changes(changes=[_change(entry) for entry in page.entries], cursor=page.cursor, more=page.more)
+    changes = Changes(
+        changes=[_change(entry) for entry in page.entries], cursor=page.cursor, more=page.more, tally=page.tally
+    )
     if query.shipments:
-        ids = list(dict.fromkeys(entry.id for entry in page.entries))
-        found = await call.services.ingest.get(call.account, ids) if ids else []
-        changes["shipments"] = [view_of(call, shipment) for shipment in found if shipment]
+        changes["shipments"] = list((await _shipments(call, page)).values())
     return changes
 
 
@@ -60,8 +78,99 @@ def _over(request: web.Request) -> bool:
     return request.transport is None or request.config_dict[CLOSING].is_set()
 
 
+class Stream:
+    """One reader of the feed that stays. It is let go when the daemon stops, its key ends, or it does not read."""
+
+    def __init__(self, call: Call, query: ChangesQuery) -> None:
+        self._call, self._query = call, query
+        self._response = web.StreamResponse(headers={"Content-Type": EVENT_STREAM, "Cache-Control": "no-store"})
+
+    async def run(self) -> web.StreamResponse:
+        """Answer until it ends. Raises Refusal where it can't begin."""
+        readers = self._call.request.config_dict[READERS]
+        if readers[self._call.account] >= _READERS_MOST:
+            detail = f"{_READERS_MOST} streams of this account are open: close one"
+            raise Refusal(RATE_LIMITED, detail, headers={"Retry-After": "60"})
+        try:
+            page = await _page(self._call, self._query.model_copy(update={"wait": 0}))
+        except CursorTooOld:
+            raise await _too_old(self._call) from None
+        readers[self._call.account] += 1
+        try:
+            await self._response.prepare(self._call.request)
+            await self._send(f"retry: {_RETRY_MS}\n\n")
+            await self._follow(page)
+        except (ConnectionError, TimeoutError, StoreDown):
+            if self._call.request.transport is not None:
+                self._call.request.transport.abort()  # it reads no more; one that is there comes again by itself
+        finally:
+            readers[self._call.account] -= 1
+        return self._response
+
+    async def _follow(self, page: FeedPage) -> None:
+        clock = asyncio.get_running_loop().time
+        said = known = clock()
+        await self._send(await self._written(page))
+        while not _over(self._call.request):
+            if not page.more:
+                await self._call.services.store.wake(_LOOK_AGAIN_S)
+                await asyncio.sleep(_STREAM_BREATH_S)
+            if clock() - known > _KEY_AGAIN_S:
+                known = clock()
+                if not await self._still_known():
+                    return
+            try:
+                page = await self._call.services.store.changes(self._call.account, page.cursor, self._query.limit)
+            except CursorTooOld:
+                await self._send(_event("resync", await _resync(self._call)))
+                return
+            if page.entries:
+                await self._send(await self._written(page))
+            elif clock() - said > _HEARTBEAT_S:
+                await self._send(": nothing new\n\n")
+            else:
+                continue
+            said = clock()
+
+    async def _still_known(self) -> bool:
+        _, _, key = self._call.request.headers.get("Authorization", "").partition(" ")
+        return await self._call.services.accounts.authenticate(key.strip()) is not None
+
+    async def _written(self, page: FeedPage) -> str:
+        shipments = await _shipments(self._call, page) if self._query.shipments else {}
+        events = []
+        for entry in page.entries:
+            told: dict[str, Any] = {**_change(entry)}
+            if self._query.shipments:
+                told["shipment"] = shipments.get(entry.id)
+            events.append(_event(told["type"], told))
+        told = {"cursor": page.cursor, "tally": page.tally}
+        return "".join(events) + _event("cursor", told, id=page.cursor)
+
+    async def _send(self, text: str) -> None:
+        async with asyncio.timeout(_WRITTEN_WITHIN_S):
+            await self._response.write(text.encode())
+
+
+def _event(name: str, data: Any, *, id: str = "") -> str:
+    named = f"id: {id}\n" if id else ""
+    return f"event: {name}\n{named}data: {msgspec.json.encode(data).decode()}\n\n"
+
+
+async def _shipments(call: Call, page: FeedPage) -> dict[str, ShipmentView]:
+    """The page's shipments as they stand now, by id."""
+    ids = list(dict.fromkeys(entry.id for entry in page.entries))
+    found = await call.services.ingest.get(call.account, ids) if ids else []
+    return {shipment.document.id: view_of(call, shipment) for shipment in found if shipment}
+
+
+async def _resync(call: Call) -> dict[str, str]:
+    """How one whose cursor is too old catches up."""
+    return {"cursor": await call.services.store.head(), "list": "/v1/shipments"}
+
+
 async def _too_old(call: Call) -> Refusal:
-    resync = {"cursor": await call.services.store.head(), "list": "/v1/shipments"}
+    resync = await _resync(call)
     detail = "changes from there are no longer kept: list the shipments, then follow from resync.cursor"
     return Refusal(CURSOR_TOO_OLD, detail, extra={"resync": resync})
 

@@ -450,11 +450,16 @@ class Change(TypedDict):
 
 
 class Changes(TypedDict):
-    """What happened after the cursor; go on with `cursor`."""
+    """What happened after the cursor; go on with `cursor`.
+
+    `tally`: how many changes the account has ever had up to the cursor. Between two cursors it grows by as many as a
+    reader must have got.
+    """
 
     changes: list[Change]
     cursor: str
     more: bool
+    tally: int
     shipments: NotRequired[list[ShipmentView]]
 
 

@@ -22,7 +22,7 @@ from tracker.api.problems import (
     UNKNOWN_KEY,
     ProblemType,
 )
-from tracker.api.route import Json, Route, needs_nothing
+from tracker.api.route import EVENT_STREAM, Json, Route, needs_nothing
 
 Spec = dict[str, Any]
 
@@ -105,6 +105,10 @@ def _operation(route: Route, schemas: Mapping[tuple[str, str], Spec], components
         "security": [{"key": [route.scope.value]}],
         "responses": _responses(route, schemas.get((route.name, "answer"))),
     }
+    if route.stream:
+        about = " ".join((route.stream.__doc__ or "").split())
+        good = operation["responses"][str(route.status)]
+        good["content"][EVENT_STREAM] = {"schema": {"type": "string", "description": about}}
     parameters = _path_parameters(route) + _query_parameters(schemas.get((route.name, "query")), components)
     if parameters:
         operation["parameters"] = parameters

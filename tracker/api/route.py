@@ -48,6 +48,7 @@ RATE = web.RequestKey("rate", dict[str, str])  # what the answer says of the key
 
 IDENTITY = web.RequestKey("identity", Identity)
 
+EVENT_STREAM = "text/event-stream"
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -102,6 +103,7 @@ class Route:
     body: Any  # a Body model, a union of such, Json, or None
     body_about: Any  # what the OpenAPI page says of a Json body
     answer: Any
+    stream: Callable[..., Awaitable[web.StreamResponse]] | None  # for who accepts `text/event-stream`
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -138,8 +140,12 @@ class Routes:
         other: dict[int, str] | None = None,
         problems: Sequence[ProblemType] = (),
         body: Any = None,
+        stream: Callable[..., Awaitable[web.StreamResponse]] | None = None,
     ) -> Callable[[H], H]:
-        """Register the handler; `body` describes to readers what a `Json` body holds."""
+        """Register the handler; `body` describes to readers what a `Json` body holds.
+
+        `stream` answers, with the same arguments, who accepts `text/event-stream`.
+        """
 
         def register(handler: H) -> H:
             hints = get_type_hints(handler)
@@ -157,6 +163,7 @@ class Routes:
                     body=hints.get("body"),
                     body_about=body or hints.get("body"),
                     answer=_answer_type(hints["return"]),
+                    stream=stream,
                 )
             )
             return handler
@@ -168,7 +175,7 @@ def _answer_type(hint: Any) -> Any:
     return get_args(hint)[0] if get_origin(hint) is Reply else hint
 
 
-async def dispatch(route: Route, request: web.Request) -> web.Response:
+async def dispatch(route: Route, request: web.Request) -> web.StreamResponse:
     """Check who asks, then what is asked, then do it."""
     services = request.config_dict[SERVICES]
     identity = request[IDENTITY] = await _identify(request, services)
@@ -183,6 +190,8 @@ async def dispatch(route: Route, request: web.Request) -> web.Response:
     if route.body is not None:
         arguments["body"] = await _read_body(route.body, request, services.settings.max_body)
     call = Call(services, identity, request, int(services.store.clock() * 1000))
+    if route.stream and EVENT_STREAM in request.headers.get("Accept", ""):
+        return await route.stream(call, **arguments)
     return _respond(route, await route.handler(call, **arguments))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 from tracker.store.agenda import ITEMS
@@ -184,8 +184,10 @@ class Feed(Calls):
     async def changes(self, account: str, cursor: str | None, limit: int = 100) -> FeedPage:
         """The account's changes after the cursor (None: from the beginning of what is kept).
 
-        In commit order for each shipment. Raises `CursorTooOld` where some were trimmed past the cursor or a
-        failover came between, and `ValueError` for a cursor that is not one of this feed.
+        In commit order for each shipment. The page's tally counts every change that the account ever had up to its
+        cursor, by the places in the account's own lists and not by what was handed out: what lacks in between shows.
+        Raises `CursorTooOld` where some were trimmed past the cursor or a failover came between, and `ValueError` for a
+        cursor that is not one of this feed.
         """
         positions = self._positions(cursor)
         quota = max(4, -(-2 * limit // self.shards))
@@ -203,7 +205,7 @@ class Feed(Calls):
         found = sorted(
             (position_of(answer[at].decode()), shard, answer[at].decode(), answer[at + 1])
             for shard, answer in enumerate(answers)
-            for at in range(4, len(answer), 2)
+            for at in range(6, len(answer), 2)
         )
         return self._page(account, positions, answers, found, limit)
 
@@ -216,6 +218,11 @@ class Feed(Calls):
         limit: int,
     ) -> FeedPage:
         left_over = {shard for _, shard, _, _ in found[limit:]}
+        taken = Counter(shard for _, shard, _, _ in found[:limit])
+        tally = sum(
+            int(answer[4]) + taken[shard] if shard in left_over else int(answer[5])
+            for shard, answer in enumerate(answers)
+        )
         for shard, answer in enumerate(answers):
             done = shard not in left_over and answer[2] == b"end"
             positions[shard] = unpack_position(answer[1] if done else answer[3])
@@ -224,7 +231,7 @@ class Feed(Calls):
                 positions[shard] = position
         entries = tuple(entry_of(shard, stream_id, account, change) for _, shard, stream_id, change in found[:limit])
         more = bool(left_over) or any(answer[2] == b"more" for answer in answers)
-        return FeedPage(entries, pack_cursor(self.epoch, positions), more)
+        return FeedPage(entries, pack_cursor(self.epoch, positions), more, tally)
 
     def _positions(self, cursor: str | None) -> list[Position | None]:
         if cursor is None:

@@ -275,7 +275,9 @@ local function first_after(list, length, position) -- index of the first entry a
   return low
 end
 
--- KEYS feed account_feed marks; ARGV account position limit: 'old' where the account's entries were trimmed past it
+-- KEYS feed account_feed marks; ARGV account position limit: 'old' where the account's entries were trimmed past it.
+-- Answers the end of the feed, whether the account has more, the position that was read from, and how many entries the
+-- account ever had up to there and up to the last one read: by place in its list, whatever a reader was given before.
 local function feed_read(keys, args)
   local position, limit = args[2], tonumber(args[3])
   local last = last_position(keys[1], keys[3])
@@ -284,7 +286,9 @@ local function feed_read(keys, args)
   local length = redis.call('LLEN', keys[2])
   local from = position == '' and 0 or first_after(keys[2], length, position)
   local start = position == '' and (mark or struct.pack('>I6I4', 0, 0)) or position
-  local answer = {'ok', last, (from + limit < length) and 'more' or 'end', start}
+  local trimmed = tonumber(redis.call('HGET', keys[3], args[1] .. '#') or 0)
+  local more = from + limit < length
+  local answer = {'ok', last, more and 'more' or 'end', start, trimmed + from, trimmed + math.min(from + limit, length)}
   if from >= length then return answer end
   for _, at in ipairs(redis.call('LRANGE', keys[2], from, from + limit - 1)) do
     local stream_id = stream_id_of(at)
@@ -323,6 +327,7 @@ local function trim(keys, args)
     local gone = first_after(list, redis.call('LLEN', list), upto)
     if gone > 0 then
       redis.call('HSET', keys[3], args[i], redis.call('LINDEX', list, gone - 1))
+      redis.call('HINCRBY', keys[3], args[i] .. '#', gone)
       redis.call('LTRIM', list, gone, -1)
     end
   end

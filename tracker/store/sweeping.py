@@ -145,7 +145,7 @@ class Sweeping(Lanes, Records):
                 await self._write(shard, "sweep_shipments", (*named, *documents), ids)
         own = [keys.of_account(shard, letter, account) for letter in (b"x", b"z", b"D", b"E", b"u", b"v", b"a")]
         await self._plain(shard, b"DEL", *own)
-        await self._plain(shard, b"HDEL", keys.marks[shard], account.encode())
+        await self._plain(shard, b"HDEL", keys.marks[shard], account.encode(), f"{account}#".encode())
 
     async def _sweep_parked(self, account: str) -> None:
         escaped = "".join(f"\\{letter}" if letter in "*?[]\\^" else letter for letter in account)

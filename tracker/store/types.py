@@ -95,6 +95,7 @@ class FeedPage(Struct, frozen=True):
     entries: tuple[FeedEntry, ...]
     cursor: str
     more: bool
+    tally: int  # changes that the account ever had up to the cursor
 
 
 class LaneRef(Struct, frozen=True):

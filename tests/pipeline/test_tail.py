@@ -1,0 +1,105 @@
+"""`milepost tail` as a program beside a daemon that is killed and started again under it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.daemon import Daemon, command, environment
+from tracker.tail import Gap, Proof, read, shown
+
+
+async def heard(lines: asyncio.StreamReader, count: int) -> list[dict[str, Any]]:
+    async with asyncio.timeout(30):
+        return [json.loads(await lines.readline()) for _ in range(count)]
+
+
+async def register(daemon: Daemon, *waybills: str) -> list[str]:
+    items = [{"waybill": waybill, "carrier": "sf", "phone_tail": "0000"} for waybill in waybills]
+    answer = await daemon.call("POST", "/v1/shipments", {"shipments": items})
+    return [row["shipment"]["id"] for row in answer["results"]]
+
+
+@pytest.mark.timeout(90)
+async def test_a_tail_goes_on_over_a_restart_and_says_nothing_twice(tmp_path: Path) -> None:
+    async with Daemon(tmp_path / "data") as daemon:
+        await daemon.start()
+        ids = await register(daemon, *(f"SF90000000000{n}" for n in range(4)))
+        words = ("tail", "--after", "beginning", "--json", "--verify", "--url", daemon.url, "--key", daemon.key)
+        process = await asyncio.create_subprocess_exec(
+            *command(*words), stdout=asyncio.subprocess.PIPE, env=environment(), cwd=Path(__file__).parents[2]
+        )
+        assert process.stdout
+        try:
+            seen = await heard(process.stdout, 4)
+            await daemon.kill()
+            await daemon.start()
+            ids += await register(daemon, *(f"SF90000000001{n}" for n in range(3)))
+            await daemon.call("PATCH", f"/v1/shipments/{ids[0]}", {"shop": "b"})
+            seen += await heard(process.stdout, 4)
+        finally:
+            process.terminate()
+            await process.wait()
+    assert sorted((change["shipment_id"], change["revision"]) for change in seen) == sorted(
+        [*((id, 1) for id in ids), (ids[0], 2)]
+    )
+    assert seen[-1]["shipment"]["waybill"].startswith("SF9")
+
+
+async def test_a_tail_with_a_wrong_key_says_so_and_ends(tmp_path: Path) -> None:
+    async with Daemon(tmp_path / "data") as daemon:
+        await daemon.start()
+        words = ("tail", "--url", daemon.url, "--key", "mp_wrong")
+        process = await asyncio.create_subprocess_exec(
+            *command(*words), stderr=asyncio.subprocess.PIPE, env=environment(), cwd=Path(__file__).parents[2]
+        )
+        async with asyncio.timeout(20):
+            _, said = await process.communicate()
+    assert process.returncode == 1
+    assert "the API key is not known" in said.decode()
+    assert sys.executable
+
+
+def change(id: str, revision: int) -> dict[str, Any]:
+    return {"type": "shipment.updated", "shipment_id": id, "revision": revision, "at": "2026-09-22T08:00:00Z"}
+
+
+def test_a_proof_holds_while_everything_comes() -> None:
+    proof = Proof()
+    proof.reach(10)
+    for revision in (4, 5, 6):
+        proof.take(change("shp_1", revision))
+    proof.take(change("shp_2", 1))
+    proof.reach(14)
+    proof.reach(14)
+
+
+def test_a_revision_that_lacks_is_named() -> None:
+    proof = Proof()
+    proof.take(change("shp_1", 4))
+    with pytest.raises(Gap, match="shp_1: revision 6 came after 4"):
+        proof.take(change("shp_1", 6))
+
+
+def test_a_shipment_that_lacks_whole_shows_in_the_count() -> None:
+    proof = Proof()
+    proof.reach(10)
+    proof.take(change("shp_1", 4))
+    with pytest.raises(Gap, match="counts 2 changes since the last cursor, 1 came"):
+        proof.reach(12)
+
+
+def test_a_stream_is_read_event_by_event_and_half_of_one_is_none() -> None:
+    text = b'retry: 2000\n\n: still\n\nevent: a\nid: 1\ndata: {"n": 1}\n\nevent: b\ndata: {"n"'
+    assert [(one.event, one.data) for one in read(iter(text.splitlines(keepends=True)))] == [("a", {"n": 1})]
+
+
+def test_a_line_names_parcel_kind_revision_and_status_in_the_readers_language() -> None:
+    told = change("shp_1", 3) | {"shipment": {"waybill": "SF1", "status_label": {"zh": "派件中", "en": "Out"}}}
+    assert shown(told, "zh").split() == ["2026-09-22T08:00:00Z", "SF1", "updated", "r3", "派件中"]
+    assert shown(change("shp_1", 3), "en").split()[1] == "shp_1"
