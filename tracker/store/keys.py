@@ -8,7 +8,7 @@ Every key of a shard begins with its tag, `{s3f0a}`, so that a cluster keeps the
 | `n:<bucket>` | hash | 8-byte digest of a waybill → id (6 bytes; 8 with the shard: an alias), of an order → ids |
 | `i:<account>:<status>`, `z:<account>` | zset | ids by registration; `z` the stalled ones |
 | `due`, `dl` | zset, hash | what is due when; its claims in flight |
-| `f`, `fc`, `fm` | stream, string, hash | feed; how far it is fanned out; how far, by account, it was trimmed, by how many |
+| `f`, `fc`, `fm` | stream, string, hash | feed; how far it is fanned out; trimmed to where and how many, by account |
 | `x:<account>` | list | positions of the account's entries in the feed |
 | `b`, `p` | hash | frozen bodies; how many lanes still need each, where more than one |
 | `l`, `r`, `q:<destination>` | hash, zset, zset | lanes; destinations with work; a destination's lanes by due time |
