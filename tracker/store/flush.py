@@ -43,6 +43,9 @@ def packed(*args: bytes) -> bytes:
 FENCE = packed(b"PUBLISH", b"milepost:fence", b"")
 
 
+_NO_FUNCTION = "Function not found"
+
+
 class _Call:
     __slots__ = ("again", "command", "future", "queued_at")
 
@@ -172,7 +175,8 @@ class FlushLoop:
         try:
             return await connection.read_response(disconnect_on_error=False)
         except ResponseError as error:
-            self._stale = self._stale or isinstance(error, ReadOnlyError)
+            # a replica by now, or its functions were flushed: to connect is to look for the primary, and to load them
+            self._stale = self._stale or isinstance(error, ReadOnlyError) or _NO_FUNCTION in str(error)
             if self._on_error:
                 self._on_error(error)
             refused = Refused(f"{self.name}: {error}")
