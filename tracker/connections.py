@@ -20,6 +20,7 @@ from yarl import URL
 
 from carriers.sdk import Carrier, Credential
 from tracker.errors import BadInput, MilepostError, NotFound
+from tracker.looks import Looks
 from tracker.model import Document
 
 KIND = "connection"
@@ -125,7 +126,7 @@ class Connections:
         self._check_url = check_url
         self._version = -1
         self._seen_at = float("-inf")
-        self._refreshing = asyncio.Lock()
+        self._looks = Looks(self._look)
         self._by_id: dict[str, Connection] = {}
         self._by_account: dict[str, list[Connection]] = {}
         self._opened: dict[bytes, Connection] = {}
@@ -143,21 +144,23 @@ class Connections:
         """See every connection as it stands in the store now, or as it stood at most `within_s` ago."""
         if time.monotonic() - self._seen_at < within_s:
             return
-        async with self._refreshing:
-            at = time.monotonic()
-            kinds = (KIND, ORDER, OUTAGE)
-            version, orders, outages = await asyncio.gather(*map(self._store.records_version, kinds))
-            # a version is read first: what is held is at least as new as it says
-            if version != self._version:
-                self._take(await self._store.records(KIND))
-                self._version = version
-            if orders != self._orders_version:
-                self._take_orders(await self._store.records(ORDER))
-                self._orders_version = orders
-            if outages != self._outages_version:
-                self._outages = {id: int(until) for (_, id), until in (await self._store.records(OUTAGE)).items()}
-                self._outages_version = outages
-            self._seen_at = at
+        await (self._looks.join() if within_s else self._looks.now())
+
+    async def _look(self) -> None:
+        at = time.monotonic()
+        kinds = (KIND, ORDER, OUTAGE)
+        version, orders, outages = await asyncio.gather(*map(self._store.records_version, kinds))
+        # a version is read first: what is held is at least as new as it says
+        if version != self._version:
+            self._take(await self._store.records(KIND))
+            self._version = version
+        if orders != self._orders_version:
+            self._take_orders(await self._store.records(ORDER))
+            self._orders_version = orders
+        if outages != self._outages_version:
+            self._outages = {id: int(until) for (_, id), until in (await self._store.records(OUTAGE)).items()}
+            self._outages_version = outages
+        self._seen_at = at
 
     def _take(self, found: Mapping[tuple[str, str], bytes]) -> None:
         opened = {value: self._opened.get(value) or self._open(account, value) for (account, _), value in found.items()}

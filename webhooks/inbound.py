@@ -6,6 +6,7 @@ can't be read is kept in quarantine and acknowledged: pushed again, it would be 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
@@ -26,6 +27,7 @@ from tracker.store.types import Conflict, Gone, StoreDown
 from webhooks.replays import Replays, Stale
 
 MAX_BODY = 2 * 1024 * 1024  # bytes
+_ANSWERED_WITHIN_S = 12.0  # a store that is away: carriers wait some fifteen seconds, and what was taken may come again
 _ONE_PUSH = 8 * 1024  # bytes that count as one push
 PATH = "/hooks/{connection}"
 
@@ -122,13 +124,14 @@ class Inbound:
             if standing.wait_s:
                 outcome, response = "limited", self._not_now(carrier, push, too_many_pushes(standing.wait_s))
             else:
-                outcome = await self._heard_once(push, mark, connection, carrier)
+                async with asyncio.timeout(_ANSWERED_WITHIN_S):
+                    outcome = await self._heard_once(push, mark, connection, carrier)
                 response = _answer(*(_answer_of(carrier, push, True, self._now()) or (200, "", b"")))
         except RefusedPush as error:
             outcome, response = "refused", error.answer()
         except Gone:  # its account was deleted a moment ago
             outcome, response = "refused", _unknown().answer()
-        except (StoreDown, Conflict) as error:
+        except (StoreDown, Conflict, TimeoutError) as error:
             log.warning("push.not_taken", carrier=carrier.slug if carrier else "", error=str(error))
             outcome, response = "unavailable", self._not_now(carrier, push, _away())
         self._observer.intake(carrier.slug if carrier else "", outcome, time.perf_counter() - started)

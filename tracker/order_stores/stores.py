@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,6 +13,7 @@ from msgspec import Struct, structs
 
 from tracker.connections import check_credentials
 from tracker.errors import BadInput, MilepostError, NotFound
+from tracker.looks import Looks
 from tracker.order_stores.registry import Platforms, wrong_words
 from tracker.order_stores.sdk import Platform
 
@@ -150,7 +150,7 @@ class OrderStores:
         self._probe = probe
         self._version = -1
         self._seen_at = float("-inf")
-        self._refreshing = asyncio.Lock()
+        self._looks = Looks(self._look)
         self._by_id: dict[str, OrderStore] = {}
         self._opened: dict[bytes, OrderStore] = {}
 
@@ -181,13 +181,15 @@ class OrderStores:
     async def _refresh(self, *, within_s: float = 0.0) -> None:
         if time.monotonic() - self._seen_at < within_s:
             return
-        async with self._refreshing:
-            at = time.monotonic()
-            version = await self._store.records_version(KIND)
-            if version != self._version:
-                self._take(await self._store.records(KIND))
-                self._version = version  # read first: what is held is at least as new as it says
-            self._seen_at = at
+        await (self._looks.join() if within_s else self._looks.now())
+
+    async def _look(self) -> None:
+        at = time.monotonic()
+        version = await self._store.records_version(KIND)
+        if version != self._version:
+            self._take(await self._store.records(KIND))
+            self._version = version  # read first: what is held is at least as new as it says
+        self._seen_at = at
 
     def _take(self, found: Mapping[tuple[str, str], bytes]) -> None:
         opened = {value: self._opened.get(value) or self._open(account, value) for (account, _), value in found.items()}
