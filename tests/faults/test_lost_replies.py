@@ -108,7 +108,7 @@ class Clerk:
     async def work(self) -> None:
         """Round after round until cancelled."""
         while True:
-            for act in (self.parcel, self.garbage, self.subscription, self.key):
+            for act in (self.parcel, self.question, self.garbage, self.subscription, self.key):
                 await act()
             self.rounds += 1
 
@@ -123,6 +123,11 @@ class Clerk:
         assert [row["id"] for row in found["shipments"]] == [id]
         await self._done("PATCH", f"/v1/shipments/{id}", {"tags": ["clerk"]})
         await self._done("DELETE", f"/v1/shipments/{id}", gone=True)
+
+    async def question(self) -> None:
+        """The carrier is asked for a parcel at once; it knows nothing, so that nothing but the next look is written."""
+        ids = list(self._drill.numbers.values())
+        await self._done("POST", f"/v1/shipments/{ids[self.rounds % len(ids)]}/retrack")
 
     async def garbage(self) -> None:
         """A body that can't be read is kept, and released."""
