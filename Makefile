@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: run test check fmt bench bench-bullmq faults faults-long cluster redis soak fuzz lock clean
+.PHONY: run test check fmt bench bench-bullmq faults faults-short faults-long cluster redis soak fuzz lock clean
 
 run: $(READY)      ## the demo world: parcels move, one stalls, an order completes
 	$(BIN)/milepost demo
@@ -20,6 +20,10 @@ check: $(READY)    ## style, types, import contracts
 
 faults: $(READY)   ## kills the daemon and the server under load
 	$(BIN)/pytest -m faults
+
+faults-short: $(READY) ## some minutes of them: kills, power cuts, lost answers, and what the store's disk and memory refuse
+	$(BIN)/pytest -m faults $(addprefix tests/faults/test_,kills.py named_points.py power_loss.py lost_replies.py functions.py \
+	    store_trouble.py daemon_alone.py)
 
 faults-long: $(READY) ## the same, with two hundred kills where the short form has ten
 	MILEPOST_FAULTS=long $(BIN)/pytest -m faults

@@ -148,15 +148,18 @@ def as_kept(report: Report, document: Document) -> Report:
 
     Else the same scan would stand there twice.
     """
-    masked = {(scan.time.wall, scan.code, scan.text) for scan in document.scans if "*" in scan.text}
+    stored = {(scan.time.wall, scan.code, scan.text) for scan in document.scans}
+    masked = {name for name in stored if "*" in name[2]}
     moments = {wall for wall, _, _ in masked}
     if not any(scan.time and scan.time.wall in moments for scan in report.scans):
         return report
 
     def known(scan: Scan) -> Scan:
-        for how in (Mask.CONTACT, Mask.ALL) if scan.time else ():
+        if scan.time is None or (scan.time.wall, scan.code, scan.text) in stored:  # most are, in a polled history
+            return scan
+        for how in (Mask.CONTACT, Mask.ALL):
             other = mask_scan(scan, how)
-            if other is not scan and scan.time and (scan.time.wall, scan.code, other.text) in masked:
+            if other is not scan and (scan.time.wall, scan.code, other.text) in masked:
                 return other
         return scan
 

@@ -178,7 +178,7 @@ async def test_anothers_id_takes_as_long_as_one_that_never_was(api: Api, path: s
     Measured again where they do not: what is there shows each time, what a busy machine does shows once.
     """
     theirs, stranger = await one_of_everything(api, await api.account(), 7), await api.account()
-    for _ in range(3):
+    for _ in range(8):
         median = await _medians(api, stranger, path.format_map(theirs), path.format_map(UNKNOWN))
         if abs(median["theirs"] - median["unknown"]) < median["look"] / 2:
             return
