@@ -5,6 +5,7 @@ The stream is followed over restarts from the last cursor; what was printed alre
 
 from __future__ import annotations
 
+import http.client
 import json
 import time
 import urllib.error
@@ -82,7 +83,7 @@ class Tail:
                 if error.code not in (429, 502, 503, 504):
                     raise MilepostError(refusal(error)) from None
                 error.close()
-            except OSError:  # TimeoutError and URLError are two
+            except (OSError, http.client.HTTPException):  # TimeoutError and URLError; an answer cut off within a chunk
                 pass
             time.sleep(pause)
             pause = min(2 * pause, longest)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.faults.daemon import Daemon, command, environment
-from tracker.tail import Gap, Proof, read, shown
+from tracker.tail import Gap, Proof, Tail, read, shown
 
 
 async def heard(lines: asyncio.StreamReader, count: int) -> list[dict[str, Any]]:
@@ -63,6 +65,29 @@ async def test_a_tail_with_a_wrong_key_says_so_and_ends(tmp_path: Path) -> None:
     assert process.returncode == 1
     assert "the API key is not known" in said.decode()
     assert sys.executable
+
+
+def test_a_stream_cut_off_within_a_chunk_is_asked_for_again_from_its_cursor() -> None:
+    """As a daemon that is killed leaves it, or a proxy on the way."""
+    asked: list[bytes] = []
+    told = b'event: cursor\ndata: {"cursor": "C1", "tally": 1}\n\nevent: shipment.upd'
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    def answer(listening: socket.socket) -> None:
+        for _ in range(2):
+            connection, _ = listening.accept()
+            with connection:
+                asked.append(connection.recv(65_536).split(b"\r\n")[0])
+                connection.sendall(head + b"%x\r\n" % (len(told) + 500) + told)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=answer, args=(listening,), daemon=True)
+        thread.start()
+        messages = Tail(f"http://127.0.0.1:{listening.getsockname()[1]}", "key").messages()
+        assert [next(messages).data["cursor"] for _ in range(2)] == ["C1", "C1"]
+        thread.join(10)
+    assert b"after=now" in asked[0]
+    assert b"after=C1" in asked[1]
 
 
 def change(id: str, revision: int) -> dict[str, Any]:
