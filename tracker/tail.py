@@ -50,10 +50,11 @@ class Proof(Struct):
         self.revisions[id] = revision
         self.since += 1
 
-    def reach(self, tally: int) -> None:
-        """Take the daemon's count at a cursor in. Raises Gap where it counts others than came."""
-        if self.tally is not None and tally - self.tally != self.since:
-            raise Gap(f"the daemon counts {tally - self.tally} changes since the last cursor, {self.since} came")
+    def reach(self, tally: int, before: int) -> None:
+        """Take the daemon's count at a cursor and at the one before in. Raises Gap where not as many came."""
+        counted = tally - (before if self.tally is None else self.tally)
+        if counted != self.since:
+            raise Gap(f"the daemon counts {counted} changes since the last cursor, {self.since} came")
         self.tally, self.since = tally, 0
 
 
@@ -140,7 +141,7 @@ def run(tail: Tail, *, as_json: bool, lang: str, verify: bool) -> int:
     for message in tail.messages():
         try:
             if message.event == "cursor":
-                proof.reach(message.data["tally"])
+                proof.reach(message.data["tally"], message.data["tally_before"])
                 continue
             print(json.dumps(message.data, ensure_ascii=False) if as_json else shown(message.data, lang), flush=True)
             proof.take(message.data)

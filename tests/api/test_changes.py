@@ -113,6 +113,7 @@ async def test_the_tally_grows_by_what_a_reader_must_have_got(api: Api, account:
         page = (await api.call(account, "GET", f"/changes?limit=3&after={page['cursor']}")).body
         seen += len(page["changes"])
         assert page["tally"] - before["tally"] == seen
+        assert page["tally"] - page["tally_before"] == len(page["changes"])
     assert seen == 17
 
 
@@ -143,6 +144,8 @@ async def test_an_entry_that_was_taken_out_shows(api: Api, account: str) -> None
     page = (await api.call(account, "GET", f"/changes?after={start['cursor']}")).body
     assert page["tally"] - start["tally"] == 2
     assert len(page["changes"]) == 1
+    whole = (await api.call(account, "GET", "/changes")).body
+    assert (whole["tally_before"], whole["tally"], len(whole["changes"])) == (0, 3, 2), "its first page proves itself"
 
 
 # ---------------------------------------------------------------- the stream

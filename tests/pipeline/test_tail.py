@@ -96,12 +96,12 @@ def change(id: str, revision: int) -> dict[str, Any]:
 
 def test_a_proof_holds_while_everything_comes() -> None:
     proof = Proof()
-    proof.reach(10)
+    proof.reach(10, 10)
     for revision in (4, 5, 6):
         proof.take(change("shp_1", revision))
     proof.take(change("shp_2", 1))
-    proof.reach(14)
-    proof.reach(14)
+    proof.reach(14, 10)
+    proof.reach(14, 14)
 
 
 def test_a_revision_that_lacks_is_named() -> None:
@@ -113,10 +113,18 @@ def test_a_revision_that_lacks_is_named() -> None:
 
 def test_a_shipment_that_lacks_whole_shows_in_the_count() -> None:
     proof = Proof()
-    proof.reach(10)
+    proof.reach(10, 10)
     proof.take(change("shp_1", 4))
     with pytest.raises(Gap, match="counts 2 changes since the last cursor, 1 came"):
-        proof.reach(12)
+        proof.reach(12, 10)
+
+
+def test_what_lacks_in_the_first_page_shows_too() -> None:
+    """Nothing came before it that a count or a revision could be held against."""
+    proof = Proof()
+    proof.take(change("shp_1", 2))
+    with pytest.raises(Gap, match="counts 2 changes since the last cursor, 1 came"):
+        proof.reach(2, 0)
 
 
 def test_a_stream_is_read_event_by_event_and_half_of_one_is_none() -> None:

@@ -32,7 +32,7 @@ _BREATH_S = 0.05  # the neighbours' commits wake us too
 
 async def stream_changes(call: Call, query: ChangesQuery) -> web.StreamResponse:
     """Server-sent events: each change under its type, with `shipments` the shipment too, and after each page an event
-    `cursor` with cursor and tally, whose id is the cursor. `Last-Event-ID` counts before `after`. An event `resync`
+    `cursor` with cursor and tallies, whose id is the cursor. `Last-Event-ID` counts before `after`. An event `resync`
     ends a stream whose cursor is no longer kept."""
     last = call.request.headers.get("Last-Event-ID", "")
     return await Stream(call, query.model_copy(update={"after": last} if last else {})).run()
@@ -51,7 +51,11 @@ async def list_changes(call: Call, query: ChangesQuery) -> Changes:
     except CursorTooOld:
         raise await _too_old(call) from None
     changes = Changes(
-        changes=[_change(entry) for entry in page.entries], cursor=page.cursor, more=page.more, tally=page.tally
+        changes=[_change(entry) for entry in page.entries],
+        cursor=page.cursor,
+        more=page.more,
+        tally=page.tally,
+        tally_before=page.tally_before,
     )
     if query.shipments:
         changes["shipments"] = list((await _shipments(call, page)).values())
@@ -144,7 +148,7 @@ class Stream:
             if self._query.shipments:
                 told["shipment"] = shipments.get(entry.id)
             events.append(_event(told["type"], told))
-        told = {"cursor": page.cursor, "tally": page.tally}
+        told = {"cursor": page.cursor, "tally": page.tally, "tally_before": page.tally_before}
         return "".join(events) + _event("cursor", told, id=page.cursor)
 
     async def _send(self, text: str) -> None:

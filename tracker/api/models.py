@@ -452,14 +452,15 @@ class Change(TypedDict):
 class Changes(TypedDict):
     """What happened after the cursor; go on with `cursor`.
 
-    `tally`: how many changes the account has ever had up to the cursor. Between two cursors it grows by as many as a
-    reader must have got.
+    `tally`: how many changes the account has ever had up to the cursor; `tally_before`: up to where the page begins.
+    The one less the other is how many changes the page must hold, and a page begins where the last one ended.
     """
 
     changes: list[Change]
     cursor: str
     more: bool
     tally: int
+    tally_before: int
     shipments: NotRequired[list[ShipmentView]]
 
 

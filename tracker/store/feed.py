@@ -223,6 +223,7 @@ class Feed(Calls):
             int(answer[4]) + taken[shard] if shard in left_over else int(answer[5])
             for shard, answer in enumerate(answers)
         )
+        tally_before = sum(int(answer[4]) for answer in answers)
         for shard, answer in enumerate(answers):
             done = shard not in left_over and answer[2] == b"end"
             positions[shard] = unpack_position(answer[1] if done else answer[3])
@@ -231,7 +232,7 @@ class Feed(Calls):
                 positions[shard] = position
         entries = tuple(entry_of(shard, stream_id, account, change) for _, shard, stream_id, change in found[:limit])
         more = bool(left_over) or any(answer[2] == b"more" for answer in answers)
-        return FeedPage(entries, pack_cursor(self.epoch, positions), more, tally)
+        return FeedPage(entries, pack_cursor(self.epoch, positions), more, tally, tally_before)
 
     def _positions(self, cursor: str | None) -> list[Position | None]:
         if cursor is None:

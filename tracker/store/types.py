@@ -96,6 +96,7 @@ class FeedPage(Struct, frozen=True):
     cursor: str
     more: bool
     tally: int  # changes that the account ever had up to the cursor
+    tally_before: int  # the same, up to the cursor that was asked from
 
 
 class LaneRef(Struct, frozen=True):
