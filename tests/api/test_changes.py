@@ -213,7 +213,8 @@ async def test_an_account_has_so_many_streams_and_no_more(
     async with asyncio.timeout(10), aclosing(stream):
         await anext(stream)
         answer = await api.call(account, "GET", "/changes", headers={"Accept": "text/event-stream"})
-        assert (answer.status, answer.body["detail"]) == (429, "1 streams of this account are open: close one")
+        assert (answer.status, answer.body["detail"]) == (429, "1 readers of this account wait already: let one go")
+        assert (await api.call(account, "GET", "/changes?wait=1")).status == 429
         assert (await api.call(account, "GET", "/changes")).status == 200
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import msgspec
@@ -19,7 +21,7 @@ from tracker.views import iso
 routes = Routes("changes")
 
 CLOSING = web.AppKey("closing", asyncio.Event)
-READERS = web.AppKey("readers", Counter[str])  # open streams by account
+READERS = web.AppKey("readers", Counter[str])  # who waits, in streams and in long polls, by account
 _READERS_MOST = 32  # of an account, in this process
 _HEARTBEAT_S = 15.0  # so that nobody between us takes a quiet stream for a dead one
 _WRITTEN_WITHIN_S = 10.0  # a reader that takes longer for one page is let go, and comes again from its cursor
@@ -47,7 +49,8 @@ async def list_changes(call: Call, query: ChangesQuery) -> Changes:
     from that cursor. Changes may come twice around a resync; the revision tells.
     """
     try:
-        page = await _page(call, query)
+        with _reading(call) if query.wait else nullcontext():
+            page = await _page(call, query)
     except CursorTooOld:
         raise await _too_old(call) from None
     changes = Changes(
@@ -77,6 +80,20 @@ async def _page(call: Call, query: ChangesQuery) -> FeedPage:
         await asyncio.sleep(min(left, _BREATH_S))
 
 
+@contextmanager
+def _reading(call: Call) -> Iterator[None]:
+    """Count one that waits; each of them looks at every shard when anything happens, so that they are not many."""
+    readers = call.request.config_dict[READERS]
+    if readers[call.account] >= _READERS_MOST:
+        detail = f"{_READERS_MOST} readers of this account wait already: let one go"
+        raise Refusal(RATE_LIMITED, detail, headers={"Retry-After": "60"})
+    readers[call.account] += 1
+    try:
+        yield
+    finally:
+        readers[call.account] -= 1
+
+
 def _over(request: web.Request) -> bool:
     """Whether nobody waits any more: the reader left, or the daemon is stopping."""
     return request.transport is None or request.config_dict[CLOSING].is_set()
@@ -91,15 +108,14 @@ class Stream:
 
     async def run(self) -> web.StreamResponse:
         """Answer until it ends. Raises Refusal where it can't begin."""
-        readers = self._call.request.config_dict[READERS]
-        if readers[self._call.account] >= _READERS_MOST:
-            detail = f"{_READERS_MOST} streams of this account are open: close one"
-            raise Refusal(RATE_LIMITED, detail, headers={"Retry-After": "60"})
+        with _reading(self._call):
+            return await self._run()
+
+    async def _run(self) -> web.StreamResponse:
         try:
             page = await _page(self._call, self._query.model_copy(update={"wait": 0}))
         except CursorTooOld:
             raise await _too_old(self._call) from None
-        readers[self._call.account] += 1
         try:
             await self._response.prepare(self._call.request)
             await self._send(f"retry: {_RETRY_MS}\n\n")
@@ -107,8 +123,6 @@ class Stream:
         except (ConnectionError, TimeoutError, StoreDown):
             if self._call.request.transport is not None:
                 self._call.request.transport.abort()  # it reads no more; one that is there comes again by itself
-        finally:
-            readers[self._call.account] -= 1
         return self._response
 
     async def _follow(self, page: FeedPage) -> None:
