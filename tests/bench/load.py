@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import struct
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import cast
@@ -110,7 +111,7 @@ async def run(port: int, connections: int, requests: Sequence[bytes]) -> Answer:
 class Turn(asyncio.Protocol):
     """One connection of a steady load: free, or waiting for an answer."""
 
-    def __init__(self, free: list[Turn]) -> None:
+    def __init__(self, free: deque[Turn]) -> None:
         self._free = free
         self._received = b""
         self.refused = 0
@@ -145,14 +146,14 @@ async def steady(port: int, connections: int, requests: Sequence[bytes], rate: f
     One that finds no connection free waits for one, and its wait counts: what it was due is what it is measured from.
     """
     loop = asyncio.get_running_loop()
-    free: list[Turn] = []
+    free: deque[Turn] = deque()  # each in its turn: one that says nothing for long is hung up on
     turns = [(await loop.create_connection(lambda: Turn(free), "127.0.0.1", port))[1] for _ in range(connections)]
     began = time.monotonic() + 0.05
     due = [began + place / rate for place in range(len(requests))]
     for at, request in zip(due, requests, strict=True):
         while (ahead := at - time.monotonic()) > 0 or not free:
             await asyncio.sleep(max(ahead, 0.0005))
-        free.pop().send(request)
+        free.popleft().send(request)
     while len(free) < connections:
         await asyncio.sleep(0.001)
     for turn in turns:
