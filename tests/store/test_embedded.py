@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -115,6 +117,34 @@ async def test_a_server_whose_daemon_was_killed_is_adopted(tmp_path: Path) -> No
         async with open_store(settings(tmp_path, url=server.url)) as store:
             assert await store.get_record("key", "acme", "k1") == b"value"
     assert not server.alive()
+
+
+@pytest.mark.parametrize("until", ["it answers", "it is asked to end at once"])
+async def test_a_server_whose_daemon_died_right_after_the_spawn_is_adopted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until: str
+) -> None:
+    """Whatever the daemon had yet to write down; and the adopter ends it."""
+    children: list[subprocess.Popen[bytes]] = []
+    spawn = subprocess.Popen
+
+    def die(*words: Any, **settings: Any) -> None:
+        children.append(spawn(*words, **settings))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying, pytest.raises(KeyboardInterrupt):
+        dying.setattr(subprocess, "Popen", die)
+        EmbeddedServer(tmp_path).start()
+    adopter = EmbeddedServer(tmp_path)
+    with adopter:
+        assert adopter.adopted
+        if until == "it answers":
+            await adopter.ready()
+            assert adopter.pid == children[0].pid
+        waiting = asyncio.create_task(
+            asyncio.to_thread(children[0].wait)
+        )  # its parent lives on here, as no dead one does
+    assert await waiting == 0
+    assert not adopter.alive()
 
 
 async def test_an_adopted_server_that_dies_is_replaced(tmp_path: Path) -> None:

@@ -101,9 +101,11 @@ class EmbeddedServer:
         self.socket = socket_path(self.directory, runtime)
         self.adopted = False
         self.starts = 0
+        self._pid_file = self.directory / "server.pid"
         self._extra = extra
         self._daemon = Lock(self.directory / "daemon.lock")
         self._child: subprocess.Popen[bytes] | None = None
+        self._adoptee = 0
         self._stopping = False
 
     @property
@@ -112,9 +114,13 @@ class EmbeddedServer:
 
     @property
     def pid(self) -> int:
-        """The server's process id, as its spawner left it; 0 where it never ran."""
+        """The server's process id; 0 where it is not known yet, of one that is adopted and starts."""
+        if self._child is not None:
+            return self._child.pid
+        if self._adoptee:
+            return self._adoptee
         with contextlib.suppress(OSError, ValueError):
-            return int((self.directory / "server.pid").read_text())
+            return int(self._pid_file.read_text())  # the server's own word, of before it answers
         return 0
 
     def __enter__(self) -> EmbeddedServer:
@@ -144,6 +150,7 @@ class EmbeddedServer:
             return False
         try:
             self.socket.unlink(missing_ok=True)
+            self._pid_file.unlink(missing_ok=True)  # of one that was killed: that process may be anybody's by now
             with _log_file(self.directory / "server.log") as log:
                 self._child = subprocess.Popen(
                     self._command(),
@@ -154,7 +161,6 @@ class EmbeddedServer:
                     start_new_session=True,
                     pass_fds=(lock.fd,),
                 )
-            (self.directory / "server.pid").write_text(f"{self._child.pid}\n")
         finally:
             lock.close()
         self.starts += 1
@@ -166,6 +172,7 @@ class EmbeddedServer:
             "unixsocket": str(self.socket),
             "unixsocketperm": "700",
             "dir": str(self.directory),
+            "pidfile": str(self._pid_file),
             "daemonize": "no",
             "appendonly": "yes",
             "appendfsync": "always",
@@ -195,7 +202,7 @@ class EmbeddedServer:
             if self.alive():
                 pause = 0.05
                 continue
-            self._child = None
+            self._child, self._adoptee = None, 0
             with contextlib.suppress(OSError):  # no memory, no space: tried again
                 self._spawn()
             await asyncio.sleep(pause)
@@ -231,29 +238,33 @@ class EmbeddedServer:
         process = int((await info(connection, "server"))["process_id"])
         directory = (await ask(connection, "CONFIG", "GET", "dir"))[1].decode()
         fsync = (await ask(connection, "CONFIG", "GET", "appendfsync"))[1].decode()
-        if process != self.pid or directory != str(self.directory) or fsync != "always":
+        if directory != str(self.directory) or fsync != "always":
             raise ConfigError(
-                f"{self.socket} is answered by another server: process {process} (ours is {self.pid}), "
-                f"directory {directory}, appendfsync {fsync}"
+                f"{self.socket} is answered by another server: process {process}, directory {directory} "
+                f"(ours is {self.directory}), appendfsync {fsync} (ours is always)"
             )
+        if self._child is None:
+            self._adoptee = process
 
     def stop(self) -> None:
         """End the server, its last writes on disk, and let go of the directory."""
         self._stopping = True
         try:
-            pid = self._child.pid if self._child else self.pid
-            if pid and self.alive():
-                os.kill(pid, signal.SIGTERM)
-                self._wait_for_end(pid)
+            self._end()
         finally:
             self._daemon.close()
 
-    def _wait_for_end(self, pid: int) -> None:
+    def _end(self) -> None:
         deadline = time.monotonic() + STOP_S
+        asked = False
         while self.alive():
-            if time.monotonic() > deadline:
-                os.kill(pid, signal.SIGKILL)  # every acknowledged write is fsynced
-                deadline += STOP_S
+            late = time.monotonic() > deadline
+            if self.pid and (late or not asked):
+                os.kill(self.pid, signal.SIGKILL if late else signal.SIGTERM)  # every acknowledged write is fsynced
+                asked = True
+            elif late:
+                return  # one that neither answers nor left its number: the next daemon adopts it
+            deadline += STOP_S if late else 0
             time.sleep(0.01)
 
     def abandon(self) -> None:
