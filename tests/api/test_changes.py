@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tracker.api import changes
-from tracker.tail import Message, read
+from tracker.cli.tail import Message, read
 
 from .world import Api
 

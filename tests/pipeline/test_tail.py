@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.faults.daemon import Daemon, command, environment
-from tracker.tail import Gap, Proof, Tail, read, shown
+from tracker.cli.tail import Gap, Proof, Tail, read, shown
 
 
 async def heard(lines: asyncio.StreamReader, count: int) -> list[dict[str, Any]]:

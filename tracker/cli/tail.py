@@ -16,7 +16,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from tracker.client import refusal
+from tracker.cli.client import refusal
 from tracker.errors import MilepostError
 
 _SILENT_S = 45.0  # three heartbeats: the daemon is gone, whatever the network says

@@ -8,26 +8,24 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 from carriers.registry import load
 from carriers.sdk import Ask, Carrier, ParseError
+from tracker.cli.arguments import EXIT_UNREADABLE, Commands, language
 from tracker.errors import ConfigError
 
-_EXIT_UNREADABLE = 2
 
-
-def add(commands: Any, lang: str) -> None:
-    """Put both commands among the others."""
+def add(commands: Commands) -> None:
+    """Put these commands among the others."""
     new = commands.add_parser("new-carrier", help="the folder of a new adapter, or a package of its own for it")
     new.add_argument("slug")
     new.add_argument("--name", default="", help="the carrier's name; otherwise made from the slug")
     new.add_argument("--package", type=Path, metavar="DIR", help="an installable package, outside a checkout")
     new.set_defaults(run=_run_new_carrier)
-    _add_try(commands, lang)
+    _add_try(commands)
 
 
-def _add_try(commands: Any, lang: str) -> None:
+def _add_try(commands: Commands) -> None:
     ask = commands.add_parser("try", help="ask a live carrier for one parcel, without a daemon")
     ask.add_argument("slug")
     ask.add_argument("number")
@@ -40,7 +38,7 @@ def _add_try(commands: Any, lang: str) -> None:
     ask.add_argument("--ship-date", default="", metavar="YYYY-MM-DD")
     ask.add_argument("--record", type=Path, metavar="DIR", help="keep the exchange there as fixtures, persons masked")
     ask.add_argument("--json", action="store_true")
-    ask.add_argument("--lang", choices=("zh", "en"), default=lang)
+    ask.add_argument("--lang", choices=("zh", "en"), default=language())
     ask.set_defaults(run=_run_try)
 
 
@@ -85,7 +83,7 @@ def _run_try(arguments: argparse.Namespace) -> int:
         tried = asyncio.run(trying.ask(carrier, question, credentials, base=arguments.base))
     except ParseError as error:
         print(f"milepost: {carrier.slug} can't read the answer: {error}", file=sys.stderr)
-        return _EXIT_UNREADABLE
+        return EXIT_UNREADABLE
     now = int(time.time() * 1000)
     if arguments.json:
         print(json.dumps(showing.plain(carrier, tried, now=now), ensure_ascii=False, indent=2))
