@@ -21,15 +21,19 @@ from hashlib import blake2b
 from importlib.util import find_spec
 from pathlib import Path
 
+import structlog
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
 from tracker.errors import ConfigError
+from tracker.store import logfile
 from tracker.store.connect import ask, hang_up, info, open_connection, server_of
 
 SOCKET_PATH_MAX = 104 if sys.platform == "darwin" else 108  # with its closing zero
 STOP_S = 30.0
 LOG_KEPT = 1 << 20
+
+logger = structlog.get_logger()
 
 
 def server_binary() -> Path:
@@ -151,6 +155,8 @@ class EmbeddedServer:
         try:
             self.socket.unlink(missing_ok=True)
             self._pid_file.unlink(missing_ok=True)  # of one that was killed: that process may be anybody's by now
+            if cut := logfile.cut_zeros(self.directory):
+                logger.warning("zeros_cut_off", file=str(cut[0]), bytes=cut[1], why="the power was cut in a write")
             with _log_file(self.directory / "server.log") as log:
                 self._child = subprocess.Popen(
                     self._command(),
@@ -231,8 +237,8 @@ class EmbeddedServer:
 
     def _must_live(self) -> None:
         if not self.alive():
-            words = (self.directory / "server.log").read_text(errors="replace").strip().splitlines()[-3:]
-            raise ConfigError(f"the embedded server ended at its start: {' / '.join(words) or 'no reason given'}")
+            why = logfile.last_words(self.directory, server_binary())
+            raise ConfigError(f"the embedded server ended at its start: {why}")
 
     async def _examine(self, connection: AbstractConnection) -> None:
         process = int((await info(connection, "server"))["process_id"])
