@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tracker import app
+from tracker.app import loops
 
 from .daemon import Desk, running
 
@@ -37,7 +37,7 @@ async def _told(desk: Desk, line: str, sent: str = "") -> str:
 
 @pytest.fixture(autouse=True)
 def measured_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "_STATS_EVERY_S", 0.05)
+    monkeypatch.setattr(loops, "_STATS_EVERY_S", 0.05)
 
 
 async def test_an_open_page_names_no_account_but_the_operators(tmp_path: Path) -> None:
