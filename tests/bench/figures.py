@@ -14,6 +14,7 @@ class Sizes(Struct, frozen=True, kw_only=True):
 
     rounds: int = 5
     warm: int = 1  # rounds before them that do not count
+    turns: int = 8  # short ones in a round, where kinds of load take turns
     pushes: int = 8_000  # webhooks in one round of intake
     connections: int = 64  # carriers' connections, one request under way on each
     commits: int = 9_000  # in one round
@@ -28,6 +29,7 @@ class Sizes(Struct, frozen=True, kw_only=True):
 QUICK = Sizes(
     rounds=1,
     warm=0,
+    turns=1,
     pushes=240,
     connections=16,
     commits=450,
