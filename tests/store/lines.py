@@ -1,4 +1,4 @@
-"""A line to the server that can be told to lose what goes over it."""
+"""A line to the server that can be told to lose what goes over it, or to keep the answers for a while."""
 
 from __future__ import annotations
 
@@ -19,6 +19,23 @@ class Line:
         self.lose_request = False
         self.lose_every = 0  # requests between two whose reply is lost; 0: none
         self._requests = 0
+        self._answers = asyncio.Event()
+        self._answers.set()
+        self._asked = asyncio.Event()
+
+    def hold(self) -> None:
+        """Pass requests on, and keep every answer until `let_go`."""
+        self._answers.clear()
+        self._asked.clear()
+
+    def let_go(self) -> None:
+        self._answers.set()
+
+    async def asked(self, within: float) -> None:
+        """Return once a request was passed on since `hold`, or after so many seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._asked.wait()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_unix_connection(self.server)
@@ -27,6 +44,7 @@ class Line:
             while (data := await reader.read(1 << 16)) and not self._lost_request():
                 far_writer.write(data)
                 await far_writer.drain()
+                self._asked.set()
                 if self._loses_reply():  # the server runs it and nobody hears of it
                     back.cancel()
                     await asyncio.sleep(0.01)
@@ -50,6 +68,7 @@ class Line:
     async def _replies(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(1 << 16):
+                await self._answers.wait()
                 writer.write(data)
                 await writer.drain()
 
@@ -61,6 +80,6 @@ async def unreliable(store: Store, directory: Path) -> AsyncIterator[tuple[Line,
     line = Line(store.url.removeprefix("unix://"))
     server = await asyncio.start_unix_server(line.serve, path)
     async with server:
-        async with open_store(StoreSettings(directory=directory, url=f"unix://{path}")) as far:
+        async with open_store(StoreSettings(directory=directory, url=f"unix://{path}", shards=store.shards)) as far:
             yield line, far
         await asyncio.sleep(0.02)  # the line's handlers see the end
