@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
+from itertools import product
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -11,6 +12,9 @@ from tracker.model import ChangeKind
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _CODES_SHOWN = 500  # series of unknown codes; the rest are counted under "(more)"
+_CUT_OFF = ("full", "address", "header", "write")
+_DESTINATIONS = ("webhook", "orders", "store")
+_OUTCOMES = ("done", "retry", "dead", "discard")
 
 
 class Metrics:
@@ -66,17 +70,28 @@ class Metrics:
         self.store_up = Gauge("milepost_store_up", "1 while the store answers", registry=r)
         self.store_bytes = Gauge("milepost_store_used_bytes", "Memory that the store uses", registry=r)
         self.log_bytes = Gauge("milepost_store_log_bytes", "Size of the append-only log", registry=r)
-        self.disk_free = Gauge("milepost_disk_free_bytes", "Free space beside the log", registry=r)
+        self.disk_free = Gauge("milepost_disk_free_bytes", "Free space beside the log, -1: not ours to see", registry=r)
+        self.disk_free.set(-1)
         self._codes: set[tuple[str, str]] = set()
         # what is counted for every webhook: finding a series by its labels costs more than counting
         self._intake_of = cache(self._intake.labels)
         self._commits_of = cache(self._commits.labels)
         self._deliveries_of = cache(self._deliveries.labels)
         self._delivery_s_of = cache(self._delivery_s.labels)
+        # `increase()` does not see a series being born at 1: what an alarm counts stands there from the start, at 0
+        for why in _CUT_OFF:
+            self._cut_off.labels(why)
+        for destination, outcome in product(_DESTINATIONS, _OUTCOMES):
+            self._deliveries_of(destination, outcome)
 
     def page(self) -> bytes:
         """The exposition text."""
         return generate_latest(self.registry)
+
+    def may_hear(self, sources: Iterable[str]) -> None:
+        """Carriers and platforms whose bodies may come, and may be unreadable: each begins at 0."""
+        for source in sources:
+            self._quarantined.labels(source)
 
     # -------------------------------------------------------- what the parts tell
 

@@ -144,6 +144,19 @@ def test_the_operators_document_explains_every_alarm() -> None:
     assert [(row[0].strip("`"), row[1]) for row in rows("| alarm | severity | means | do |")] == alarms
 
 
+def test_what_an_alarm_counts_is_there_before_it_happens(metrics: Metrics) -> None:
+    """A series that is born at 1 has not increased: the first dead letter would wake nobody."""
+    metrics.may_hear(["acme", "shopify"])
+    told = samples(metrics)
+    dead = [("milepost_deliveries_total", (destination, "dead")) for destination in ("webhook", "orders", "store")]
+    refused = [("milepost_connections_cut_off_total", (why,)) for why in ("full", "address")]
+    unread = [("milepost_quarantined_total", (source,)) for source in ("acme", "shopify")]
+    assert {name: told.get(name) for name in (*dead, *refused, *unread)} == dict.fromkeys((*dead, *refused, *unread), 0)
+
+
+def test_a_disk_that_is_not_ours_to_see_is_no_empty_one(metrics: Metrics) -> None:
+    assert samples(metrics)["milepost_disk_free_bytes", ()] == -1
+
+
 def test_every_alarm_asks_for_metrics_that_there_are(metrics: Metrics) -> None:
-    named = {name for line in re.findall(r"expr: (.+)", RULES) for name in re.findall(r"milepost_\w+", line)}
-    assert named - exposed(metrics).keys() == set()
+    assert set(re.findall(r"milepost_\w+", RULES)) - exposed(metrics).keys() == set()

@@ -32,6 +32,14 @@ def test_the_dashboard_is_json_with_a_query_in_every_panel() -> None:
     assert all(panel["targets"][0]["expr"] for panel in board["panels"])
 
 
+def test_every_alarm_is_seen_to_fire() -> None:
+    """Each has a case in which it must, beside those in which it must not; promtool tries them below."""
+    alarms = re.findall(r"alert: (\w+)", (DEPLOY / "prometheus/rules.yml").read_text(encoding="utf-8"))
+    cases = (DEPLOY / "prometheus/rules_test.yml").read_text(encoding="utf-8")
+    fired = re.findall(r"alertname: (\w+)\n +exp_alerts:\n +- exp_labels", cases)
+    assert sorted(set(fired)) == sorted(alarms)
+
+
 @pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed (Debian: the package prometheus)")
 def test_the_alarms_fire_when_they_should_and_not_before() -> None:
     assert PROMTOOL

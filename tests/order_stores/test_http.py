@@ -40,6 +40,16 @@ async def test_what_was_overtaken_on_its_way_is_told_anew(house: HousePeer):
     assert [one["waybill"] for one in house.orders["1001"]["parcels"]] == [WAYBILL, OTHER]
 
 
+async def test_the_same_said_again_is_the_same_message(house: HousePeer):
+    """A reply that was lost: the receiver may drop what it has by its `webhook-id`."""
+    async with desk(house) as fed:
+        await fed.deliver("delivered", 1)
+        await fed.deliver("delivered", 1)
+        assert (len(house.seen), len(house.taken)) == (2, 1)
+        await fed.deliver("picked_up", 1, waybill=OTHER)
+    assert len(house.taken) == 2
+
+
 async def test_a_number_is_one_step_of_the_address(house: HousePeer):
     async with desk(house) as fed:
         await fed.deliver("picked_up", 1, order="双11 A&B?")

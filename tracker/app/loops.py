@@ -87,8 +87,7 @@ class Loops:
         metrics.store_bytes.set(stats.used_memory)
         metrics.log_bytes.set(stats.aof_bytes)
         self._mind_disk(stats.disk_free, stats.aof_bytes)
-        if stats.disk_free >= 0:  # the disk of a store elsewhere is not ours to see
-            metrics.disk_free.set(stats.disk_free)
+        metrics.disk_free.set(stats.disk_free)
         await self._count_shipments()
 
     async def _count_shipments(self) -> None:

@@ -113,6 +113,7 @@ class Parts:
         key = settings.secrets.key or key_from(settings.directory)
         self.settings, self.registry, self.store, self.book, self.readiness = settings, registry, store, book, readiness
         self.metrics = metrics
+        metrics.may_hear([one.slug for one in (*registry, *platforms)])
         self.full = ""  # why nothing new is taken in, "" while the disk has room
         self.sealer = Sealer(key.split(","))
         self.cookie_secret = hashlib.blake2b(decode_key(key.split(",")[0]), person=b"milepost-cookie").digest()

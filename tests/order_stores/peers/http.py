@@ -19,7 +19,10 @@ SECRET = "whsec_" + "bWlsZXBvc3Qtb3JkZXItc3RvcmUtdGVzdHM="
 
 
 class HousePeer(Peer):
-    """It checks the signature with the reference library and keeps each order whole, by (shipment, revision) once."""
+    """It checks the signature with the reference library, drops a `webhook-id` that it has seen, and keeps orders whole.
+
+    Once per id: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md (webhook-id)
+    """
 
     platform = platform
     reads_answers = False
@@ -28,6 +31,7 @@ class HousePeer(Peer):
         super().__init__()
         self.credentials = {"signing_secret": SECRET}
         self.slow: dict[str, asyncio.Event] = {}  # by shipment: its next request waits for that
+        self.taken: dict[str, bytes] = {}  # webhook-id → body
         self.orders: dict[str, dict[str, Any]] = {}
         self.steps: defaultdict[tuple[str, str], dict[tuple[str, int], str]] = defaultdict(dict)
 
@@ -45,8 +49,12 @@ class HousePeer(Peer):
         said = msgspec.json.decode(body)
         if said.get("shipment_id") in self.slow:
             await self.slow.pop(said["shipment_id"]).wait()
-        if said["order"] is not None:
+        id = request.headers["webhook-id"]
+        if id in self.taken:
+            assert self.taken[id] == body, "one id, two bodies"
+        elif said["order"] is not None:
             self._keep(request.match_info["path"], said)
+        self.taken[id] = body
         return web.Response(status=204)
 
     def _keep(self, number: str, said: dict[str, Any]) -> None:
