@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tracker.store.feed import pack_cursor
+from tracker.store.cursors import pack_cursor
 
 from .daemon import running
 

@@ -18,10 +18,10 @@ from tracker.store import Store, StoreSettings, open_store
 from tracker.store.connect import ask, hang_up, open_connection, server_of
 from tracker.store.embedded import server_binary
 from tracker.store.keys import SLOTS, Keys
-from tracker.store.types import StoreDown
+from tracker.store.types import Conflict, StoreDown
 
-from . import test_agenda, test_feed, test_lanes, test_parking, test_shipments
-from .goods import register
+from . import test_agenda, test_feed, test_lanes, test_parking, test_shipments, test_tips
+from .goods import creation, register
 
 pytestmark = pytest.mark.cluster
 
@@ -144,6 +144,10 @@ def test_shards_spread_evenly_over_primaries() -> None:
         test_agenda.test_due_shipments_are_claimed_once_and_not_before_their_hour,
         test_agenda.test_the_same_claim_gets_the_same_answer,
         test_agenda.test_a_commit_wakes_those_who_wait,
+        test_tips.test_a_commit_of_another_account_costs_a_waiting_reader_nothing,
+        test_tips.test_thirty_two_readers_of_a_busy_account_cost_a_bounded_number_of_looks,
+        test_tips.test_a_publish_that_was_lost_is_made_up_for,
+        test_tips.test_what_is_committed_while_nobody_hears_is_found_when_it_is_heard_again,
         test_feed.test_a_reader_that_follows_its_cursor_misses_nothing,
         test_feed.test_a_cursor_below_the_trimmed_is_too_old,
         test_feed.test_more_refs_than_one_call_carries_are_fanned_out_in_steps,
@@ -172,15 +176,19 @@ async def test_a_deleted_account_is_swept_from_every_primary(store: Store) -> No
         assert [key for key in await primary.send(b"KEYS", b"*") if b"acme" in key] == []
 
 
+async def move_slot(nodes: list[Node], slot: int, target: Node) -> None:
+    """Give an empty slot to another primary."""
+    name = str((await target.ask("CLUSTER", "MYID")).decode())  # type: ignore[attr-defined]
+    for node in (target, *nodes):
+        await node.ask("CLUSTER", "SETSLOT", slot, "NODE", name)
+
+
 async def test_a_slot_that_moves_is_followed(store: Store, nodes: list[Node]) -> None:
     """The first call after it fails, and refreshes the map; the next ones go to the new primary."""
     shard = next(shard for shard, slot in enumerate(store.keys.slots) if slot < SLOTS // 3)
-    slot, new = store.keys.slots[shard], nodes[1]
-    old_id, new_id = [str((await node.ask("CLUSTER", "MYID")).decode()) for node in nodes[:2]]  # type: ignore[attr-defined]
     key = store.keys.document(shard, b"000000")
-    for target in (new_id, old_id):
-        for node in (new, *nodes):
-            await node.ask("CLUSTER", "SETSLOT", slot, "NODE", target)
+    for target in (nodes[1], nodes[0]):
+        await move_slot(nodes, store.keys.slots[shard], target)
         async with asyncio.timeout(10):
             while True:
                 try:
@@ -188,7 +196,25 @@ async def test_a_slot_that_moves_is_followed(store: Store, nodes: list[Node]) ->
                     break
                 except StoreDown:
                     await asyncio.sleep(0.05)
-    assert new.port
+
+
+async def test_commits_in_a_slot_that_moved_are_heard_where_it_is_now(store: Store, nodes: list[Node]) -> None:
+    """The old primary takes its channels back, so that they are subscribed to at the new one."""
+    writes = [creation(store, "acme", f"W{n}") for n in range(30)]
+    write = next(one for one in writes if store.keys.slots[store.shard_of_id(one.id)] < SLOTS // 3)
+    slot = store.keys.slots[store.shard_of_id(write.id)]
+    with test_tips.net(60):
+        async with test_tips.waiting(store, "acme") as [reader]:
+            await move_slot(nodes, slot, nodes[1])
+            try:
+                async with asyncio.timeout(10):
+                    while not reader.seen:
+                        with contextlib.suppress(StoreDown, Conflict):
+                            await store.commit(write)
+                        await asyncio.sleep(0.05)
+            finally:
+                await store.clear()
+                await move_slot(nodes, slot, nodes[0])
 
 
 async def test_a_primary_that_is_away_fails_its_own_shards_only(store: Store, nodes: list[Node]) -> None:

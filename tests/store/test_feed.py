@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tracker.store import Store
-from tracker.store.feed import pack_cursor, unpack_cursor
+from tracker.store.cursors import pack_cursor, unpack_cursor
 from tracker.store.types import CursorTooOld, FeedEntry, LaneRef, NewChange
 
 from .goods import creation, fan_out_all, next_write, register

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -15,6 +15,7 @@ from tracker.api.models import Change, Changes, ChangesQuery, ShipmentView
 from tracker.api.problems import CURSOR_TOO_OLD, RATE_LIMITED, Refusal
 from tracker.api.registering import view_of
 from tracker.api.route import EVENT_STREAM, Call, Routes, cursors
+from tracker.store.tips import Tip
 from tracker.store.types import CursorTooOld, FeedEntry, FeedPage, StoreDown
 from tracker.views import iso
 
@@ -27,9 +28,7 @@ _HEARTBEAT_S = 15.0  # so that nobody between us takes a quiet stream for a dead
 _WRITTEN_WITHIN_S = 10.0  # a reader that takes longer for one page is let go, and comes again from its cursor
 _KEY_AGAIN_S = 30.0  # a key that was ended ends its streams
 _RETRY_MS = 2_000  # a reader waits so long before it comes again
-_STREAM_BREATH_S = 0.1
-_LOOK_AGAIN_S = 1.0  # a wake-up can come between the look and the wait
-_BREATH_S = 0.05  # the neighbours' commits wake us too
+_THERE_AGAIN_S = 1.0  # between two looks whether the reader is still there
 
 
 async def stream_changes(call: Call, query: ChangesQuery) -> web.StreamResponse:
@@ -49,8 +48,7 @@ async def list_changes(call: Call, query: ChangesQuery) -> Changes:
     from that cursor. Changes may come twice around a resync; the revision tells.
     """
     try:
-        with _reading(call) if query.wait else nullcontext():
-            page = await _page(call, query)
+        page = await (_waited(call, query) if query.wait else _page(call, query))
     except CursorTooOld:
         raise await _too_old(call) from None
     changes = Changes(
@@ -66,30 +64,36 @@ async def list_changes(call: Call, query: ChangesQuery) -> Changes:
 
 
 async def _page(call: Call, query: ChangesQuery) -> FeedPage:
-    store = call.services.store
-    cursor = await store.head() if query.after == "now" else query.after
-    deadline = asyncio.get_running_loop().time() + min(query.wait, call.services.settings.max_wait)
-    while True:
+    with cursors("after"):
+        return await call.services.store.changes(call.account, await _start(call, query), query.limit)
+
+
+async def _waited(call: Call, query: ChangesQuery) -> FeedPage:
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + min(query.wait, call.services.settings.max_wait)
+    with _reading(call) as tip:
         with cursors("after"):
-            page = await store.changes(call.account, cursor, query.limit)
-        left = deadline - asyncio.get_running_loop().time()
-        if page.entries or left <= 0 or _over(call.request):
-            return page
-        cursor = page.cursor
-        await store.wake(min(left, _LOOK_AGAIN_S))
-        await asyncio.sleep(min(left, _BREATH_S))
+            page = await tip.join(await _start(call, query), query.limit)
+        while not (page.entries or _over(call.request)) and (left := deadline - clock()) > 0:
+            page = await tip.after(page, query.limit, min(left, _THERE_AGAIN_S)) or page
+    return page
+
+
+async def _start(call: Call, query: ChangesQuery) -> str | None:
+    return await call.services.store.head() if query.after == "now" else query.after
 
 
 @contextmanager
-def _reading(call: Call) -> Iterator[None]:
-    """Count one that waits; each of them looks at every shard when anything happens, so that they are not many."""
+def _reading(call: Call) -> Iterator[Tip]:
+    """One that waits at the end of the account's feed; a page is written for each, so that they are not many."""
     readers = call.request.config_dict[READERS]
     if readers[call.account] >= _READERS_MOST:
         detail = f"{_READERS_MOST} readers of this account wait already: let one go"
         raise Refusal(RATE_LIMITED, detail, headers={"Retry-After": "60"})
     readers[call.account] += 1
     try:
-        yield
+        with call.services.store.following(call.account) as tip:
+            yield tip
     finally:
         readers[call.account] -= 1
 
@@ -108,42 +112,41 @@ class Stream:
 
     async def run(self) -> web.StreamResponse:
         """Answer until it ends. Raises Refusal where it can't begin."""
-        with _reading(self._call):
-            return await self._run()
+        with _reading(self._call) as tip:
+            return await self._run(tip)
 
-    async def _run(self) -> web.StreamResponse:
+    async def _run(self, tip: Tip) -> web.StreamResponse:
         try:
-            page = await _page(self._call, self._query.model_copy(update={"wait": 0}))
+            with cursors("after"):
+                page = await tip.join(await _start(self._call, self._query), self._query.limit)
         except CursorTooOld:
             raise await _too_old(self._call) from None
         try:
             await self._response.prepare(self._call.request)
             await self._send(f"retry: {_RETRY_MS}\n\n")
-            await self._follow(page)
+            await self._follow(tip, page)
         except (ConnectionError, TimeoutError, StoreDown):
             if self._call.request.transport is not None:
                 self._call.request.transport.abort()  # it reads no more; one that is there comes again by itself
         return self._response
 
-    async def _follow(self, page: FeedPage) -> None:
+    async def _follow(self, tip: Tip, page: FeedPage) -> None:
         clock = asyncio.get_running_loop().time
         said = known = clock()
         await self._send(await self._written(page))
         while not _over(self._call.request):
-            if not page.more:
-                await self._call.services.store.wake(_LOOK_AGAIN_S)
-                await asyncio.sleep(_STREAM_BREATH_S)
             if clock() - known > _KEY_AGAIN_S:
                 known = clock()
                 if not await self._still_known():
                     return
             try:
-                page = await self._call.services.store.changes(self._call.account, page.cursor, self._query.limit)
+                after = await tip.after(page, self._query.limit, _THERE_AGAIN_S)
             except CursorTooOld:
                 await self._send(_event("resync", await _resync(self._call)))
                 return
-            if page.entries:
-                await self._send(await self._written(page))
+            page = after or page
+            if after and after.entries:
+                await self._send(await self._written(after))
             elif clock() - said > _HEARTBEAT_S:
                 await self._send(": nothing new\n\n")
             else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -22,6 +23,7 @@ from tracker.orders import Order, OrderPage, OrderQuery, Placed, StatedOrder
 from tracker.redelivery import Redelivery
 from tracker.replay import Page, Wanted
 from tracker.secrets import Sealer
+from tracker.store.tips import Tip
 from tracker.store.types import DeadLetter, FeedPage
 
 
@@ -63,7 +65,7 @@ class Shelves(Protocol):
         limit: int = 50,
     ) -> tuple[list[str], str | None]: ...
     async def counts(self, account: str) -> dict[str, int]: ...
-    async def wake(self, timeout: float) -> object: ...
+    def following(self, account: str) -> AbstractContextManager[Tip]: ...
     async def changes(self, account: str, cursor: str | None, limit: int = 100) -> FeedPage: ...
     async def head(self) -> str: ...
     async def cursor_at(self, at: int) -> str: ...

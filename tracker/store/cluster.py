@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from redis.asyncio.connection import AbstractConnection
@@ -15,7 +15,7 @@ from tracker.store.connect import Distrust, Server, ask, examine, hang_up, open_
 from tracker.store.flush import FlushLoop, packed
 from tracker.store.keys import CONTROL, Keys, slot_of
 from tracker.store.types import StoreDown
-from tracker.store.wire import listened
+from tracker.store.wire import Heard, listened
 
 Address = tuple[str, int]
 
@@ -172,7 +172,7 @@ class Cluster:
         asked = (str(server.get("host", "localhost")), int(server.get("port", 6379)))
         return slot_owners(shards, asked, tls="ssl" in getattr(server.get("connection_class"), "__name__", "").lower())
 
-    async def listen(self, heard: Callable[[bytes], None]) -> None:
+    async def listen(self, heard: Heard) -> None:
         """Hear every primary; ends by an error when the map changes."""
         await self._mapped.wait()
         shards: dict[_Primary, list[int]] = defaultdict(list)
@@ -186,11 +186,14 @@ class Cluster:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _listen_to(self, primary: _Primary, shards: Sequence[int], heard: Callable[[bytes], None]) -> None:
+    async def _listen_to(self, primary: _Primary, shards: Sequence[int], heard: Heard) -> None:
         connection = await open_connection(self.server_at(primary.address))
         try:
             for shard in shards:
                 await connection.send_command("SSUBSCRIBE", self._keys.channel[shard], check_health=False)
             await listened(connection, heard)
+        except ResponseError as error:
+            self.doubt(error)  # the slot is another's by now
+            raise
         finally:
             await hang_up(connection)

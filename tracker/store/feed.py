@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 
 from tracker.store.agenda import ITEMS
-from tracker.store.keys import ORDERLESS, decode_cursor, encode_cursor, encode_id, kind_code, kind_of
+from tracker.store.cursors import Position, pack_cursor, pack_position, position_of, unpack_cursor, unpack_position
+from tracker.store.keys import ORDERLESS, encode_id, kind_code, kind_of
 from tracker.store.lanes import deliveries
+from tracker.store.tips import Tip
 from tracker.store.types import Claim, CursorTooOld, Delivery, Fanned, FeedEntry, FeedPage, LaneRef
 from tracker.store.wire import Calls, checked, number
-
-Position = tuple[int, int]  # ms and sequence: a stream id
-
-_FORMAT = 1
-
-
-def position_of(stream_id: str) -> Position:
-    at, _, seq = stream_id.partition("-")
-    return int(at), int(seq)
 
 
 def entry_of(shard: int, stream_id: str, account: str, change: bytes) -> FeedEntry:
@@ -29,65 +22,6 @@ def entry_of(shard: int, stream_id: str, account: str, change: bytes) -> FeedEnt
     ordered = change[10:11] != ORDERLESS
     kind = kind_of(change[10:] if ordered else change[11:])
     return FeedEntry(stream_id, account, encode_id("shp_", shard, change[:6]), revision, kind, at, ordered)
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def _varints(data: bytes) -> Iterator[int]:
-    value = shift = 0
-    for byte in data:
-        value |= (byte & 127) << shift
-        shift += 7
-        if byte < 128:
-            yield value
-            value = shift = 0
-
-
-def pack_cursor(epoch: int, positions: Sequence[Position | None]) -> str:
-    """A cursor: one position per shard (None: from the beginning), times as steps from the earliest.
-
-    A step of 0 stands for None, one of 1 for the time 0.
-    """
-    base = min((position[0] for position in positions if position and position[0]), default=0)
-    out = bytearray((_FORMAT,))
-    out += _varint(epoch) + _varint(len(positions)) + _varint(base)
-    for position in positions:
-        if position is None:
-            out += b"\0"
-        else:
-            out += _varint(position[0] - base + 2 if position[0] else 1) + _varint(position[1])
-    return encode_cursor(bytes(out))
-
-
-def unpack_cursor(cursor: str) -> tuple[int, list[Position | None]]:
-    """Epoch and positions of a cursor; `ValueError` where it is not one of a feed."""
-    data = decode_cursor(cursor)
-    try:
-        if data[0] != _FORMAT:
-            raise StopIteration
-        numbers = _varints(data[1:])
-        epoch, shards, base = next(numbers), next(numbers), next(numbers)
-        steps = (next(numbers) for _ in range(shards))
-        positions = [(base + step - 2 if step > 1 else 0, next(numbers)) if step else None for step in steps]
-    except (IndexError, StopIteration, RuntimeError):
-        raise ValueError(f"cursor {cursor!r} is not one of the feed") from None
-    return epoch, positions
-
-
-def pack_position(position: Position | None) -> bytes:
-    """Six bytes of ms and four of sequence, or nothing for the beginning."""
-    return position[0].to_bytes(6, "big") + position[1].to_bytes(4, "big") if position else b""
-
-
-def unpack_position(packed: bytes) -> Position:
-    return int.from_bytes(packed[:6], "big"), int.from_bytes(packed[6:], "big")
 
 
 class Feed(Calls):
@@ -181,60 +115,67 @@ class Feed(Calls):
         answer: list[bytes] = await self._write(shard, "fan_out", named, args)
         return answer
 
-    async def changes(self, account: str, cursor: str | None, limit: int = 100) -> FeedPage:
+    async def changes(self, account: str, cursor: str | None, limit: int = 100, tip: Tip | None = None) -> FeedPage:
         """The account's changes after the cursor (None: from the beginning of what is kept).
 
         In commit order for each shipment. The page's tally counts every change that the account ever had up to its
         cursor, by the places in the account's own lists and not by what was handed out: what lacks in between shows.
+        With its `tip` only the shards are read that have something new for one who stands there.
         Raises `CursorTooOld` where some were trimmed past the cursor or a failover came between, and `ValueError` for a
         cursor that is not one of this feed.
         """
-        positions = self._positions(cursor)
-        quota = max(4, -(-2 * limit // self.shards))
-        keys = self.keys
-        answers = await self._everywhere(
-            lambda shard: self._read(
-                shard,
-                "feed_read",
-                (keys.feed[shard], keys.of_account(shard, b"x", account), keys.marks[shard]),
-                (account.encode(), pack_position(positions[shard]), number(quota)),
-            )
-        )
-        if any(answer[0] == b"old" for answer in answers):
+        positions = list(self.positions(cursor))
+        asked = tip.ask(positions, self.epoch) if tip else dict.fromkeys(range(self.shards), 0)
+        idle = tip.tally(but=asked) if tip else 0
+        quota = max(4, min(limit, -(-2 * limit // max(1, len(asked)))))
+        calls = [self._feed_read(shard, account, positions[shard], quota) for shard in asked]
+        answers = dict(zip(asked, await asyncio.gather(*calls), strict=True))
+        if any(answer[0] == b"old" for answer in answers.values()):
             raise CursorTooOld("the feed was trimmed past this cursor: list the shipments, then follow from a new one")
-        found = sorted(
-            (position_of(answer[at].decode()), shard, answer[at].decode(), answer[at + 1])
-            for shard, answer in enumerate(answers)
-            for at in range(6, len(answer), 2)
-        )
-        return self._page(account, positions, answers, found, limit)
+        for shard, answer in answers.items():
+            if tip and answer[2] == b"end":
+                tip.learn(shard, asked[shard], unpack_position(answer[1]), int(answer[5]))
+        return self._page(account, positions, answers, limit, idle)
+
+    def _feed_read(
+        self, shard: int, account: str, position: Position | None, quota: int
+    ) -> asyncio.Future[list[bytes]]:
+        keys = self.keys
+        named = (keys.feed[shard], keys.of_account(shard, b"x", account), keys.marks[shard])
+        return self._read(shard, "feed_read", named, (account.encode(), pack_position(position), number(quota)))
 
     def _page(
         self,
         account: str,
         positions: list[Position | None],
-        answers: Sequence[Sequence[bytes]],
-        found: Sequence[tuple[Position, int, str, bytes]],
+        answers: Mapping[int, Sequence[bytes]],
         limit: int,
+        idle: int,
     ) -> FeedPage:
+        """What was read as a page, from the positions; `idle` is the tally of the shards that were not."""
+        found = sorted(
+            (position_of(answer[at].decode()), shard, answer[at].decode(), answer[at + 1])
+            for shard, answer in answers.items()
+            for at in range(6, len(answer), 2)
+        )
         left_over = {shard for _, shard, _, _ in found[limit:]}
         taken = Counter(shard for _, shard, _, _ in found[:limit])
-        tally = sum(
-            int(answer[4]) + taken[shard] if shard in left_over else int(answer[5])
-            for shard, answer in enumerate(answers)
+        tally = idle + sum(
+            int(answer[4]) + taken[shard] if shard in left_over else int(answer[5]) for shard, answer in answers.items()
         )
-        tally_before = sum(int(answer[4]) for answer in answers)
-        for shard, answer in enumerate(answers):
+        tally_before = idle + sum(int(answer[4]) for answer in answers.values())
+        for shard, answer in answers.items():
             done = shard not in left_over and answer[2] == b"end"
             positions[shard] = unpack_position(answer[1] if done else answer[3])
         for position, shard, _, _ in found[:limit]:
             if shard in left_over or answers[shard][2] == b"more":
                 positions[shard] = position
         entries = tuple(entry_of(shard, stream_id, account, change) for _, shard, stream_id, change in found[:limit])
-        more = bool(left_over) or any(answer[2] == b"more" for answer in answers)
+        more = bool(left_over) or any(answer[2] == b"more" for answer in answers.values())
         return FeedPage(entries, pack_cursor(self.epoch, positions), more, tally, tally_before)
 
-    def _positions(self, cursor: str | None) -> list[Position | None]:
+    def positions(self, cursor: str | None) -> Sequence[Position | None]:
+        """Where the cursor stands in each shard. Raises as `changes` does."""
         if cursor is None:
             return [None] * self.shards
         epoch, positions = unpack_cursor(cursor)

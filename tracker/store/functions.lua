@@ -107,7 +107,7 @@ local function commit(keys, args)
     local at = 16 + numbers + 2 * i
     announce(keys[4], keys[5], keys[6], account, id, revision + i, args[at - 1], args[at])
   end
-  if changes > 0 then redis.call(args[14], args[13], '1') end
+  if changes > 0 then redis.call(args[14], args[13], account) end -- its waiting readers wake, and no others
   return {'ok', version + 1, revision + changes}
 end
 
@@ -129,7 +129,7 @@ local function delete(keys, args)
   end
   if args[8 + numbers] then
     announce(keys[4], keys[5], keys[6], account, id, revision + 1, args[8 + numbers], args[9 + numbers])
-    redis.call(args[6], args[5], '1')
+    redis.call(args[6], args[5], account)
   end
   return {'ok', version}
 end
@@ -276,16 +276,22 @@ local function first_after(list, length, position) -- index of the first entry a
 end
 
 -- KEYS feed account_feed marks; ARGV account position limit: 'old' where the account's entries were trimmed past it.
--- Answers the end of the feed, whether the account has more, the position that was read from, and how many entries the
--- account ever had up to there and up to the last one read: by place in its list, whatever a reader was given before.
+-- Answers where one stands who has read all: at the account's own last entry, so that no neighbour moves it. Then whether
+-- there is more, the position that was read from, and how many entries the account ever had up to there and up to the last
+-- one read: by place in its list, whatever a reader was given before.
 local function feed_read(keys, args)
   local position, limit = args[2], tonumber(args[3])
-  local last = last_position(keys[1], keys[3])
-  local mark = redis.call('HGET', keys[3], args[1])
-  if position ~= '' and ((mark and after(mark, position)) or after(position, last)) then return {'old', last} end
-  local length = redis.call('LLEN', keys[2])
-  local from = position == '' and 0 or first_after(keys[2], length, position)
-  local start = position == '' and (mark or struct.pack('>I6I4', 0, 0)) or position
+  local mark, length = redis.call('HGET', keys[3], args[1]), redis.call('LLEN', keys[2])
+  local origin = mark or struct.pack('>I6I4', 0, 0)
+  local last = redis.call('LINDEX', keys[2], -1) or origin
+  local from, start = 0, origin
+  if position ~= '' then
+    local read = not after(last, position)
+    if (mark and after(mark, position)) or (read and position ~= last and after(position, last_position(keys[1], keys[3]))) then
+      return {'old', position}
+    end
+    from, start = read and length or first_after(keys[2], length, position), position
+  end
   local trimmed = tonumber(redis.call('HGET', keys[3], args[1] .. '#') or 0)
   local more = from + limit < length
   local answer = {'ok', last, more and 'more' or 'end', start, trimmed + from, trimmed + math.min(from + limit, length)}
@@ -424,7 +430,7 @@ local function fan_out(keys, args)
   end
   redis.call('SET', keys[2], args[2])
   if #taken > 0 then redis.call('SET', keys[8], cmsgpack.pack(taken), 'PX', args[6]) end
-  if left then redis.call(args[4], args[3], '1') end
+  if left then redis.call(args[4], args[3], '') end
   return answer
 end
 
@@ -623,7 +629,7 @@ local function replay(keys, args)
   redis.call('HDEL', keys[6], dead_id)
   redis.call('ZREM', keys[7], dead_id .. destination)
   refresh_ready(keys[2], keys[8], destination)
-  redis.call(args[5], args[4], '1')
+  redis.call(args[5], args[4], '')
   return {'ok', dead_id}
 end
 
@@ -651,7 +657,7 @@ local function relay(keys, args)
     answer[#answer + 1] = became
   end
   refresh_ready(keys[2], keys[7], destination)
-  redis.call(args[4], args[3], '1')
+  redis.call(args[4], args[3], '')
   return answer
 end
 

@@ -6,7 +6,7 @@ import asyncio
 import shutil
 from pathlib import Path
 
-from tracker.store.feed import position_of
+from tracker.store.cursors import position_of
 from tracker.store.types import StoreStats
 from tracker.store.wire import Calls
 

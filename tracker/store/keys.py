@@ -19,6 +19,7 @@ Every key of a shard begins with its tag, `{s3f0a}`, so that a cluster keeps the
 | `u:<account>`, `v:<account>` | hash, zset | quarantined bodies and their order |
 | `a:<account>` | stream | who did what, in the account's home shard |
 | `t` | set | tombstones of accounts (`a:`) and destinations (`d:`) |
+| `w` | channel | the account of each commit, empty where lanes were filled; who waits listens |
 | `fence` | string | empty; written behind what is read, in a cluster with replicas, so that `WAIT` covers it |
 
 Control records lie under the tag `{milepost}`: `meta`, `rv` (versions), `t` and a hash `r:<kind>` each; and what

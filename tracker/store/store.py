@@ -8,7 +8,6 @@ import time
 
 from tracker.errors import ConfigError
 from tracker.store.agenda import Agenda
-from tracker.store.feed import Feed
 from tracker.store.health import Health
 from tracker.store.keys import LAYOUT
 from tracker.store.marks import Marks
@@ -23,7 +22,7 @@ from tracker.store.wakes import Wakes
 IDENTITY_S = 0.5  # between two looks at who the servers are
 
 
-class Store(Parking, Agenda, Feed, Sweeping, Sightings, Trail, Marks, Wakes, Health):
+class Store(Parking, Agenda, Sweeping, Sightings, Trail, Marks, Wakes, Health):
     """Everything that is stored. Opened by `tracker.store.open_store`."""
 
     url: str = ""  # where another process reaches the same store

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tracker.store.feed import position_of
+from tracker.store.cursors import position_of
 from tracker.store.keys import decode_cursor, encode_cursor
 from tracker.store.wire import Calls, checked, number
 

@@ -1,20 +1,23 @@
-"""Waking those who wait for commits: a commit publishes its shard, a waiter returns early."""
+"""Waking those who wait for commits: a commit publishes its account in the channel of its shard."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Iterator
 from weakref import WeakKeyDictionary
 
 from redis.exceptions import RedisError
 
 from tracker.errors import MilepostError
+from tracker.store.feed import Feed
 from tracker.store.keys import Keys
-from tracker.store.wire import Calls, Wire
+from tracker.store.tips import Tip
+from tracker.store.wire import Wire
 
 
-class Wakes(Calls):
-    """The waking part of the store. A task that calls `wake` in a loop misses no commit between two calls."""
+class Wakes(Feed):
+    """The waking part of the store, for who works on every account's commits and for who reads one account's feed."""
 
     def __init__(self, keys: Keys, wire: Wire) -> None:
         super().__init__(keys, wire)
@@ -23,9 +26,13 @@ class Wakes(Calls):
         self._woken_at: dict[int, int] = {}
         self._seen: WeakKeyDictionary[asyncio.Task[object], int] = WeakKeyDictionary()
         self._pulse = asyncio.Event()
+        self._tips: dict[bytes, Tip] = {}
 
     async def wake(self, timeout: float) -> frozenset[int]:
-        """Wait at most `timeout` seconds for a commit; the shards that were written to since this task's last call."""
+        """Wait at most `timeout` seconds for a commit; the shards that were written to since this task's last call.
+
+        A task that calls it in a loop misses no commit between two calls.
+        """
         task = asyncio.current_task()
         assert task is not None
         seen = self._seen.setdefault(task, self._times)
@@ -36,10 +43,29 @@ class Wakes(Calls):
         self._seen[task] = self._times
         return frozenset(shard for shard, at in self._woken_at.items() if at > seen)
 
-    def _heard(self, channel: bytes) -> None:
+    @contextlib.contextmanager
+    def following(self, account: str) -> Iterator[Tip]:
+        """The end of the account's feed, for one who waits there."""
+        name = account.encode()
+        tip = self._tips.get(name)
+        if tip is None:
+            tip = self._tips[name] = Tip(self, account, lambda: self._tips.pop(name, None))
+        tip.readers += 1
+        try:
+            yield tip
+        finally:
+            tip.readers -= 1
+
+    def _heard(self, channel: bytes, account: bytes | None) -> None:
         shard = self._shard_of_channel.get(channel)
         if shard is None:
             return
+        if account is None:
+            for tip in self._tips.values():
+                tip.unheard(shard)
+            return
+        if account in self._tips:
+            self._tips[account].written(shard)
         self._times += 1
         self._woken_at[shard] = self._times
         pulse, self._pulse = self._pulse, asyncio.Event()

@@ -14,6 +14,8 @@ from tracker.store.flush import FlushLoop, Refused
 from tracker.store.keys import Keys
 from tracker.store.types import Gone
 
+Heard = Callable[[bytes, bytes | None], None]
+
 
 class Wire(Protocol):
     """The way to the shards of a store."""
@@ -32,8 +34,11 @@ class Wire(Protocol):
     async def run(self) -> None:
         """Serve until cancelled."""
 
-    async def listen(self, heard: Callable[[bytes], None]) -> None:
-        """Call `heard` with the channel of every wake-up until cancelled."""
+    async def listen(self, heard: Heard) -> None:
+        """Call `heard` with the channel of every wake-up, and who it is for, until cancelled.
+
+        With None for each channel as it begins to be heard: what came before went by unheard.
+        """
 
     async def mapped(self) -> None:
         """Return once it is known where the shards are."""
@@ -42,12 +47,16 @@ class Wire(Protocol):
         """What each connected primary said of itself, under a name that its successor keeps."""
 
 
-async def listened(connection: AbstractConnection, heard: Callable[[bytes], None]) -> None:
-    """Hand every message of a subscribed connection on; ends only by an error."""
+async def listened(connection: AbstractConnection, heard: Heard) -> None:
+    """Hand every message of a subscribed connection on; ends only by an error, as where a channel is heard no more."""
     while True:
         message = await connection.read_response(timeout=float("inf"), disconnect_on_error=False)
         if message[0] in (b"message", b"smessage"):
-            heard(message[1])
+            heard(message[1], message[2])
+        elif message[0] in (b"subscribe", b"ssubscribe"):
+            heard(message[1], None)
+        elif message[0] == b"sunsubscribe":
+            raise ConnectionError("a slot has moved: its channels are heard elsewhere")
 
 
 class OneServer:
@@ -93,7 +102,7 @@ class OneServer:
     async def run(self) -> None:
         await self._loop.run()
 
-    async def listen(self, heard: Callable[[bytes], None]) -> None:
+    async def listen(self, heard: Heard) -> None:
         connection = await open_connection(await self._find())
         try:
             await connection.send_command("SUBSCRIBE", *self._keys.channel, check_health=False)

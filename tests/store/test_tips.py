@@ -1,0 +1,189 @@
+"""Readers that wait for an account's changes: woken by its commits alone, together; a wake that is lost is made up."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import statistics
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tracker.store import Store, StoreSettings, open_store, tips
+from tracker.store.types import FeedEntry
+
+from .goods import creation, next_write, register
+
+READERS = 32
+
+
+async def reads(store: Store) -> int:
+    """How many functions that only read have been called on the servers; readers of the feed call no others."""
+    told = await asyncio.gather(*[primary.send(b"INFO", b"commandstats") for primary in store.wire.primaries()])
+    return sum(int(calls) for text in told for calls in re.findall(rb"cmdstat_fcall_ro:calls=(\d+)", text))
+
+
+class Reader:
+    """One who waits at the end of an account's feed and keeps what comes, with the time."""
+
+    def __init__(self, store: Store, account: str) -> None:
+        self.store = store
+        self.account = account
+        self.seen: list[FeedEntry] = []
+        self.at: list[float] = []
+        self.waits = asyncio.Event()
+
+    async def run(self) -> None:
+        """Read until cancelled."""
+        with self.store.following(self.account) as tip:
+            page = await tip.join(await self.store.head(), 500)
+            self.waits.set()
+            while True:
+                after = await tip.after(page, 500, 60)
+                if after:
+                    page = after
+                    self.seen += page.entries
+                    self.at += [time.monotonic()] * len(page.entries)
+
+    async def has(self, count: int) -> None:
+        """Return once so many came."""
+        async with asyncio.timeout(20):
+            while len(self.seen) < count:
+                await asyncio.sleep(0.005)
+
+
+@contextlib.asynccontextmanager
+async def waiting(store: Store, account: str, count: int = 1) -> AsyncIterator[list[Reader]]:
+    """So many readers, all of which wait."""
+    readers = [Reader(store, account) for _ in range(count)]
+    tasks = [asyncio.create_task(reader.run()) for reader in readers]
+    try:
+        for reader in readers:
+            await reader.waits.wait()
+        await asyncio.sleep(2 * tips.PACE_S)  # those that came together may have got their places one after another
+        yield readers
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@contextlib.contextmanager
+def net(seconds: float) -> Iterator[None]:
+    """Another interval between two looks at everything."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tips, "NET_S", seconds)
+        yield
+
+
+async def test_a_commit_of_another_account_costs_a_waiting_reader_nothing(store: Store) -> None:
+    """Fifty commits beside thirty-two readers lead to no read; one of their own account to one, for all of them."""
+    await register(store, "quiet", "W0")
+    with net(60):
+        async with waiting(store, "quiet", READERS) as readers:
+            before = await reads(store)
+            for n in range(50):
+                await register(store, "busy", f"W{n}")
+            await asyncio.sleep(0.3)
+            assert await reads(store) == before
+            id = await register(store, "quiet", "W1")
+            for reader in readers:
+                await reader.has(1)
+            assert await reads(store) == before + 1
+            assert all([entry.id for entry in reader.seen] == [id] for reader in readers)
+
+
+async def test_thirty_two_readers_of_a_busy_account_cost_a_bounded_number_of_looks(store: Store) -> None:
+    """Each turn reads the shards that were written to, once, whoever waits and however many commits came."""
+    writes = [creation(store, "busy", f"W{n}") for n in range(4)]
+    shards = len({store.shard_of_id(write.id) for write in writes})
+
+    async def keep_writing(at: int, until: float) -> int:
+        write = writes[at]
+        committed = await store.commit(write)
+        while time.monotonic() < until:
+            write = next_write(write, committed)
+            committed = await store.commit(write)
+        return committed.revision
+
+    with net(60):
+        async with waiting(store, "busy", READERS) as readers:
+            before, began = await reads(store), time.monotonic()
+            revisions = await asyncio.gather(*[keep_writing(at, began + 1.5) for at in range(4)])
+            for reader in readers:
+                await reader.has(sum(revisions))
+            turns = (time.monotonic() - began) / tips.PACE_S + 2
+            assert await reads(store) - before <= turns * shards
+    for reader in readers:
+        for write, last in zip(writes, revisions, strict=True):
+            assert [entry.revision for entry in reader.seen if entry.id == write.id] == list(range(1, last + 1))
+
+
+async def test_a_reader_hears_of_a_commit_within_milliseconds(store: Store) -> None:
+    """From the commit's answer to the page, half of the times."""
+    took = []
+    async with waiting(store, "acme") as [reader]:
+        for n in range(15):
+            await asyncio.sleep(1.5 * tips.PACE_S)  # it rested: a reader that has just read waits its turn
+            await register(store, "acme", f"W{n}")
+            committed = time.monotonic()
+            await reader.has(n + 1)
+            took.append(reader.at[n] - committed)
+    assert statistics.median(took) < 0.02
+
+
+async def test_a_reader_behind_another_one_catches_up_from_its_own_place(store: Store) -> None:
+    """It reads where it stands behind, and the tally counts what was not read too."""
+    start = await store.head()
+    ids = {await register(store, "acme", f"W{n}") for n in range(20)}
+    async with waiting(store, "acme"):
+        with store.following("acme") as tip:
+            page = await tip.join(start, 7)
+            seen = list(page.entries)
+            while page.more:
+                after = await tip.after(page, 7, 1)
+                assert after and after.tally_before == page.tally
+                page = after
+                seen += page.entries
+            assert {entry.id for entry in seen} == ids and len(seen) == 20
+            assert page.tally == 20
+            assert page.cursor == (await store.changes("acme", None, 500)).cursor
+            before = await reads(store)
+            assert (await tip.join(page.cursor, 7)).tally == 20
+            assert await reads(store) == before, "it stands where the others wait"
+
+
+async def test_a_publish_that_was_lost_is_made_up_for(store: Store) -> None:
+    """Another daemon publishes where nobody hears it: the next look at everything finds what it committed."""
+    async with open_store(StoreSettings(directory=Path(), url=store.url)) as mute:
+        with pytest.MonkeyPatch.context() as patch, net(0.5):
+            patch.setattr(mute.wire, "publish", ({b"PUBLISH", b"SPUBLISH"} - {mute.wire.publish}).pop())
+            async with waiting(store, "acme") as [reader]:
+                id = await register(mute, "acme", "W1")
+                async with asyncio.timeout(5):
+                    await reader.has(1)
+                assert [entry.id for entry in reader.seen] == [id]
+
+
+async def test_what_is_committed_while_nobody_hears_is_found_when_it_is_heard_again(store: Store) -> None:
+    """The connection that hears is cut at once before each commit."""
+    with net(60):
+        async with waiting(store, "acme") as [reader]:
+            for n in range(5):
+                for primary in store.wire.primaries():
+                    await primary.send(b"CLIENT", b"KILL", b"TYPE", b"PUBSUB")
+                await register(store, "acme", f"W{n}")
+                await reader.has(n + 1)
+
+
+async def test_what_nobody_follows_any_more_is_forgotten(store: Store) -> None:
+    """And not before the next look of the net: who polls comes again."""
+    with net(0.2):
+        async with waiting(store, "acme"):
+            assert len(store._tips) == 1
+        assert len(store._tips) == 1
+        await asyncio.sleep(0.6)
+        assert not store._tips
