@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from tracker.api.models import LineBody, OrderBody, WaybillBody
+from tracker.api.models.orders import LineBody, OrderBody, WaybillBody
 from tracker.orders import stated_from, statement, update_from
 
 from .world import Api

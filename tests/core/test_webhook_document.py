@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tracker.api.models import NewSubscription, SubscriptionPatch
+from tracker.api.models.subscriptions import NewSubscription, SubscriptionPatch
 from tracker.examples import example
 from tracker.model import ChangeKind
 from webhooks.notices import disabled_notice

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 
 from tracker.accounts import Account, ApiKey, Scope
-from tracker.api.models import (
+from tracker.api.models.accounts import (
     AccountList,
     AccountMade,
     AccountView,

@@ -7,7 +7,8 @@ from aiohttp import web
 from msgspec import Struct
 
 from tracker.accounts import Scope
-from tracker.api.models import AuditEntry, AuditList, Page
+from tracker.api.models.audit import AuditEntry, AuditList
+from tracker.api.models.common import Page
 from tracker.api.problems import refusal_of
 from tracker.api.route import IDENTITY, Call, Route, Routes, cursors, dispatch
 from tracker.api.services import SERVICES

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from carriers.sdk import Carrier
-from tracker.api.models import CarrierList, CarrierView, CredentialView
+from tracker.api.models.carriers import CarrierList, CarrierView
+from tracker.api.models.common import CredentialView
 from tracker.api.problems import not_found
 from tracker.api.route import Call, Routes
 from tracker.catalogue import listed

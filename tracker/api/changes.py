@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from tracker.api.models import Change, Changes, ChangesQuery, ShipmentView
+from tracker.api.models.changes import Change, Changes, ChangesQuery
+from tracker.api.models.shipments import ShipmentView
 from tracker.api.problems import CURSOR_TOO_OLD, RATE_LIMITED, Refusal
 from tracker.api.registering import view_of
 from tracker.api.route import EVENT_STREAM, Call, Routes, cursors

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from tracker.accounts import Scope
-from tracker.api.models import ConnectionList, ConnectionMade, ConnectionPatch, ConnectionView, NewConnection
+from tracker.api.models.connections import (
+    ConnectionList,
+    ConnectionMade,
+    ConnectionPatch,
+    ConnectionView,
+    NewConnection,
+)
 from tracker.api.problems import not_found
 from tracker.api.registering import check_carrier
 from tracker.api.route import Call, Routes

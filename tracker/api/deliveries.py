@@ -7,7 +7,8 @@ from typing import Annotated
 from pydantic import Field
 
 from tracker.accounts import Scope
-from tracker.api.models import DeadLetterList, DeadLetterView, Label, Page, Replay, Replayed
+from tracker.api.models.common import Label, Page
+from tracker.api.models.deliveries import DeadLetterList, DeadLetterView, Replay, Replayed
 from tracker.api.quarantine import read_entry
 from tracker.api.route import Call, Routes, cursors
 from tracker.store.types import DeadLetter

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import structs
 
 from tracker import habits
-from tracker.api.models import Detection, DetectionList, DetectQuery
+from tracker.api.models.detection import Detection, DetectionList, DetectQuery
 from tracker.api.route import Call, Routes
 from tracker.detect import Hints, detect
 

@@ -6,7 +6,8 @@ from typing import Annotated, cast
 
 from pydantic import Field
 
-from tracker.api.models import DriftList, DriftView, Label
+from tracker.api.models.common import Label
+from tracker.api.models.drift import DriftList, DriftView
 from tracker.api.route import Call, Query, Routes
 from tracker.drift import DriftKind, drift_view
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from tracker.accounts import Scope
-from tracker.api.models import (
-    CredentialView,
-    DeliveryList,
-    DeliveryQuery,
+from tracker.api.models.common import CredentialView
+from tracker.api.models.deliveries import DeliveryList, DeliveryQuery
+from tracker.api.models.order_stores import (
     NewOrderStore,
     OptionView,
     OrderStoreList,

@@ -8,15 +8,8 @@ from typing import Any, cast
 from msgspec import structs
 
 from tracker.accounts import Scope
-from tracker.api.models import (
-    Event,
-    OrderBody,
-    OrderList,
-    OrderPut,
-    OrdersQuery,
-    OrderView,
-    Parcel,
-)
+from tracker.api.models.orders import OrderBody, OrderList, OrderPut, OrdersQuery, OrderView, Parcel
+from tracker.api.models.shipments import Event
 from tracker.api.problems import not_found
 from tracker.api.registering import Outcome, item_results, register, view_of
 from tracker.api.route import Call, Json, Reply, Routes, instant

@@ -7,7 +7,8 @@ from typing import Any, cast
 import msgspec
 
 from tracker.accounts import Scope
-from tracker.api.models import Page, QuarantineEntry, QuarantineList, QuarantineView
+from tracker.api.models.common import Page
+from tracker.api.models.quarantine import QuarantineEntry, QuarantineList, QuarantineView
 from tracker.api.problems import not_found
 from tracker.api.route import Call, Routes, cursors
 

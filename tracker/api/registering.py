@@ -10,7 +10,8 @@ from typing import Any, cast
 from msgspec import Struct, structs
 
 from tracker.api.detection import hints_of
-from tracker.api.models import BatchResult, FieldProblem, ItemResult, NewShipment, ShipmentView
+from tracker.api.models.common import FieldProblem
+from tracker.api.models.shipments import BatchResult, ItemResult, NewShipment, ShipmentView
 from tracker.api.problems import FieldError, Refusal
 from tracker.api.route import Call, validate
 from tracker.api.services import Registry

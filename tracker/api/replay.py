@@ -7,7 +7,8 @@ from typing import Annotated, cast
 from pydantic import Field, StringConstraints
 
 from tracker.accounts import Scope
-from tracker.api.models import BATCH_MAX, CorrectionView, Cursor, ReplayPage
+from tracker.api.models.common import BATCH_MAX, Cursor
+from tracker.api.models.replay import CorrectionView, ReplayPage
 from tracker.api.problems import NOT_FOUND, not_found
 from tracker.api.route import Body, Call, Routes, cursors
 from tracker.replay import Wanted, correction_view

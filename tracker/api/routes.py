@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tracker.accounts import Scope
-from tracker.api.models import RouteList, RouteOrder, RouteView
+from tracker.api.models.routes import RouteList, RouteOrder, RouteView
 from tracker.api.problems import not_found
 from tracker.api.registering import check_carrier
 from tracker.api.route import Call, Routes

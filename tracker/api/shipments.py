@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import structs
 
 from tracker.accounts import Scope
-from tracker.api.models import (
+from tracker.api.models.shipments import (
     BatchResult,
     Counts,
     NewShipment,

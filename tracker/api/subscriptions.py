@@ -6,16 +6,10 @@ from datetime import datetime
 from typing import Any, cast
 
 from tracker.accounts import Scope
-from tracker.api.models import (
-    DeliveryList,
-    DeliveryQuery,
-    DeliveryView,
+from tracker.api.models.deliveries import DeliveryList, DeliveryQuery, DeliveryView, Recovered, Repeat, Repeated, Resent
+from tracker.api.models.subscriptions import (
     Example,
     NewSubscription,
-    Recovered,
-    Repeat,
-    Repeated,
-    Resent,
     Rotation,
     SecretMade,
     SubscriptionList,

@@ -53,7 +53,7 @@ def cut_zeros(directory: Path) -> tuple[Path, int] | None:
 
 
 def last_words(directory: Path, binary: Path) -> str:
-    """Why the server of that directory ended: its last complaints, and what can be done about a log that it can't read."""
+    """Why the server of that directory ended: its last complaints, and what to do about a log that it can't read."""
     lines = (directory / "server.log").read_text(errors="replace").strip().splitlines()[-3:]
     complaints = [text for _, mark, text in (line.partition(" # ") for line in lines) if mark]
     said = " / ".join(complaints or lines) or "no reason given"
