@@ -14,7 +14,7 @@ from tests.bench.daemon import Daemon, daemon
 from tests.bench.figures import Figure, Mark, Sizes, at_least, figure
 from tests.bench.journeys import EVENTS, SECRET, request, sf_number, sf_push, simulated_number, simulated_push
 from tests.bench.load import write_requests
-from tests.bench.processes import Answer, Child, child, cpu_of, workspace
+from tests.bench.processes import Answer, Child, child, cpu_of, store_pid, workspace
 
 CEILING = "aiohttp: HMAC, JSON, one XADD, same flush loop"
 _DRAINS_WITHIN_S = 120.0
@@ -121,10 +121,6 @@ class Bench:
                 await asyncio.sleep(0.05)
 
 
-def _store_pid(data: Path) -> int:
-    return int((data / "store" / "server.pid").read_text())
-
-
 def _rate(run: Answer) -> float:
     return float(run["sent"] / (run["ended"] - run["began"]))
 
@@ -148,7 +144,7 @@ async def intake(sizes: Sizes) -> AsyncIterator[Figure]:
 async def _one_process(bench: Bench, data: Path, url: str, egress: dict[str, str]) -> AsyncIterator[Figure]:
     profile = bench.sizes.profiles and bench.sizes.profiles / "intake.pstats"
     async with daemon(data, profile=profile, roles="intake,delivery", **egress) as one:
-        bench.store_pid = _store_pid(data)
+        bench.store_pid = store_pid(data)
         for form in FORMS:
             found = await bench.rounds(form, one, one, heard=False)
             yield _figure(f"intake: {form.slug}, no subscriber", found.taken, found, _half)
@@ -176,7 +172,7 @@ async def _two_processes(bench: Bench, data: Path, url: str, egress: dict[str, s
                 **egress,
             )
         )
-        bench.store_pid = _store_pid(data)
+        bench.store_pid = store_pid(data)
         await first.call("POST", "/subscriptions", {"url": url})
         found = await bench.rounds(FORMS[0], first, second, heard=True)
         for made in _heard(f"intake: {FORMS[0].slug}, one subscriber, two processes", found):

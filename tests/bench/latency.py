@@ -18,7 +18,7 @@ from tests.bench.daemon import Daemon, daemon
 from tests.bench.figures import Figure, Mark, Sizes, at_most, figure
 from tests.bench.journeys import EVENTS, SECRET, request, simulated_number, simulated_push
 from tests.bench.load import write_requests
-from tests.bench.processes import Child, child, workspace
+from tests.bench.processes import Child, child, cpu_of, store_pid, workspace
 
 SHARE = 0.3  # of the capacity, which is measured in the same run
 NEIGHBOURS = 9
@@ -34,6 +34,7 @@ class Road:
         self.paths: list[str] = []
         self._sizes = sizes
         self._file = directory / "requests"
+        self.store_pid = store_pid(directory / "data")
         self._load = load
         self._place = 0
         self._began_at = int(time.time()) - _AGO_S
@@ -78,23 +79,32 @@ class Road:
         run = await self._load.ask("run", port=self.daemon.port, connections=connections, file=str(self._file))
         return len(changes) / (await self._arrived(len(changes)) - run["began"])
 
-    async def latencies(self, rate: float, paths: Sequence[str]) -> list[float]:
-        """Milliseconds from push due to webhook there, sorted, at so many pushes a second, of those paths."""
+    async def latencies(self, rate: float, paths: Sequence[str]) -> tuple[list[float], float]:
+        """Milliseconds from push due to webhook there, sorted, at so many pushes a second, of those paths.
+
+        And the µs of CPU that daemon and store used for each push.
+        """
         changes, pushes = await self._pushes()
         write_requests(self._file, pushes)
         await self.receiver.ask("reset", timed=True)
+        used = self._cpu()
         run = await self._load.ask(
             "steady", port=self.daemon.port, connections=self._sizes.connections, file=str(self._file), rate=rate
         )
         if run["refused"]:
             raise RuntimeError(f"{run['refused']} pushes were refused")
         await self._arrived(len(changes))
+        cost = (self._cpu() - used) / len(changes) * 1e6
         heard = await self.receiver.ask("arrivals")
         due = dict(zip(changes, run["due"], strict=True))
         wanted = {f"/hook/{path}" for path in paths}
-        return sorted(
+        took = sorted(
             1000 * (at - due[waybill, revision]) for path, waybill, revision, at in heard["arrivals"] if path in wanted
         )
+        return took, cost
+
+    def _cpu(self) -> float:
+        return cpu_of(self.daemon.pid) + cpu_of(self.store_pid)
 
 
 @contextlib.asynccontextmanager
@@ -121,7 +131,7 @@ async def latency(sizes: Sizes) -> AsyncIterator[Figure]:
     async with road(sizes) as open_road:
         await open_road.subscribe("only")
         rate = SHARE * await _capacity(open_road, sizes)
-        rounds = [await open_road.latencies(rate, ["only"]) for _ in range(sizes.rounds)]
+        rounds = [(await open_road.latencies(rate, ["only"]))[0] for _ in range(sizes.rounds)]
     name = f"latency: push in to webhook out, at {rate:,.0f}/s"
     yield figure(f"{name}: p50", [_at(took, 0.5) for took in rounds], "ms", marks=_ten)
     yield figure(f"{name}: p99", [_at(took, 0.99) for took in rounds], "ms", marks=_hundred)
@@ -136,6 +146,7 @@ async def bystanders(sizes: Sizes) -> AsyncIterator[Figure]:
     sizes = structs.replace(sizes, pushes=max(EVENTS, sizes.pushes // 16 // EVENTS * EVENTS))
     kinds = ("healthy", "dead", "dripping")
     found: dict[str, list[float]] = {kind: [] for kind in kinds}
+    costs: dict[str, list[float]] = {kind: [] for kind in kinds}
     async with (
         child("bad") as bad,
         # the bad ones are given up sooner than usual, and tried more often
@@ -151,26 +162,32 @@ async def bystanders(sizes: Sizes) -> AsyncIterator[Figure]:
         for turn in range(sizes.rounds * sizes.turns):
             for place in range(len(kinds)):
                 kind = kinds[(turn + place) % len(kinds)]
-                found[kind].append(await _beside(open_road, kind, bad, rate, neighbours))
+                p99, cost = await _beside(open_road, kind, bad, rate, neighbours)
+                found[kind].append(p99)
+                costs[kind].append(cost)
     name = f"bystanders: p99 of nine endpoints, at {rate:,.0f}/s"
     for kind, turns in found.items():
         yield figure(f"{name}, the tenth {kind}", turns, "ms")
+        yield figure(f"bystanders: CPU of daemon and store, the tenth {kind}", costs[kind], "µs/push")
     for kind in kinds[1:]:
         ratio = [median(found[kind]) / median(found["healthy"])]
         yield figure(f"bystanders: {kind} against healthy", ratio, "×", marks=_a_fifth)
 
 
-async def _beside(open_road: Road, kind: str, bad: Child, rate: float, neighbours: Sequence[str]) -> float:
+async def _beside(
+    open_road: Road, kind: str, bad: Child, rate: float, neighbours: Sequence[str]
+) -> tuple[float, float]:
+    """The 99th of a hundred in ms, and µs of CPU for a push."""
     if kind == "healthy":
         tenth = await open_road.subscribe("tenth")
     else:
         url = f"http://127.0.0.1:{bad.ready[kind]}/hook"
         tenth = str((await open_road.daemon.call("POST", "/subscriptions", {"url": url}))["id"])
-    took = await open_road.latencies(rate, neighbours)
+    took, cost = await open_road.latencies(rate, neighbours)
     await open_road.daemon.call("DELETE", f"/subscriptions/{tenth}")
     with contextlib.suppress(ValueError):
         open_road.paths.remove("tenth")
-    return _at(took, 0.99)
+    return _at(took, 0.99), cost
 
 
 def _at(took: Sequence[float], share: float) -> float:

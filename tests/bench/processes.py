@@ -104,6 +104,11 @@ def cpu_of(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def store_pid(data: Path) -> int:
+    """The process id of the server that runs in a daemon's data directory."""
+    return int((data / "store" / "server.pid").read_text())
+
+
 @contextlib.contextmanager
 def workspace() -> Any:
     """A directory that is gone afterwards."""
