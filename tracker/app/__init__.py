@@ -23,6 +23,7 @@ from tracker.errors import ConfigError
 from tracker.garbage import collect_seldom
 from tracker.ingress.connections import Doors, Site
 from tracker.metrics import Metrics
+from tracker.store.types import StoreDown
 
 logger = structlog.get_logger()
 
@@ -63,6 +64,7 @@ async def open_daemon(settings: Settings) -> AsyncIterator[Daemon]:
 
     Raises:
         ConfigError: a setting, a port, a directory or the store's persistence is not as it must be.
+        StoreDown: the store or the disk can't be used now.
     """
     log.configure(settings.log.level, settings.log.format, secrets=secrets_of(settings))
     async with contextlib.AsyncExitStack() as stack:
@@ -73,6 +75,8 @@ async def open_daemon(settings: Settings) -> AsyncIterator[Daemon]:
         try:
             parts = await assemble(stack, settings, readiness, metrics)
             await seals.verify(parts.store, parts.sealer)
+        except OSError as error:  # full to the last inode, over its quota, read-only
+            raise StoreDown(f"data: {settings.directory} can't be used: {error.strerror or error}") from error
         finally:
             await lobby.cleanup()
         await seals.renew(parts.store, parts.sealer)

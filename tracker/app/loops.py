@@ -8,8 +8,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
-import structlog
-
 from tracker import order_stores
 from tracker.accounts import OPERATOR
 from tracker.app.parts import Parts
@@ -17,8 +15,6 @@ from tracker.config import Settings
 from tracker.feeds import Audience, FanOut
 from tracker.store.types import StoreDown
 from webhooks import subscriptions as subs
-
-logger = structlog.get_logger()
 
 _STATS_EVERY_S = 5.0
 _HOUSEKEEPING_EVERY_S = 60.0
@@ -28,7 +24,6 @@ _TRAILS_EVERY_S = 3_600.0
 _USE_EVERY_S = 30.0
 _ACCOUNTS_MEASURED = 100  # accounts whose shipments are counted for the metrics
 _OTHERS = "(others)"  # how an open metrics page calls every account but the operator's
-_LEAST_DISK = 1 << 30  # bytes free beside the log, below which nothing new is taken in
 
 Loop = Coroutine[Any, Any, None]
 
@@ -52,7 +47,7 @@ class Loops:
         """What runs beside them and can be cut off at any point."""
         loops: list[Loop] = [self._measure(), self._keep_house(), _regularly(1.0, self._parts.connections.refresh)]
         loops.append(_regularly(_TIME_EVERY_S, self._parts.store.learn_time))
-        loops.append(self._parts.drift.run())
+        loops += [self._parts.drift.run(), self._parts.disk.run()]
         loops += [self._see_off(), self._parts.audit.run(), self._keep_trails(), self._note_use()]
         if "delivery" in settings.roles:
             audience = Audience(
@@ -86,8 +81,6 @@ class Loops:
         metrics.lanes.set(stats.lanes)
         metrics.store_bytes.set(stats.used_memory)
         metrics.log_bytes.set(stats.aof_bytes)
-        self._mind_disk(stats.disk_free, stats.aof_bytes)
-        metrics.disk_free.set(stats.disk_free)
         await self._count_shipments()
 
     async def _count_shipments(self) -> None:
@@ -101,15 +94,6 @@ class Loops:
         for (name, status), number in found.items():
             gauge = metrics.stalled.labels(name) if status == "stalled" else metrics.open.labels(name, status)
             gauge.set(number)
-
-    def _mind_disk(self, free: int, log_bytes: int) -> None:
-        """Close the door before the disk is full: a server that can't write its log ends, and a rewrite needs room."""
-        wanted = max(2 * log_bytes, _LEAST_DISK)
-        full = f"{free >> 20} MiB free beside the log, {wanted >> 20} MiB are needed" if 0 <= free < wanted else ""
-        if bool(full) != bool(self._parts.full):
-            logger.warning("intake", closed=bool(full), why=full)
-        self._parts.full = full
-        self._parts.readiness.short_of(full)
 
     async def _see_off(self) -> None:
         try:

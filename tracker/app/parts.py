@@ -19,6 +19,7 @@ from tracker.config import Settings
 from tracker.connections import Connection, Connections
 from tracker.departures import Departures
 from tracker.detect import Hints
+from tracker.disk import DiskWatch, cramped
 from tracker.drift import DriftWatch
 from tracker.errors import ConfigError
 from tracker.habits import hints_of
@@ -31,6 +32,7 @@ from tracker.quarantine import Ward
 from tracker.redelivery import Redelivery
 from tracker.secrets import Sealer, decode_key, key_from
 from tracker.store import Store, StoreSettings, open_store
+from tracker.store.types import StoreDown
 from tracker.watch import Watch
 from webhooks import subscriptions as subs
 from webhooks.destination import Webhooks
@@ -92,6 +94,8 @@ def _make_private(settings: Settings) -> None:
         settings.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"data: can't make the directory {settings.directory}: {error.strerror}") from None
+    if why := cramped(settings.directory):
+        raise StoreDown(f"data: {why}")
 
 
 class Parts:
@@ -114,7 +118,7 @@ class Parts:
         self.settings, self.registry, self.store, self.book, self.readiness = settings, registry, store, book, readiness
         self.metrics = metrics
         metrics.may_hear([one.slug for one in (*registry, *platforms)])
-        self.full = ""  # why nothing new is taken in, "" while the disk has room
+        self.disk = DiskWatch(store.directory, metrics, readiness.short_of)
         self.sealer = Sealer(key.split(","))
         self.cookie_secret = hashlib.blake2b(decode_key(key.split(",")[0]), person=b"milepost-cookie").digest()
         self.accounts = Accounts(store, clock=store.clock)
@@ -157,11 +161,11 @@ class Parts:
             settings=IngestSettings(tracking_url=self.tracking_url),
             counters=self.metrics,
             unknown=self.drift.unknown,
-            closed=lambda: self.full,
+            closed=lambda: self.disk.full,
             mask=from_settings.masks(settings),
         )
         self.bounds = from_settings.bounds(settings)
-        ward = Ward(store, lambda: self.full)
+        ward = Ward(store, lambda: self.disk.full)
         self.inbound = Inbound(
             self.ingest,
             ward,

@@ -13,7 +13,7 @@ from msgspec import Struct
 from tracker.errors import ConfigError
 from tracker.store.cluster import Cluster
 from tracker.store.connect import CLUSTER, SENTINEL, Distrust, cluster_seeds, primary_of, sentinel_of, server_of
-from tracker.store.embedded import EmbeddedServer
+from tracker.store.embedded import EmbeddedServer, socket_path
 from tracker.store.flush import PATIENCE_S
 from tracker.store.keys import Keys
 from tracker.store.store import Store
@@ -46,6 +46,8 @@ async def open_store(settings: StoreSettings, *, patience: float = PATIENCE_S) -
     """
     if settings.url is not None:
         async with _connected(settings, settings.url, patience) as store:
+            if settings.url == f"unix://{socket_path(settings.directory.resolve(), settings.runtime_directory)}":
+                store.directory = settings.directory  # the server of another process of ours, on this directory
             yield store
         return
     server = EmbeddedServer(settings.directory, runtime=settings.runtime_directory)

@@ -25,9 +25,11 @@ import structlog
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
+from tracker.disk import cramped
 from tracker.errors import ConfigError
 from tracker.store import logfile
 from tracker.store.connect import ask, hang_up, info, open_connection, server_of
+from tracker.store.types import StoreDown
 
 SOCKET_PATH_MAX = 104 if sys.platform == "darwin" else 108  # with its closing zero
 STOP_S = 30.0
@@ -136,6 +138,8 @@ class EmbeddedServer:
 
     def start(self) -> None:
         """Take the directory and see that a server runs in it; `ConfigError` where another daemon has it."""
+        if why := cramped(self.directory):
+            raise StoreDown(f"data: {why}")
         if not self._daemon.take():
             holder = self._daemon.path.read_text().strip() or "unknown"
             raise ConfigError(f"data directory: {self.directory} is in use by another daemon (process {holder})")
@@ -209,6 +213,8 @@ class EmbeddedServer:
                 pause = 0.05
                 continue
             self._child, self._adoptee = None, 0
+            if cramped(self.directory):  # it would end at its first write
+                continue
             with contextlib.suppress(OSError):  # no memory, no space: tried again
                 self._spawn()
             await asyncio.sleep(pause)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from pathlib import Path
 
 from tracker.store.cursors import position_of
@@ -40,7 +39,6 @@ class Health(Calls):
             agenda_lag_ms=max(0, int(now - min(due, default=now))),
             lanes=sum(lanes),
             aof_bytes=sum(int(info.get("aof_current_size", -1)) for info in infos),
-            disk_free=shutil.disk_usage(self.directory).free if self.directory else -1,
             durable=all(server.durable for server in self.wire.identities().values()),
         )
 

@@ -210,5 +210,4 @@ class StoreStats(Struct, frozen=True, kw_only=True):
     agenda_lag_ms: int  # how long the longest waiting due shipment is overdue
     lanes: int  # shipment queues that still hold changes for a destination
     aof_bytes: int
-    disk_free: int
     durable: bool  # every acknowledged write is on disk

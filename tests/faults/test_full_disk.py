@@ -1,0 +1,160 @@
+"""The disk is full, for real: a small file system of the test's own, and somebody else's file takes what is left."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from tests.faults.conftest import LONG, settings
+from tests.faults.daemon import Daemon, until
+from tests.faults.disk import Disk, mounted
+from tests.faults.drill import Drill, begin
+from tests.faults.receiver import Receiver
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
+GIB = 1 << 30  # what the daemon wants free beside a small log
+ROUNDS = 10 if LONG else 3
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    """Room for the data directory, and it is the data directory: the daemon's own log lies elsewhere."""
+    with mounted(tmp_path / "data", GIB + (64 << 20)) as disk:
+        yield disk
+
+
+@pytest.fixture
+async def daemon(disk: Disk, receiver: Receiver) -> AsyncIterator[Daemon]:
+    async with Daemon(disk.path, settings=settings(receiver)) as daemon:
+        yield daemon
+
+
+async def waits_for(daemon: Daemon, what: str) -> None:
+    """Wait until readiness says that it waits for that."""
+
+    async def said() -> bool:
+        status, told = await daemon.readiness(patience=3)
+        return status == 503 and any(what in why for why in told["waiting_for"])
+
+    await until(said, within=30, what=f"readiness that says {what!r}", every=0.1)
+
+
+async def goes_on(drill: Drill) -> None:
+    """Wait until thirty more scans have their 2xx, or all."""
+    ledger = drill.carrier.ledger
+    wanted = min(len(ledger.acknowledged) + 30, drill.carrier.wanted)
+    await until(lambda: len(ledger.acknowledged) >= wanted, within=60, what="progress")
+
+
+async def test_the_door_closes_before_the_load_has_filled_the_disk(drill: Drill, disk: Disk) -> None:
+    """Below what is wanted beside the log, pushes get 503 and readiness says why; what is there is delivered."""
+    daemon, receiver, ledger = drill.daemon, drill.receiver, drill.carrier.ledger
+    receiver.delay_s = 0.3
+    disk.fill(leave=GIB + (96 << 10))
+    pushing = asyncio.create_task(drill.carrier.run())
+    await until(lambda: ledger.answers["503"] >= 20, within=30, what="503 from a disk that is nearly full")
+    await waits_for(daemon, "MiB are needed")
+    taken, accepted = len(ledger.acknowledged), len(receiver.ids)
+    assert 0 < taken < drill.carrier.wanted
+    assert disk.free > GIB - (8 << 20)
+    receiver.delay_s = 0.0
+    await until(lambda: len(receiver.ids) > accepted + 20, within=20, what="deliveries")
+    assert len(ledger.acknowledged) == taken
+    disk.relieve()
+    await asyncio.wait_for(pushing, 60)
+    assert (await daemon.readiness())[0] == 200
+    assert (await drill.examined()).wrong == {}
+
+
+@pytest.mark.parametrize("when", ["amid the load", "amid a rewrite of the log"])
+async def test_a_disk_that_is_full_at_once_loses_nothing_that_was_acknowledged(
+    drill: Drill, disk: Disk, when: str
+) -> None:
+    """No door closes in time: the server ends at the write that fails, and is not started until there is room."""
+    daemon, ledger = drill.daemon, drill.carrier.ledger
+    pushing = asyncio.create_task(drill.carrier.run())
+    for _ in range(ROUNDS):
+        await goes_on(drill)
+        server = daemon.server_pid
+        if when == "amid a rewrite of the log":
+            rewrite_slowly(daemon)
+        disk.fill()
+        await waits_for(daemon, "0 MiB free beside the log")
+        await until(lambda server=server: daemon.server_pid != server, within=30, what="the end of the server")
+        before = len(ledger.acknowledged)
+        await asyncio.sleep(1)
+        assert not daemon.server_pid
+        assert len(ledger.acknowledged) == before
+        disk.relieve()
+    drill.carrier.hasten()
+    await asyncio.wait_for(pushing, 60)
+    await until(lambda: daemon.server_pid, within=10, what="a server")
+    assert (await daemon.readiness())[0] == 200
+    assert (await drill.examined()).wrong == {}
+
+
+async def test_a_start_on_a_full_disk_says_so_and_changes_nothing(drill: Drill, disk: Disk) -> None:
+    """Daemon and server were killed while it was full: refused in one sentence, exit 1, until there is room."""
+    daemon = drill.daemon
+    pushing = asyncio.create_task(drill.carrier.run())
+    await drill.acknowledged(0.5)
+    disk.fill()
+    await waits_for(daemon, "0 MiB free beside the log")
+    await daemon.kill()
+    daemon.signal_server(signal.SIGKILL)
+    said_before = len(daemon.log)
+    process = daemon.spawn()
+    await until(lambda: not daemon.running, within=30, what="the end of the daemon")
+    said = daemon.log[said_before:]
+    assert process.returncode == 1, said
+    assert f"no space left: 0 KiB free under {disk.path}" in said
+    assert "Traceback" not in said
+    assert not daemon.server_pid
+    disk.relieve()
+    await daemon.start()
+    await asyncio.wait_for(pushing, 60)
+    assert (await drill.examined()).wrong == {}
+
+
+async def test_a_daemon_ends_as_it_should_on_a_full_disk(drill: Drill, disk: Disk) -> None:
+    """SIGTERM: exit 0, no server left; the next one has everything."""
+    pushing = asyncio.create_task(drill.carrier.run())
+    await drill.acknowledged(0.5)
+    disk.fill()
+    await waits_for(drill.daemon, "0 MiB free beside the log")
+    assert await drill.daemon.end() == 0
+    assert not drill.daemon.server_pid
+    disk.relieve()
+    await drill.daemon.start()
+    await asyncio.wait_for(pushing, 60)
+    assert (await drill.examined()).wrong == {}
+
+
+def rewrite_slowly(daemon: Daemon) -> None:
+    """Begin to rewrite the log, a millisecond a key, and wait until it is under way."""
+    with Redis(unix_socket_path=str(daemon.directory / "store" / "store.sock")) as server:
+        server.config_set("rdb-key-save-delay", "1000")
+        server.bgrewriteaof()
+        while not server.info("persistence")["aof_rewrite_in_progress"]:
+            pass
+
+
+async def test_the_order_book_on_a_full_disk_waits_and_catches_up(tmp_path: Path, receiver: Receiver) -> None:
+    """It has a disk of its own here: pushes and webhooks go on, the book's updates wait in their lanes."""
+    with mounted(tmp_path / "books", 4 << 20) as disk:
+        book = {"orders.url": f"sqlite+aiosqlite:///{disk.path}/orders.db"}
+        async with Daemon(tmp_path / "data", settings=settings(receiver) | book) as daemon:
+            drill = await begin("the_order_book_on_a_full_disk_waits_and_catches_up", daemon, receiver)
+            pushing = asyncio.create_task(drill.carrier.run())
+            await drill.acknowledged(0.3)
+            disk.fill()
+            await asyncio.wait_for(pushing, 60)
+            assert drill.carrier.ledger.answers["503"] == 0
+            assert (await daemon.readiness())[0] == 200
+            disk.relieve()
+            assert (await drill.examined()).wrong == {}
