@@ -38,7 +38,6 @@ class DiskWatch:
         self._directory = directory
         self._metrics = metrics
         self._tell = tell
-        metrics.disk_free.set(-1)
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""

@@ -147,6 +147,24 @@ async def test_a_server_whose_daemon_died_right_after_the_spawn_is_adopted(
     assert not adopter.alive()
 
 
+async def test_a_server_that_could_not_write_its_process_id_is_adopted_and_ended_all_the_same(tmp_path: Path) -> None:
+    """The disk was full when it started, say."""
+    first = EmbeddedServer(tmp_path, extra=("--pidfile", str(tmp_path / "nowhere" / "server.pid")))
+    first.start()
+    await first.ready()
+    first.abandon()
+    with EmbeddedServer(tmp_path) as adopter:
+        await adopter.ready()
+        assert adopter.adopted
+        assert adopter.pid == first.pid
+        waiting = asyncio.create_task(asyncio.to_thread(first.reap))  # its parent lives on here, as no dead one does
+    await waiting
+    assert not adopter.alive()
+    with EmbeddedServer(tmp_path, extra=("--pidfile", str(tmp_path / "nowhere" / "server.pid"))) as own:
+        await own.ready()
+    assert not own.alive()
+
+
 async def test_an_adopted_server_that_dies_is_replaced(tmp_path: Path) -> None:
     """It is nobody's child; its lock says that it is gone."""
     first = EmbeddedServer(tmp_path)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import shutil
 import signal
@@ -21,7 +20,6 @@ from hashlib import blake2b
 from importlib.util import find_spec
 from pathlib import Path
 
-import structlog
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
@@ -29,13 +27,13 @@ from tracker.disk import cramped
 from tracker.errors import ConfigError
 from tracker.store import logfile
 from tracker.store.connect import ask, hang_up, info, open_connection, server_of
+from tracker.store.lock import Lock
 from tracker.store.types import StoreDown
 
 SOCKET_PATH_MAX = 104 if sys.platform == "darwin" else 108  # with its closing zero
 STOP_S = 30.0
 LOG_KEPT = 1 << 20
-
-logger = structlog.get_logger()
+_ORPHAN_S = 1.0
 
 
 def server_binary() -> Path:
@@ -68,36 +66,6 @@ def socket_path(directory: Path, runtime: Path | None = None) -> Path:
     return short / "store.sock"
 
 
-class Lock:
-    """An exclusive lock on a file, held by an open descriptor."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.fd = -1
-
-    def take(self) -> bool:
-        """Whether the lock is ours now."""
-        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(fd)
-            return False
-        self.fd = fd
-        return True
-
-    def write(self, text: str) -> None:
-        """Leave a note in the file, for people."""
-        os.ftruncate(self.fd, 0)
-        os.pwrite(self.fd, text.encode(), 0)
-
-    def close(self) -> None:
-        """Let go of our descriptor; a child that inherited it still holds the lock."""
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
-
-
 class EmbeddedServer:
     """The server of one data directory, spawned or adopted. Use as a context manager around its life."""
 
@@ -110,6 +78,7 @@ class EmbeddedServer:
         self._pid_file = self.directory / "server.pid"
         self._extra = extra
         self._daemon = Lock(self.directory / "daemon.lock")
+        self._server = Lock(self.directory / "server.lock")
         self._child: subprocess.Popen[bytes] | None = None
         self._adoptee = 0
         self._stopping = False
@@ -153,14 +122,13 @@ class EmbeddedServer:
 
     def _spawn(self) -> bool:
         """Start a server, unless one lives: two on one directory would lose what the first acknowledged."""
-        lock = Lock(self.directory / "server.lock")
-        if not lock.take():
+        self._end_orphan()
+        if not self._server.take():
             return False
         try:
             self.socket.unlink(missing_ok=True)
             self._pid_file.unlink(missing_ok=True)  # of one that was killed: that process may be anybody's by now
-            if cut := logfile.cut_zeros(self.directory):
-                logger.warning("zeros_cut_off", file=str(cut[0]), bytes=cut[1], why="the power was cut in a write")
+            logfile.tidy(self.directory)
             with _log_file(self.directory / "server.log") as log:
                 self._child = subprocess.Popen(
                     self._command(),
@@ -169,12 +137,25 @@ class EmbeddedServer:
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
-                    pass_fds=(lock.fd,),
+                    pass_fds=(self._server.fd,),
                 )
         finally:
-            lock.close()
+            self._server.close()
         self.starts += 1
         return True
+
+    def _end_orphan(self) -> None:
+        """End what a dead server had forked to rewrite its log: it holds lock and socket, and works for nobody.
+
+        It is of the server's process group, and a group that is not empty keeps its number from being given again.
+        """
+        pid = self.pid
+        if pid and self._server.held() and _gone(pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+            deadline = time.monotonic() + _ORPHAN_S
+            while self._server.held() and time.monotonic() < deadline:
+                time.sleep(0.005)
 
     def _command(self) -> list[str]:
         settings = {
@@ -199,10 +180,7 @@ class EmbeddedServer:
         """Whether a server lives in the directory."""
         if self._child is not None:
             return self._child.poll() is None
-        lock = Lock(self.directory / "server.lock")
-        free = lock.take()
-        lock.close()
-        return not free
+        return self._server.held() and not (self._adoptee and _gone(self._adoptee))
 
     async def supervise(self) -> None:
         """Start the server again whenever it has died, until cancelled."""
@@ -212,7 +190,6 @@ class EmbeddedServer:
             if self.alive():
                 pause = 0.05
                 continue
-            self._child, self._adoptee = None, 0
             if cramped(self.directory):  # it would end at its first write
                 continue
             with contextlib.suppress(OSError):  # no memory, no space: tried again
@@ -288,6 +265,17 @@ class EmbeddedServer:
         """Wait for the end of a child that was abandoned."""
         if self._child is not None:
             self._child.wait()
+
+
+def _gone(pid: int) -> bool:
+    """Whether there is no such process."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    return False
 
 
 @contextlib.contextmanager

@@ -8,6 +8,10 @@ import re
 import subprocess
 from pathlib import Path
 
+import structlog
+
+logger = structlog.get_logger()
+
 _CHECK_S = 120.0
 _BLOCK = 1 << 16
 _UNREADABLE = "reading the append only file"
@@ -24,6 +28,15 @@ def current(directory: Path) -> Path | None:
             if words[:1] == ["file"] and words[-2:] == ["type", "i"]:
                 return folder / words[1]
     return None
+
+
+def tidy(directory: Path) -> None:
+    """Make the log readable and its place clean, where no server lives: after a power cut, a kill or a full disk."""
+    if cut := cut_zeros(directory):
+        logger.warning("zeros_cut_off", file=str(cut[0]), bytes=cut[1], why="the power was cut in a write")
+    for path in directory.glob("temp-*"):  # a log that was being rewritten: as large as the store, and of no use now
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
 
 
 def cut_zeros(directory: Path) -> tuple[Path, int] | None:
