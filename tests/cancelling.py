@@ -20,7 +20,8 @@ from tests.store.lines import Line
 from tracker.store import Store
 
 _ASKED_S = 0.02  # an await that asks the store for nothing is cancelled after so long
-_MANY = 60  # awaits of one call
+_BEGUN_S = 0.0005  # where there is no line to tell
+_LOT = 12
 
 _dice = Random(7)
 
@@ -52,9 +53,12 @@ class Bystanders:
 
 
 class Cut:
-    """One call, cancelled at its await number `at` (from 0) if it comes that far."""
+    """One call, cancelled at its await number `at` (from 0) if it comes that far.
 
-    def __init__(self, at: int, when: When, line: Line, bystanders: Bystanders) -> None:
+    `line` is the one over which it asks, `bystanders` ask beside it at each of its awaits.
+    """
+
+    def __init__(self, at: int, when: When, line: Line | None = None, bystanders: Bystanders | None = None) -> None:
         self._at, self._when = at, when
         self._line = line
         self._bystanders = bystanders
@@ -74,14 +78,16 @@ class Cut:
 
     def waits(self, waited: Any) -> None:
         """A task of the call is about to wait for that."""
-        self._bystanders.ask()
+        if self._bystanders:
+            self._bystanders.ask()
         self.awaits += 1
         if self.awaits != self._at + 1:
             return
         if self._when is When.UNSENT:
             self.task.cancel()
         elif self._when is When.UNANSWERED:
-            self._line.hold()
+            if self._line:
+                self._line.hold()
             self._amid = asyncio.get_running_loop().create_task(self._unanswered(), context=Context())
         elif asyncio.isfuture(waited):
             waited.add_done_callback(lambda _: self.task.cancel(), context=Context())
@@ -89,6 +95,10 @@ class Cut:
             asyncio.get_running_loop().call_soon(self.task.cancel, context=Context())
 
     async def _unanswered(self) -> None:
+        if self._line is None:
+            await asyncio.sleep(_BEGUN_S)
+            self.task.cancel()
+            return
         await self._line.asked(_ASKED_S)
         self.task.cancel()
         self._line.let_go()
@@ -144,6 +154,6 @@ def watching() -> Iterator[None]:
         loop.set_exception_handler(None)
 
 
-def chosen(awaits: int, most: int = 12) -> list[int]:
-    """The awaits at which a call that has so many is cancelled: all, or where they are very many some, by lot."""
-    return list(range(awaits)) if awaits <= _MANY else sorted(_dice.sample(range(awaits), most))
+def chosen(awaits: int, *, all_of: int = 60) -> list[int]:
+    """The awaits at which a call that has so many is cancelled: all, or where there are more than `all_of`, by lot."""
+    return list(range(awaits)) if awaits <= all_of else sorted(_dice.sample(range(awaits), min(all_of, _LOT)))

@@ -179,7 +179,7 @@ async def test_a_store_whose_opening_is_cancelled_leaves_no_connection(
         bystanders = Bystanders(over)
         whole = Cut(-1, When.UNSENT, line, bystanders)
         await whole.run(open_and_close())
-        for at in chosen(whole.awaits, most=60):
+        for at in chosen(whole.awaits, all_of=200):
             await Cut(at, when, line, bystanders).run(open_and_close())
             await bystanders.check()
         async with asyncio.timeout(5):

@@ -35,6 +35,7 @@ from tracker.orders.rules import Attention, OrderStatus
 from tracker.orders.statement import Line, StatedOrder
 from tracker.orders.tables import lines, orders, parcels
 from tracker.orders.together import Together
+from tracker.orders.underway import UnderWay, to_its_end
 from tracker.orders.views import Order, OrderPage, OrderQuery, Placed
 
 T = TypeVar("T")
@@ -60,34 +61,40 @@ async def open_book(settings: OrderSettings) -> AsyncIterator[OrderBook]:
     Raises ConfigError for an address that can't be opened and for a book that a later version wrote.
     """
     engine = engine_of(settings.url or f"sqlite+aiosqlite:///{settings.directory / 'orders.db'}")
+    under_way = UnderWay()
     try:
         await open_tables(engine)
-        yield OrderBook(engine, overdue_after_ms=settings.overdue_after_s * 1000)
+        yield OrderBook(engine, overdue_after_ms=settings.overdue_after_s * 1000, under_way=under_way)
     finally:
+        await under_way.ended()
         await engine.dispose()
 
 
 class OrderBook:
     """Orders by account and number. Every write is one transaction; reads never wait for a write.
 
-    Raises StoreDown where the database is away.
+    A call may be cancelled at any moment: what it began at the database ends by itself. Raises StoreDown where the
+    database is away.
     """
 
-    def __init__(self, engine: AsyncEngine, *, overdue_after_ms: int) -> None:
+    def __init__(self, engine: AsyncEngine, *, overdue_after_ms: int, under_way: UnderWay) -> None:
         self._engine = engine
+        self.under_way = under_way
         self._snapshots = _snapshots(engine)
         self._overdue_after = overdue_after_ms
         self._lock = asyncio.Lock()
-        self._together: Together[OrderUpdate] = Together(self.apply_all, limit=_BATCH, lock=self._lock)
+        self._together = Together(self.apply_all, limit=_BATCH, lock=self._lock, under_way=under_way)
 
     async def apply(self, update: OrderUpdate) -> None:
         """Take in one parcel's update unless that shipment's revision is known already; shares its transaction."""
         await self._together.submit(update)
 
+    @to_its_end
     async def apply_all(self, updates: Sequence[OrderUpdate]) -> None:
         """Take in many updates in one transaction; the caller holds no other write open."""
         await _insisting(partial(self._apply_all, updates))
 
+    @to_its_end
     async def put(self, account: str, order: StatedOrder, *, now: int) -> Placed:
         """Create or replace an order as its shop states it; its parcels stay. `now` in ms."""
         async with self._lock:
@@ -96,6 +103,7 @@ class OrderBook:
         assert kept is not None
         return Placed(kept, created, order.waybills)
 
+    @to_its_end
     async def get(self, account: str, number: str) -> Order | None:
         """The order of that number in that account."""
         where = and_(orders.c.account == account, orders.c.number == number)
@@ -103,6 +111,7 @@ class OrderBook:
             found = await _read(connection, account, select(orders).where(where))
         return found[0] if found else None
 
+    @to_its_end
     async def list(self, account: str, query: OrderQuery) -> OrderPage:
         """Orders, newest first; raises BadInput for a cursor that is none of ours."""
         wanted = (
@@ -116,6 +125,7 @@ class OrderBook:
         page = found[: query.limit]
         return OrderPage(tuple(page), _cursor(page[-1]) if len(found) > query.limit else None)
 
+    @to_its_end
     async def counts(self, account: str) -> dict[str, int]:
         """How many orders stand at each status, and `needs_attention` across them."""
         columns = (orders.c.status, func.count(), func.count(orders.c.attention))
@@ -125,6 +135,7 @@ class OrderBook:
         counted = {status: number for status, number, _ in found}
         return counted | {"needs_attention": sum(flagged for _, _, flagged in found)}
 
+    @to_its_end
     async def sweep(self, now: int) -> int:
         """Flag the orders that were paid and wait too long for shipment; returns how many. `now` in ms."""
         waiting = and_(
@@ -138,12 +149,14 @@ class OrderBook:
             await connection.execute(delete(parcels).where(departed))
         return flagged.rowcount
 
+    @to_its_end
     async def drop_account(self, account: str) -> None:
         """Forget everything of an account."""
         async with self._lock, self._write() as connection:
             for table in (parcels, lines, orders):
                 await connection.execute(delete(table).where(table.c.account == account))
 
+    @to_its_end
     async def compact(self) -> None:
         """Leave no trace of what was deleted in an SQLite book's files; PostgreSQL has its own ways."""
         async with self._lock:

@@ -1,4 +1,4 @@
-"""Many callers, one piece of work: whoever gets the lock first does what everybody has handed in meanwhile."""
+"""Many callers, one piece of work: what everybody has handed in meanwhile is done in one go."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from tracker.orders.underway import UnderWay
 from tracker.store.types import StoreDown
 
 T = TypeVar("T")
@@ -14,35 +15,38 @@ Waiting = tuple[T, "asyncio.Future[None]"]
 
 
 class Together(Generic[T]):
-    """Collects single items into batches of at most `limit` for `work`; needs no task of its own."""
+    """Collects single items into batches of at most `limit` for `work`, which has the `lock` meanwhile.
 
-    def __init__(self, work: Callable[[Sequence[T]], Awaitable[None]], *, limit: int, lock: asyncio.Lock) -> None:
+    Its task lives as long as something waits. A caller that gives up takes its item along unless the work has begun.
+    """
+
+    def __init__(
+        self, work: Callable[[Sequence[T]], Awaitable[None]], *, limit: int, lock: asyncio.Lock, under_way: UnderWay
+    ) -> None:
         self._work = work
         self._limit = limit
         self._lock = lock
+        self._under_way = under_way
         self._waiting: deque[Waiting[T]] = deque()
+        self._working = False
 
     async def submit(self, item: T) -> None:
         """Return once `item` is done with; raises what the work raised for it."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
-        try:
-            await asyncio.sleep(0)  # lets the other callers of this turn hand theirs in
-            async with self._lock:
-                while not future.done():
-                    await self._turn()
-        except asyncio.CancelledError:
-            future.cancel()
-            raise
-        future.result()
+        if not self._working:
+            self._working = True
+            self._under_way.begin(self._work_off())
+        await future
 
-    async def _turn(self) -> None:
-        batch = self._take()
+    async def _work_off(self) -> None:
+        """Begins a turn after it is called for: the other callers of this one hand theirs in."""
         try:
-            await self._do(batch)
-        except asyncio.CancelledError:
-            self._waiting.extendleft(reversed([(item, future) for item, future in batch if not future.done()]))
-            raise
+            while self._waiting:
+                async with self._lock:
+                    await self._do(self._take())
+        finally:
+            self._working = False
 
     def _take(self) -> list[Waiting[T]]:
         batch: list[Waiting[T]] = []
@@ -53,6 +57,8 @@ class Together(Generic[T]):
         return batch
 
     async def _do(self, batch: Sequence[Waiting[T]]) -> None:
+        if not batch:
+            return
         try:
             await self._work([item for item, _ in batch])
         except Exception as error:
