@@ -19,7 +19,7 @@ SECRET = "whsec_" + "bWlsZXBvc3Qtb3JkZXItc3RvcmUtdGVzdHM="
 
 
 class HousePeer(Peer):
-    """It checks the signature with the reference library, drops a `webhook-id` that it has seen, and keeps orders whole.
+    """It checks the signature with the reference library, drops a `webhook-id` that it has seen and keeps orders whole.
 
     Once per id: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md (webhook-id)
     """
