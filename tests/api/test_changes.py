@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.store.goods import register
-from tests.store.test_tips import reads
+from tests.store.test_tips import net, reads
 from tracker.api import changes
 from tracker.cli.tail import Message, read
 
@@ -105,21 +105,22 @@ async def test_those_who_wait_ask_the_store_nothing_for_what_others_do(api: Api,
     """A poll that waits and a stream, beside another account that is busy; then one commit of theirs reaches both."""
     store: Any = api.services.store
     stream = _events(api, account, "/changes?after=now")
-    async with asyncio.timeout(20), aclosing(stream), asyncio.TaskGroup() as group:
-        start = await anext(stream)
-        path = f"/changes?after={start.data['cursor']}&wait=20"
-        polls = [group.create_task(api.call(account, "GET", path)) for _ in range(8)]
-        await asyncio.sleep(0.3)
-        before = await reads(store)
-        for n in range(20):
-            await register(store, "another", f"AC0000{n:02}")
-        await asyncio.sleep(0.3)
-        assert await reads(store) == before
-        id = await register(store, account, "AC000001")
-        assert (await anext(stream)).data["shipment_id"] == id
-        for poll in polls:
-            assert [change["shipment_id"] for change in (await poll).body["changes"]] == [id]
-        assert await reads(store) == before + 1, "one look for all of them"
+    with net(60):
+        async with asyncio.timeout(20), aclosing(stream), asyncio.TaskGroup() as group:
+            start = await anext(stream)
+            path = f"/changes?after={start.data['cursor']}&wait=20"
+            polls = [group.create_task(api.call(account, "GET", path)) for _ in range(8)]
+            await asyncio.sleep(0.3)
+            before = await reads(store)
+            for n in range(20):
+                await register(store, "another", f"AC0000{n:02}")
+            await asyncio.sleep(0.3)
+            assert await reads(store) == before
+            id = await register(store, account, "AC000001")
+            assert (await anext(stream)).data["shipment_id"] == id
+            for poll in polls:
+                assert [change["shipment_id"] for change in (await poll).body["changes"]] == [id]
+            assert await reads(store) == before + 1, "one look for all of them"
 
 
 # ---------------------------------------------------------------- the tally

@@ -146,7 +146,6 @@ def test_shards_spread_evenly_over_primaries() -> None:
         test_agenda.test_a_commit_wakes_those_who_wait,
         test_tips.test_a_commit_of_another_account_costs_a_waiting_reader_nothing,
         test_tips.test_thirty_two_readers_of_a_busy_account_cost_a_bounded_number_of_looks,
-        test_tips.test_a_publish_that_was_lost_is_made_up_for,
         test_tips.test_what_is_committed_while_nobody_hears_is_found_when_it_is_heard_again,
         test_feed.test_a_reader_that_follows_its_cursor_misses_nothing,
         test_feed.test_a_cursor_below_the_trimmed_is_too_old,
@@ -164,6 +163,11 @@ def test_shards_spread_evenly_over_primaries() -> None:
 async def test_in_a_cluster_too(story: object, store: Store) -> None:
     """What holds on one server holds on three."""
     await story(store)  # type: ignore[operator]
+
+
+async def test_a_publish_that_was_lost_in_a_cluster_is_made_up_for(store: Store) -> None:
+    """Each primary is asked for its shards."""
+    await test_tips.test_a_publish_that_was_lost_is_made_up_for(store, (0.5, 60.0))
 
 
 async def test_a_deleted_account_is_swept_from_every_primary(store: Store) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tracker.store import Store, StoreSettings, open_store, tips
+from tracker.store import Store, StoreSettings, open_store, tips, wakes
 from tracker.store.types import FeedEntry
 
 from .goods import creation, next_write, register
@@ -72,11 +72,21 @@ async def waiting(store: Store, account: str, count: int = 1) -> AsyncIterator[l
 
 
 @contextlib.contextmanager
-def net(seconds: float) -> Iterator[None]:
-    """Another interval between two looks at everything."""
+def net(seconds: float, *, whole: float = 60.0) -> Iterator[None]:
+    """Other intervals between two looks at what may have gone by unheard, and at everything."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tips, "NET_S", seconds)
+        patch.setattr(wakes, "NET_S", seconds)
+        patch.setattr(tips, "WHOLE_S", whole)
         yield
+
+
+@contextlib.asynccontextmanager
+async def unheard_of(store: Store) -> AsyncIterator[Store]:
+    """The same store as another daemon sees it, one that publishes where nobody hears it."""
+    async with open_store(StoreSettings(directory=Path(), url=store.url)) as mute:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(mute.wire, "publish", ({b"PUBLISH", b"SPUBLISH"} - {mute.wire.publish}).pop())
+            yield mute
 
 
 async def test_a_commit_of_another_account_costs_a_waiting_reader_nothing(store: Store) -> None:
@@ -156,16 +166,15 @@ async def test_a_reader_behind_another_one_catches_up_from_its_own_place(store: 
             assert await reads(store) == before, "it stands where the others wait"
 
 
-async def test_a_publish_that_was_lost_is_made_up_for(store: Store) -> None:
-    """Another daemon publishes where nobody hears it: the next look at everything finds what it committed."""
-    async with open_store(StoreSettings(directory=Path(), url=store.url)) as mute:
-        with pytest.MonkeyPatch.context() as patch, net(0.5):
-            patch.setattr(mute.wire, "publish", ({b"PUBLISH", b"SPUBLISH"} - {mute.wire.publish}).pop())
-            async with waiting(store, "acme") as [reader]:
-                id = await register(mute, "acme", "W1")
-                async with asyncio.timeout(5):
-                    await reader.has(1)
-                assert [entry.id for entry in reader.seen] == [id]
+@pytest.mark.parametrize("intervals", [(0.5, 60.0), (60.0, 0.5)], ids=["asked whose commits came", "read whole"])
+async def test_a_publish_that_was_lost_is_made_up_for(store: Store, intervals: tuple[float, float]) -> None:
+    """By the look at whose commits came, for all accounts at once; were that one blind, by the look at every shard."""
+    with net(intervals[0], whole=intervals[1]):
+        async with unheard_of(store) as mute, waiting(store, "acme") as [reader]:
+            ids = [await register(mute, "acme", f"W{n}") for n in range(3)]
+            async with asyncio.timeout(5):
+                await reader.has(3)
+            assert sorted(entry.id for entry in reader.seen) == sorted(ids)
 
 
 async def test_what_is_committed_while_nobody_hears_is_found_when_it_is_heard_again(store: Store) -> None:
@@ -179,9 +188,23 @@ async def test_what_is_committed_while_nobody_hears_is_found_when_it_is_heard_ag
                 await reader.has(n + 1)
 
 
+async def test_to_follow_many_quiet_accounts_costs_what_one_does(store: Store) -> None:
+    """One look at each shard in an interval, whoever waits; what is heard of and was read is not read again."""
+    with net(0.5):
+        async with contextlib.AsyncExitStack() as stack:
+            for n in range(30):
+                await stack.enter_async_context(waiting(store, f"account{n}"))
+            before, began = await reads(store), time.monotonic()
+            for n in range(10):
+                await register(store, "account1", f"W{n}")
+            await asyncio.sleep(2)
+            intervals = (time.monotonic() - began) / 0.5 + 1
+            assert await reads(store) - before <= intervals * store.shards + 10
+
+
 async def test_what_nobody_follows_any_more_is_forgotten(store: Store) -> None:
-    """And not before the next look of the net: who polls comes again."""
-    with net(0.2):
+    """And not before the next look at everything: who polls comes again."""
+    with net(60, whole=0.2):
         async with waiting(store, "acme"):
             assert len(store._tips) == 1
         assert len(store._tips) == 1

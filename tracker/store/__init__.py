@@ -70,7 +70,7 @@ async def _connected(settings: StoreSettings, url: str, patience: float) -> Asyn
             raise StoreDown(f"store.url: {_address(url)} can't be used: {error}") from None
         except Distrust as error:
             raise ConfigError(f"store.url: {_address(url)} can't be used: {error}") from None
-        async with _running(store.keep_identity()):
+        async with _running(store.keep_identity(), store._make_up()):
             yield store
 
 

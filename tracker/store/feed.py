@@ -185,6 +185,14 @@ class Feed(Calls):
             raise CursorTooOld("the store failed over since this cursor: list the shipments, then follow anew")
         return positions
 
+    async def committed(self, shard: int, after: Position | None) -> tuple[Position, dict[bytes, Position] | None]:
+        """Where the shard's feed ends, and each account's last entry after `after`; None where that can't be told."""
+        named = (self.keys.feed[shard], self.keys.marks[shard])
+        answer = await self._read(shard, "committed", named, (pack_position(after),))
+        told = after is not None and answer[0] == b"ok"
+        pairs = zip(answer[2::2], map(unpack_position, answer[3::2]), strict=True)
+        return unpack_position(answer[1]), dict(pairs) if told else None
+
     async def head(self) -> str:
         """The cursor of now: nothing that is committed already comes after it."""
         keys = self.keys

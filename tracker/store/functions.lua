@@ -307,6 +307,26 @@ local function feed_read(keys, args)
   return answer
 end
 
+-- KEYS feed marks; ARGV position ('' for none): where the feed ends, and the last entry of each account that has some after
+-- the position; 'many' where these are too many to tell, or the feed ends before it.
+local function committed(keys, args)
+  local position, last, answer, place = args[1], last_position(keys[1], keys[2]), {'ok'}, {}
+  answer[2] = last
+  if position == '' or position == last then return answer end
+  if after(position, last) then return {'many', last} end
+  local entries = redis.call('XRANGE', keys[1], '(' .. stream_id_of(position), '+', 'COUNT', ITEMS)
+  if #entries == ITEMS then return {'many', last} end
+  for _, entry in ipairs(entries) do
+    local account = entry[2][1]
+    if not place[account] then
+      place[account] = #answer + 2
+      answer[#answer + 1] = account
+    end
+    answer[place[account]] = position_of(entry[1])
+  end
+  return answer
+end
+
 -- KEYS feed fanned; ARGV keep_ms keep_entries: how far the feed may be trimmed, and the accounts that it touches
 local function trim_plan(keys, args)
   local fanned = position_of(redis.call('GET', keys[2]) or '0-0')
@@ -883,6 +903,7 @@ frees('due_settle', due_settle)
 reads('unfanned', unfanned)
 reads('feed_head', feed_head)
 reads('feed_read', feed_read)
+reads('committed', committed)
 reads('trim_plan', trim_plan)
 frees('trim', trim)
 writes('fan_out', fan_out)

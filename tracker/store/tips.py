@@ -1,8 +1,7 @@
 """The end of an account's feed as this process knows it: what its waiting readers share.
 
 A commit's publish names its account and comes in the channel of its shard, so that a reader that wakes reads that shard
-and no other. What is published may be lost: at intervals, and whenever we begin to hear a shard anew, it counts as
-written to.
+and no other.
 """
 
 from __future__ import annotations
@@ -17,8 +16,7 @@ from tracker.store.cursors import Position
 from tracker.store.types import FeedPage
 
 PACE_S = 0.05  # between two turns of an account's readers: what is committed meanwhile is read in one look
-NET_S = 5.0  # between two looks at every shard: what makes up for a lost publish
-SPREAD_S = 0.5  # over which the accounts look again when the connection that hears publishes is there again
+WHOLE_S = 60.0  # between two looks at every shard, whatever was heard; a quarter more or less
 _CATCHING_UP = 1_000  # cursors of readers with more to read, remembered
 
 
@@ -34,7 +32,7 @@ class Source(Protocol):
 class Tip:
     """Where an account's feed ends, by shard, and the turns in which its readers look whether it has moved.
 
-    Kept while somebody reads, and until the next look of the net; `ended` is called then.
+    Kept while somebody reads, and until the next look at every shard after that; `ended` is called then.
     """
 
     def __init__(self, feed: Source, account: str, ended: Callable[[], object]) -> None:
@@ -55,7 +53,7 @@ class Tip:
         self._pulse = asyncio.Event()
         self._looks: dict[tuple[str | None, int], asyncio.Task[FeedPage]] = {}
         self._catching_up: set[int] = set()
-        self._loop.call_later(NET_S, self._look_everywhere)
+        self._look_everywhere_later()
 
     # for readers
 
@@ -122,35 +120,33 @@ class Tip:
     # for those who hear
 
     def written(self, shard: int) -> None:
-        """Something was committed."""
+        """Something was committed, or may have been."""
         self._heard[shard] += 1
         if self.readers:
             self._announce()
 
-    def unheard(self, shard: int) -> None:
-        """Something may have been committed: until now the shard was not heard."""
-        self._heard[shard] += 1
-        if self.readers:
-            self._announce(random.uniform(0, SPREAD_S))
+    def reaches(self, shard: int, position: Position) -> None:
+        """There is an entry at the position, whether it was heard of or not."""
+        known = self._at[shard]
+        if known is None or position > known:
+            self.written(shard)
 
     def _look_everywhere(self) -> None:
         if not self.readers:
             self._ended()
             return
         for shard in range(len(self._heard)):
-            self._heard[shard] += 1
-        self._announce()
-        self._loop.call_later(NET_S, self._look_everywhere)
+            self.written(shard)
+        self._look_everywhere_later()
+
+    def _look_everywhere_later(self) -> None:
+        self._loop.call_later(WHOLE_S * random.uniform(0.75, 1.25), self._look_everywhere)  # not all accounts at once
 
     # turns
 
-    def _announce(self, delay: float = 0.0) -> None:
-        at = max(self._loop.time() + delay, self._turned_at + PACE_S)
-        if self._turn and self._turn.when() <= at:
-            return
-        if self._turn:
-            self._turn.cancel()
-        self._turn = self._loop.call_at(at, self._take_turn)
+    def _announce(self) -> None:
+        if self._turn is None:
+            self._turn = self._loop.call_at(max(self._loop.time(), self._turned_at + PACE_S), self._take_turn)
 
     def _take_turn(self) -> None:
         self._turn = None

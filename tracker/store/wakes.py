@@ -1,4 +1,8 @@
-"""Waking those who wait for commits: a commit publishes its account in the channel of its shard."""
+"""Waking those who wait for commits: a commit publishes its account in the channel of its shard.
+
+What is published may be lost. So at intervals, and whenever a channel begins to be heard anew, the feed is asked whose
+commits came since it was last asked: once for all accounts.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +14,14 @@ from weakref import WeakKeyDictionary
 from redis.exceptions import RedisError
 
 from tracker.errors import MilepostError
+from tracker.store.cursors import Position
 from tracker.store.feed import Feed
 from tracker.store.keys import Keys
 from tracker.store.tips import Tip
 from tracker.store.wire import Wire
+
+NET_S = 1.0  # between two looks at what may have gone by unheard
+IDLE_S = 30.0  # the same while nobody follows: the next one then has not too much to tell
 
 
 class Wakes(Feed):
@@ -27,6 +35,9 @@ class Wakes(Feed):
         self._seen: WeakKeyDictionary[asyncio.Task[object], int] = WeakKeyDictionary()
         self._pulse = asyncio.Event()
         self._tips: dict[bytes, Tip] = {}
+        self._asked: list[Position | None] = [None] * keys.shards  # where each shard's feed ended when it was asked
+        self._unheard: set[int] = set()
+        self._doubt = asyncio.Event()
 
     async def wake(self, timeout: float) -> frozenset[int]:
         """Wait at most `timeout` seconds for a commit; the shards that were written to since this task's last call.
@@ -50,6 +61,7 @@ class Wakes(Feed):
         tip = self._tips.get(name)
         if tip is None:
             tip = self._tips[name] = Tip(self, account, lambda: self._tips.pop(name, None))
+            self._doubt.set()
         tip.readers += 1
         try:
             yield tip
@@ -61,8 +73,8 @@ class Wakes(Feed):
         if shard is None:
             return
         if account is None:
-            for tip in self._tips.values():
-                tip.unheard(shard)
+            self._unheard.add(shard)
+            self._doubt.set()
             return
         if account in self._tips:
             self._tips[account].written(shard)
@@ -77,3 +89,32 @@ class Wakes(Feed):
             with contextlib.suppress(RedisError, OSError, RuntimeError, TimeoutError, MilepostError):
                 await self.wire.listen(self._heard)
             await asyncio.sleep(0.1)
+
+    async def _make_up(self) -> None:
+        """Find what was committed and not heard, until cancelled."""
+        clock = asyncio.get_running_loop().time
+        asked_at = -IDLE_S
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(asked_at + self._net_s()):
+                    await self._doubt.wait()
+            self._doubt.clear()
+            shards, self._unheard = self._unheard, set()
+            if clock() >= asked_at + self._net_s():
+                shards, asked_at = set(range(self.shards)), clock()
+            await asyncio.gather(*map(self._ask, shards))
+
+    def _net_s(self) -> float:
+        return NET_S if self._tips else IDLE_S
+
+    async def _ask(self, shard: int) -> None:
+        try:
+            self._asked[shard], reached = await self.committed(shard, self._asked[shard])
+        except MilepostError:
+            return  # the next look covers it
+        if reached is None:
+            for tip in self._tips.values():
+                tip.written(shard)
+            return
+        for account in reached.keys() & self._tips.keys():
+            self._tips[account].reaches(shard, reached[account])
