@@ -17,7 +17,7 @@ from tracker.examples import example
 from tracker.model import ChangeKind
 from tracker.store.types import Delivery, Outcome
 from webhooks.health import ENOUGH_S, Ledger
-from webhooks.notices import disabled_notice, iso_ms
+from webhooks.notices import disabled_notice, iso_ms, trial_notice
 from webhooks.payload import Payload, labels_of, thin
 from webhooks.post import Answer, Endpoint, Poster
 from webhooks.retiring import NoticeStore, Retiring
@@ -152,7 +152,7 @@ class Webhooks:
         elif answer.status == 410:
             await self._retiring.gone(subscription, message_id(delivery))
         else:
-            self.ledger.failed(subscription.account, subscription.id, answer.error or f"answered {answer.status}")
+            self.ledger.failed(subscription.account, subscription.id, _why(answer))
         return _result(answer)
 
     async def end_pauses(self, longest_s: float) -> None:
@@ -164,20 +164,20 @@ class Webhooks:
         endpoint = endpoint_of(subscription, self._sealer)
         if endpoint is None:
             return Probe(False, 0, "the signing secret can't be opened: check secrets.key")
-        body = self._sample(subscription, type)
-        answer = await self._poster.post(endpoint, f"msg_test_{token_hex(8)}", thin(body) if endpoint.thin else body)
-        return Probe(answer.accepted, answer.status, _result(answer).detail)
+        body, id, began = self._sample(subscription, type), f"msg_test_{token_hex(8)}", time.perf_counter()
+        answer = await self._poster.post(endpoint, id, thin(body) if endpoint.thin else body)
+        took_ms = round((time.perf_counter() - began) * 1000, 1)
+        return Probe(answer.accepted, answer.status, _result(answer).detail, id, took_ms, answer.head)
 
     def _sample(self, subscription: Subscription, type: str) -> bytes:
-        now = iso_ms(self._clock())
         if type == DISABLED:
             at = int(self._clock() * 1000)
             body = disabled_notice(subscription, why="an example", since=at, now=at)
         elif type.startswith(TYPE_PREFIX):
             body = example(ChangeKind(type.removeprefix(TYPE_PREFIX)))
         else:
-            return msgspec.json.encode({"type": TEST, "timestamp": now, "data": {"subscription_id": subscription.id}})
-        return msgspec.json.encode(msgspec.json.decode(body) | {"timestamp": now, "test": True})
+            body = trial_notice(subscription)
+        return msgspec.json.encode(msgspec.json.decode(body) | {"timestamp": iso_ms(self._clock()), "test": True})
 
 
 def _still_wanted(subscription: Subscription, delivery: Delivery) -> bool:
@@ -194,12 +194,20 @@ def _unwanted(known: Known | None, delivery: Delivery) -> Result:
     return Result(outcome=Outcome.DISCARD, detail="not wanted")
 
 
+def _why(answer: Answer) -> str:
+    """Why a message was not taken."""
+    if answer.error:
+        return answer.error
+    redirect = ", and no redirect is followed: give the address that it leads to"
+    return f"answered {answer.status}{redirect if 300 <= answer.status < 400 else ''}"
+
+
 def _result(answer: Answer) -> Result:
     if answer.accepted:
         return Result(outcome=Outcome.DONE, status=answer.status, head=answer.head)
     return Result(
         outcome=Outcome.DISCARD if answer.status == 410 else Outcome.RETRY,
-        detail=answer.error or f"answered {answer.status}",
+        detail=_why(answer),
         retry_after_ms=int(answer.retry_after_s * 1000),
         status=answer.status,
         head=answer.head,

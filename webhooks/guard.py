@@ -75,13 +75,19 @@ _SPECIAL: tuple[tuple[Network, str], ...] = tuple(
         ("ff00::/8", "multicast"),
     )
 )
+_PUBLIC = "it must be a public address, or in a network that the operator allows (egress.allow)"
+_OPEN = f"{', '.join(map(str, sorted(PORTS)))} are, and those that the operator adds (egress.ports)"
 _AUTHORITY = re.compile(r"^[^/]*/*([^/?#]*)")
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _ISATAP = (0x0000_5EFE, 0x0200_5EFE)  # RFC 5214: the upper half of an interface identifier that holds an IPv4 address
 
 
 class Refused(MilepostError, OSError):
-    """An address or port that no request may go to; the message names it and says why."""
+    """An address or port that no request may go to; the message names it and says why, `instead` what may be asked."""
+
+    def __init__(self, why: str, instead: str) -> None:
+        super().__init__(why)
+        self.instead = instead
 
 
 def unfit(address: Address) -> str:
@@ -120,9 +126,9 @@ class Guard:
         address = ip_address(host.partition("%")[0])
         why = "" if _within(address, self._allow) else self._unwanted(address)
         if why:
-            raise Refused(f"{address} is refused: {why}")
+            raise Refused(f"{address} is refused: {why}", _PUBLIC)
         if port not in self._ports:
-            raise Refused(f"port {port} of {address} is refused: not among the allowed ports")
+            raise Refused(f"port {port} of {address} is refused: not among the allowed ports", _OPEN)
 
     def open(self, info: tuple[Any, ...]) -> socket.socket:
         """A socket for one `getaddrinfo` entry, or `Refused`; aiohttp connects it to that entry's address alone."""
@@ -140,9 +146,9 @@ class Guard:
             if _is_literal(host, field):
                 self.admit(host, parsed.port or 0)
             elif parsed.port not in self._ports:
-                raise Refused(f"port {parsed.port} is refused: not among the allowed ports")
+                raise Refused(f"port {parsed.port} is refused: not among the allowed ports", _OPEN)
         except Refused as refused:
-            raise BadInput(field, str(refused), code="refused") from None
+            raise BadInput(field, f"{refused}; {refused.instead}", code="refused") from None
 
     def _unwanted(self, address: Address) -> str:
         return unfit(address) or ("denied by the operator" if _within(address, self._deny) else "")
@@ -241,7 +247,8 @@ def _parsed(url: str, field: str) -> URL:
     except ValueError as error:
         raise BadInput(field, f"can't be read: {error}") from None
     if parsed.scheme not in ("http", "https"):
-        raise BadInput(field, f"has the scheme {parsed.scheme!r}, needs http or https")
+        given = f"has the scheme {parsed.scheme!r}" if parsed.scheme else f"{url[:60]!r} has no scheme"
+        raise BadInput(field, f"{given}: write http:// or https:// and the host")
     if "@" in _AUTHORITY.findall(url)[0]:
         raise BadInput(field, "holds a user name or password: leave it out, requests are signed")
     if not parsed.host or not port:

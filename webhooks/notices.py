@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from tracker.views import SCHEMA
-from webhooks.subscriptions import DISABLED, Subscription
+from webhooks.subscriptions import DISABLED, TEST, Subscription
 
 
 def iso_ms(seconds: float) -> str:
@@ -23,4 +23,13 @@ def disabled_notice(subscription: Subscription, *, why: str, since: int, now: in
         "why": why,
         "since": iso_ms(since / 1000),
     }
-    return msgspec.json.encode({"type": DISABLED, "timestamp": iso_ms(now / 1000), "schema": SCHEMA, "data": data})
+    return _notice(DISABLED, now, data)
+
+
+def trial_notice(subscription: Subscription, *, now: int = 0) -> bytes:
+    """That somebody looks whether what we send arrives. Time in ms."""
+    return _notice(TEST, now, {"subscription_id": subscription.id})
+
+
+def _notice(type: str, now: int, data: dict[str, str]) -> bytes:
+    return msgspec.json.encode({"type": type, "timestamp": iso_ms(now / 1000), "schema": SCHEMA, "data": data})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from secrets import token_hex
@@ -184,11 +185,14 @@ async def disable(store: Records, account: str, id: str, why: str, *, now: int, 
 
 
 class Probe(Struct, frozen=True):
-    """What a receiver answered to a test event; `status` is 0 where it did not."""
+    """What a receiver answered to a test event of that `id`: `status` (0: nothing), and how the answer begins."""
 
     delivered: bool
     status: int
     detail: str
+    id: str = ""
+    latency_ms: float = 0.0
+    head: bytes = b""
 
 
 class Standing(Struct, frozen=True):
@@ -292,7 +296,7 @@ class Subscriptions:
     async def test(self, subscription: Subscription, type: str, *, now: int) -> Probe:
         """Send one event of that type at once, outside every lane. Raises `BadInput`."""
         if type not in (TEST, *TYPES):
-            raise BadInput("type", f"{type!r} is no type of event; there are {', '.join((TEST, *TYPES))}")
+            raise BadInput("type", f"{type!r} is no type of event; {_instead(type, (TEST, *TYPES))}")
         return await self._probe(subscription, type)
 
     def _now(self) -> int:
@@ -345,11 +349,18 @@ def check_statuses(statuses: Iterable[str]) -> None:
     """Raise `BadInput` for the first that is no status of a shipment."""
     for place, status in enumerate(statuses):
         if status not in _STATUSES:
-            raise BadInput(f"statuses[{place}]", f"{status!r} is no status; there are {', '.join(Status)}")
+            raise BadInput(f"statuses[{place}]", f"{status!r} is no status; {_instead(status, tuple(Status))}")
 
 
 def check_types(types: Iterable[str]) -> None:
     """Raise `BadInput` for the first that is no type of change."""
     for place, type in enumerate(types):
         if type not in TYPES:
-            raise BadInput(f"types[{place}]", f"{type!r} is no type of change; there are {', '.join(TYPES)}")
+            raise BadInput(f"types[{place}]", f"{type!r} is no type of change; {_instead(type, TYPES)}")
+
+
+def _instead(given: str, known: Sequence[str]) -> str:
+    """The one that was meant, or all that there are."""
+    short = {name.removeprefix(TYPE_PREFIX): name for name in known}
+    near = difflib.get_close_matches(given.removeprefix(TYPE_PREFIX), short, n=1)
+    return f"did you mean {str(short[near[0]])!r}?" if near else f"there are {', '.join(known)}"

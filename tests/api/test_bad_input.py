@@ -73,6 +73,56 @@ async def test_an_unknown_field_that_is_nearly_right_is_told_what_was_meant(api:
     assert "did you mean 'order_number'?" in answer.body["errors"][0]["problem"]
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "problem"),
+    [
+        (
+            "/subscriptions",
+            {"url": "https://a.example/", "payload": "tiny"},
+            "Input should be 'full' or 'thin', not 'tiny'",
+        ),
+        ("/subscriptions", {"url": "https://a.example/", "rate": 0}, "greater than or equal to 0.1, not 0"),
+        ("/subscriptions", {"url": 7}, "Input should be a valid string, not 7"),
+        ("/subscriptions", {"url": None}, "Input should be a valid string, not null"),
+        (
+            "/shipments",
+            GOOD | {"waybill": "9" * 200},
+            "at most 100 characters, not '9999999999999999999999999999999999999999…'",
+        ),
+        ("/shipments", GOOD | {"paused": 10**30}, "Input should be a valid boolean"),
+    ],
+)
+async def test_a_wrong_value_is_named(api: Api, account: str, path: str, body: dict[str, Any], problem: str) -> None:
+    [error] = (await api.call(account, "POST", path, json=body)).body["errors"]
+    assert error["problem"].endswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/connections", {"carrier": "acme", "credentials": {"app_key": 31_415}}),
+        ("/connections", {"carrier": "acme", "credentials": "31415"}),
+        ("/subscriptions", {"url": "https://a.example/", "headers": {"Authorization": 31_415}}),
+    ],
+)
+async def test_a_wrong_value_that_may_be_a_secret_is_not_repeated(
+    api: Api, account: str, path: str, body: dict[str, Any]
+) -> None:
+    answer = await api.call(account, "POST", path, json=body)
+    assert answer.status == 422
+    assert "31415" not in json.dumps(answer.body)
+
+
+@pytest.mark.parametrize(
+    "path", ["/shipments?cursor=nowhere", "/changes?after=nowhere", "/dead-letters?cursor=nowhere"]
+)
+async def test_a_wrong_cursor_is_told_how_to_begin(api: Api, account: str, path: str) -> None:
+    [error] = (await api.call(account, "GET", path)).body["errors"]
+    start = "say `now`" if "changes" in path else "leave it out"
+    told = f"'nowhere' is no cursor of this list: take that of an answer before, or {start}"
+    assert (error["problem"], error["code"]) == (told, "bad_cursor")
+
+
 async def test_a_stream_that_says_no_length_is_cut_at_the_limit(api: Api, account: str) -> None:
     async def endless() -> Any:
         for _ in range(1_000):

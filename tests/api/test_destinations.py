@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -103,6 +104,7 @@ async def test_a_subscription_shows_its_secret_once(api: Api, account: str) -> N
         (HOOK | {"headers": {"X": "a\nb"}}, "headers.X"),
         (HOOK | {"concurrency": 0}, "concurrency"),
         (HOOK | {"rate": 0}, "rate"),
+        (HOOK | {"carriers": ["acme", "acmee"]}, "carriers[1]"),
     ],
 )
 async def test_a_wrong_subscription_is_refused(api: Api, account: str, body: dict[str, Any], field: str) -> None:
@@ -110,6 +112,42 @@ async def test_a_wrong_subscription_is_refused(api: Api, account: str, body: dic
     assert answer.status == 422, answer.body
     assert answer.body["errors"][0]["field"] == field
     assert (await api.call(account, "GET", "/subscriptions")).body["subscriptions"] == []
+
+
+async def test_a_filter_for_a_carrier_that_nobody_knows_is_refused_when_it_is_amended_too(
+    api: Api, account: str
+) -> None:
+    """It would keep everything back, and look like quiet days."""
+    id = (await api.call(account, "POST", "/subscriptions", json=HOOK | {"carriers": ["zto"]})).body["id"]
+    answer = await api.call(account, "PATCH", f"/subscriptions/{id}", json={"carriers": ["ztoo"]})
+    assert answer.status == 422
+    assert answer.body["errors"][0]["problem"] == "'ztoo' is no carrier that we know; did you mean 'zto'?"
+    assert (await api.call(account, "GET", f"/subscriptions/{id}")).body["carriers"] == ["zto"]
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ({"types": ["delivered"]}, "'delivered' is no type of change; did you mean 'shipment.delivered'?"),
+        ({"statuses": ["delivred"]}, "'delivred' is no status; did you mean 'delivered'?"),
+        ({"url": "http://10.0.0.1/"}, "10.0.0.1 is refused: private; it must be a public address, or in a network"),
+        ({"url": "http://8.8.8.8:99/"}, "port 99 of 8.8.8.8 is refused: not among the allowed ports; 80, 443, 8080, "),
+        ({"url": "shop.example/hook"}, "'shop.example/hook' has no scheme: write http:// or https:// and the host"),
+    ],
+)
+async def test_a_refusal_says_what_would_be_right(api: Api, account: str, said: dict[str, Any], meant: str) -> None:
+    answer = await api.call(account, "POST", "/subscriptions", json=HOOK | said)
+    assert answer.body["errors"][0]["problem"].startswith(meant)
+
+
+async def test_after_its_overlap_a_replaced_key_is_shown_no_more(api: Api, account: str) -> None:
+    made = (await api.call(account, "POST", "/subscriptions", json=HOOK | {"signature": "ed25519"})).body
+    path = f"/subscriptions/{made['id']}"
+    rotated = (await api.call(account, "POST", f"{path}/rotate", json={"overlap_h": 0.0003})).body
+    assert rotated["public_keys"][1:] == made["public_keys"]
+    await asyncio.sleep(1.1)
+    shown = (await api.call(account, "GET", path)).body
+    assert (shown["public_keys"], shown["overlap_until"]) == (rotated["public_keys"][:1], None)
 
 
 LIFE = {

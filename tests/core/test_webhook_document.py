@@ -19,7 +19,7 @@ import pytest
 from tracker.api.models.subscriptions import NewSubscription, SubscriptionPatch
 from tracker.examples import example
 from tracker.model import ChangeKind
-from webhooks.notices import disabled_notice
+from webhooks.notices import disabled_notice, trial_notice
 from webhooks.outbound import SCHEDULE_S
 from webhooks.payload import thin
 from webhooks.standard import Signer, new_secret
@@ -104,6 +104,8 @@ def _shown(mark: str) -> Any:
 def test_the_thin_message_and_the_notice_are_those_that_are_sent() -> None:
     assert _shown("thin: delivered") == json.loads(thin(example(ChangeKind.DELIVERED)))
     assert _shown("notice") == json.loads(_notice())
+    tested = Subscription(id="sub_5f0c2d9a7b1e4c3d8f60", account="default", url="https://old.example/")
+    assert _shown("test") == json.loads(trial_notice(tested, now=1_790_143_230_000)) | {"test": True}
 
 
 def test_every_field_of_a_subscription_is_explained() -> None:

@@ -301,7 +301,17 @@ async def test_a_test_event_says_what_the_receiver_answered(desk: Desk, receiver
     bad = await desk.subscriptions.test(subscription, TEST, now=0)
     assert (good.delivered, good.status) == (True, 204)
     assert (bad.delivered, bad.status, bad.detail) == (False, 418, "answered 418")
-    assert Webhook(secret).verify(receiver.heard[0].body, receiver.heard[0].headers)["type"] == "milepost.test"
+    assert (good.id, bad.id) == (receiver.heard[0].id, receiver.heard[1].id)
+    assert good.latency_ms > 0
+    told = Webhook(secret).verify(receiver.heard[0].body, receiver.heard[0].headers)
+    assert (told["type"], told["schema"], told["test"]) == ("milepost.test", 1, True)
+
+
+async def test_a_redirect_is_told_as_what_it_is(desk: Desk, receiver: Receiver) -> None:
+    subscription, _ = await desk.subscribe(receiver.url("/hook"))
+    receiver.answers["/hook"] = answering(308)
+    said = await desk.subscriptions.test(subscription, TEST, now=0)
+    assert said.detail == "answered 308, and no redirect is followed: give the address that it leads to"
 
 
 async def test_stopping_finishes_what_is_under_way_and_begins_nothing(desk: Desk, receiver: Receiver) -> None:

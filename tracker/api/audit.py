@@ -32,7 +32,7 @@ async def list_audit(call: Call, query: Page) -> AuditList:
 
     An entry is there within a second of the act. Carriers' pushes are not among them, nor is what only reads.
     """
-    with cursors():
+    with cursors(query.cursor):
         found, cursor = await call.services.audit.page(call.account, query.cursor, query.limit)
     return AuditList(entries=[_view(entry) for entry in found], cursor=cursor)
 

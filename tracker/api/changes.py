@@ -22,6 +22,7 @@ from tracker.views import iso
 
 routes = Routes("changes")
 
+_BEGIN = ("after", "say `now`")  # where a cursor is asked for, and how to do without one
 CLOSING = web.AppKey("closing", asyncio.Event)
 READERS = web.AppKey("readers", Counter[str])  # who waits, in streams and in long polls, by account
 _READERS_MOST = 32  # of an account, in this process
@@ -65,7 +66,7 @@ async def list_changes(call: Call, query: ChangesQuery) -> Changes:
 
 
 async def _page(call: Call, query: ChangesQuery) -> FeedPage:
-    with cursors("after"):
+    with cursors(query.after, *_BEGIN):
         return await call.services.store.changes(call.account, await _start(call, query), query.limit)
 
 
@@ -73,7 +74,7 @@ async def _waited(call: Call, query: ChangesQuery) -> FeedPage:
     clock = asyncio.get_running_loop().time
     deadline = clock() + min(query.wait, call.services.settings.max_wait)
     with _reading(call) as tip:
-        with cursors("after"):
+        with cursors(query.after, *_BEGIN):
             page = await tip.join(await _start(call, query), query.limit)
         while not (page.entries or _over(call.request)) and (left := deadline - clock()) > 0:
             page = await tip.after(page, query.limit, min(left, _THERE_AGAIN_S)) or page
@@ -118,7 +119,7 @@ class Stream:
 
     async def _run(self, tip: Tip) -> web.StreamResponse:
         try:
-            with cursors("after"):
+            with cursors(self._query.after, *_BEGIN):
                 page = await tip.join(await _start(self._call, self._query), self._query.limit)
         except CursorTooOld:
             raise await _too_old(self._call) from None

@@ -30,7 +30,7 @@ class DeadLetterQuery(Page):
 async def list_dead_letters(call: Call, query: DeadLetterQuery) -> DeadLetterList:
     """The changes that could not be delivered, newest first, of one destination or of all."""
     destination = _destination(call, query.destination)
-    with cursors():
+    with cursors(query.cursor):
         found, cursor = await call.services.store.dead_letters(
             call.account, destination=destination, cursor=query.cursor, limit=query.limit
         )

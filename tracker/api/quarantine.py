@@ -20,7 +20,7 @@ _PAGE = 200
 @routes("GET", "/quarantine")
 async def list_quarantine(call: Call, query: Page) -> QuarantineList:
     """The bodies in quarantine, newest first."""
-    with cursors():
+    with cursors(query.cursor):
         found, cursor = await call.services.store.quarantined(call.account, query.cursor, query.limit)
     return QuarantineList(quarantine=[_view(id, entry) for id, entry in found], cursor=cursor)
 

@@ -79,14 +79,14 @@ def _registration(registry: Registry, item: NewShipment, hints: Hints) -> Regist
     return Registration(waybill=item.waybill, carrier=carrier, details=Details(**details))
 
 
-def check_carrier(registry: Registry, slug: str) -> None:
+def check_carrier(registry: Registry, slug: str, field: str = "carrier") -> None:
     """Raise BadInput, with the nearest slugs, for a carrier that nobody knows."""
     known = registry.known()
     if slug in known:
         return
     near = difflib.get_close_matches(slug.lower(), sorted(known), n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "GET /v1/carriers lists them"
-    raise BadInput("carrier", f"{slug[:64]!r} is no carrier that we know; {hint}", code="unknown_carrier")
+    raise BadInput(field, f"{slug[:64]!r} is no carrier that we know; {hint}", code="unknown_carrier")
 
 
 def carrier_of(waybill: str, hints: Hints) -> str:

@@ -40,7 +40,7 @@ async def replay(call: Call, body: ReplayBody) -> ReplayPage:
     """
     account = await _account(call, body.account)
     wanted = Wanted(dry_run=body.dry_run, carrier=body.carrier, cursor=body.cursor, limit=body.limit, most=body.most)
-    with cursors():
+    with cursors(body.cursor):
         page = await call.services.replay.page(account, wanted, now=call.now)
     return ReplayPage(
         account=account,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -50,6 +50,8 @@ IDENTITY = web.RequestKey("identity", Identity)
 
 EVENT_STREAM = "text/event-stream"
 _PARAMETER = re.compile(r"\{(\w+)\}")
+_SHORT = 40  # characters of a value that a message repeats
+_SECRET = ("credentials", "headers")  # fields whose values no message repeats
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
@@ -295,12 +297,13 @@ def validate(model: type[M], value: Any, prefix: str = "") -> M:
 
 
 @contextmanager
-def cursors(field: str = "cursor") -> Iterator[None]:
-    """A cursor that the store can't read is the caller's mistake."""
+def cursors(value: str | None, field: str = "cursor", instead: str = "leave it out") -> Iterator[None]:
+    """A cursor that the store can't read is the caller's mistake; `instead` says how to begin without one."""
     try:
         yield
     except ValueError:
-        raise invalid([FieldError(field, "is no cursor of this list", "bad_cursor")]) from None
+        problem = f"{_short(value or '')!r} is no cursor of this list: take that of an answer before, or {instead}"
+        raise invalid([FieldError(field, problem, "bad_cursor")]) from None
 
 
 def instant(field: str, text: str) -> int:
@@ -316,8 +319,31 @@ def instant(field: str, text: str) -> int:
 
 def field_errors(model: type[BaseModel], error: ValidationError, prefix: str = "") -> list[FieldError]:
     """What is wrong, field by field."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    return [_field_error(model, path_of(item["loc"], prefix), item["type"], item["msg"]) for item in found]
+    found = error.errors(include_url=False, include_context=False)
+    return [
+        _field_error(model, path_of(item["loc"], prefix), item["type"], item["msg"] + _instead_of(item["loc"], item))
+        for item in found
+    ]
+
+
+def _instead_of(location: Sequence[str | int], item: Mapping[str, Any]) -> str:
+    """The value that is wrong, where it is short enough to be read, and no secret."""
+    value = item["input"]
+    if item["type"] in ("missing", "value_error") or (location and location[0] in _SECRET):
+        return ""
+    match value:
+        case str():
+            return f", not {_short(value)!r}"
+        case bool() | None:
+            return f", not {'null' if value is None else str(value).lower()}"
+        case int() | float() if abs(value) < 1e16:
+            return f", not {value}"
+        case _:
+            return ""
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHORT else f"{text[:_SHORT]}…"
 
 
 def _field_error(model: type[BaseModel], path: str, code: str, message: str) -> FieldError:

@@ -145,7 +145,7 @@ async def _scanned(call: Call, query: StalledQuery, keep: Filter, status: str | 
     cursor, read = query.cursor, 0
     for _ in range(_ROUNDS):
         want = query.limit - len(found)
-        with cursors():
+        with cursors(cursor):
             ids, cursor = await call.services.store.page(
                 call.account, status=None if stalled else status, stalled=stalled, cursor=cursor, limit=want
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ from tracker.api.models.subscriptions import (
 )
 from tracker.api.problems import CURSOR_TOO_OLD, not_found
 from tracker.api.quarantine import read_entry
+from tracker.api.registering import check_carrier
 from tracker.api.route import Call, Routes, cursors
 from tracker.api.services import Standing, Subscription
 from tracker.errors import BadInput
@@ -37,7 +39,7 @@ async def list_subscriptions(call: Call) -> SubscriptionList:
     """The subscriptions of the account, oldest first, without their signing secrets."""
     found = await call.services.subscriptions.all(call.account)
     standings = await call.services.subscriptions.standings(call.account, found)
-    return SubscriptionList(subscriptions=[_view(*pair) for pair in zip(found, standings, strict=True)])
+    return SubscriptionList(subscriptions=[_view(*pair, call.now) for pair in zip(found, standings, strict=True)])
 
 
 @routes("POST", "/subscriptions", scope=Scope.WRITE, status=201)
@@ -46,6 +48,7 @@ async def create_subscription(call: Call, body: NewSubscription) -> Subscription
 
     With the signature `ed25519` there is none to keep: `public_keys` verify.
     """
+    _check_carriers(call, body.carriers)
     made, secret = await call.services.subscriptions.create(call.account, **body.model_dump(), now=call.now)
     return SubscriptionMade(**await _shown(call, made), secret=_told(made, secret))
 
@@ -64,6 +67,7 @@ async def amend_subscription(call: Call, id: str, body: SubscriptionPatch) -> Su
     """
     await _one(call, id)
     said = body.model_dump(exclude_unset=True)
+    _check_carriers(call, said.get("carriers", ()))
     return await _shown(call, await call.services.subscriptions.amend(call.account, id, **said))
 
 
@@ -81,7 +85,14 @@ async def test_subscription(call: Call, id: str, body: Example) -> TestResult:
     An example is marked by `"test": true`, and its shipment does not exist.
     """
     result = await call.services.subscriptions.test(await _one(call, id), body.type, now=call.now)
-    return TestResult(delivered=result.delivered, status=result.status, detail=result.detail)
+    return TestResult(
+        delivered=result.delivered,
+        status=result.status,
+        detail=result.detail,
+        id=result.id,
+        latency_ms=result.latency_ms,
+        response=result.head.decode(errors="replace") or None,
+    )
 
 
 @routes("POST", "/subscriptions/{id}/rotate", scope=Scope.WRITE)
@@ -123,7 +134,7 @@ async def replay_changes(call: Call, id: str, body: Repeat) -> Repeated:
     takes `limit` changes; while there is `more`, ask again with `after` set to the `cursor` of the answer.
     """
     subscription = await _enabled(call, id)
-    with cursors("after"):
+    with cursors(body.after, "after", "say `since`"):
         tally = await call.services.redelivery.after(
             subscription, await _start(call, body), limit=body.limit, now=call.now
         )
@@ -168,6 +179,12 @@ def _iso(at: int) -> str | None:
     return iso(at) if at else None
 
 
+def _check_carriers(call: Call, slugs: Sequence[str]) -> None:
+    """A filter for a carrier that nobody knows would keep everything back, and nobody would notice."""
+    for place, slug in enumerate(slugs):
+        check_carrier(call.services.registry, slug, f"carriers[{place}]")
+
+
 async def _one(call: Call, id: str) -> Subscription:
     found = await call.services.subscriptions.get(call.account, id)
     if found is None:
@@ -189,10 +206,11 @@ def _told(subscription: Subscription, secret: str) -> str | None:
 
 async def _shown(call: Call, subscription: Subscription) -> SubscriptionView:
     [standing] = await call.services.subscriptions.standings(call.account, [subscription])
-    return _view(subscription, standing)
+    return _view(subscription, standing, call.now)
 
 
-def _view(subscription: Subscription, standing: Standing) -> SubscriptionView:
+def _view(subscription: Subscription, standing: Standing, now: int) -> SubscriptionView:
+    alone = 0 < subscription.overlap_until <= now  # what was replaced signs no more
     return SubscriptionView(
         id=subscription.id,
         url=subscription.url,
@@ -202,8 +220,8 @@ def _view(subscription: Subscription, standing: Standing) -> SubscriptionView:
         statuses=list(subscription.statuses),
         payload=subscription.payload.value,
         signature=subscription.signature.value,
-        public_keys=list(subscription.public_keys),
-        overlap_until=_iso(subscription.overlap_until),
+        public_keys=list(subscription.public_keys)[: 1 if alone else None],
+        overlap_until=None if alone else _iso(subscription.overlap_until),
         headers=list(subscription.header_names),
         concurrency=subscription.concurrency or None,
         rate=subscription.rate or None,

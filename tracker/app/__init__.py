@@ -21,7 +21,7 @@ from tracker.config import Settings, secrets_of
 from tracker.crew import crew, parted
 from tracker.errors import ConfigError
 from tracker.garbage import collect_seldom
-from tracker.ingress.connections import Doors, Site
+from tracker.ingress.connections import Doors, Site, name_server
 from tracker.metrics import Metrics
 from tracker.store.types import StoreDown
 
@@ -113,6 +113,7 @@ async def _ended(running: Sequence[asyncio.Task[None]]) -> None:
 
 
 async def _listen(app: web.Application, settings: Settings, doors: Doors) -> web.AppRunner:
+    app.on_response_prepare.append(name_server)
     runner = web.AppRunner(app, shutdown_timeout=_DRAIN_S, handle_signals=False)
     await runner.setup()
     host, port = settings.http.host, settings.http.port

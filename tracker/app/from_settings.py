@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import aiohttp
 
+from tracker import __version__
 from tracker.config import Settings, networks
 from tracker.ingress.addresses import Addresses
 from tracker.ingress.bounds import Bounds
@@ -25,7 +26,8 @@ def guard(settings: Settings) -> Guard:
 
 def session(settings: Settings) -> aiohttp.ClientSession:
     """A client for carriers and platforms that goes nowhere else."""
-    return guarded_session(guard=guard(settings), tls=trusting(settings.egress.ca_file))
+    ours = {"User-Agent": f"Milepost/{__version__}"}
+    return guarded_session(guard=guard(settings), tls=trusting(settings.egress.ca_file), headers=ours)
 
 
 def addresses(settings: Settings) -> Addresses:

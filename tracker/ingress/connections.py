@@ -29,6 +29,7 @@ _FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: clos
 _LONGEST_HEAD = 256 * 1024  # bytes; aiohttp bounds each line and how many there are
 _LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _LATE = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_SERVER = "milepost"  # instead of aiohttp's own line: which library it is, of which version, is nobody's business
 
 log = structlog.get_logger()
 
@@ -191,12 +192,24 @@ class Connection(RequestHandler):
         if isinstance(exc, ConnectionError) and self.transport is None:
             raise exc
         if status != 400 or not isinstance(exc, HttpProcessingError):
-            return super().handle_error(request, status, exc, message)
+            failed = super().handle_error(request, status, exc, message)
+            failed.headers["Server"] = _SERVER
+            return failed
         detail = f"not HTTP as we read it: {(message or '').strip().partition(chr(10))[0][:200]}"
         told = {"type": "about:blank", "title": "Bad Request", "status": 400, "detail": detail}
-        response = web.Response(status=400, body=json.encode(told), content_type="application/problem+json")
+        response = web.Response(
+            status=400,
+            body=json.encode(told),
+            content_type="application/problem+json",
+            headers={"Server": _SERVER},
+        )
         response.force_close()
         return response
+
+
+async def name_server(_: web.Request, response: web.StreamResponse) -> None:
+    """Say in every answer of an application who answers, and not what it is made of."""
+    response.headers["Server"] = _SERVER
 
 
 class Site(web.TCPSite):

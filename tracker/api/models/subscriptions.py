@@ -118,8 +118,14 @@ class SubscriptionList(TypedDict):
 
 
 class TestResult(TypedDict):
-    """What the receiver answered to a test event; `status` is 0 where it did not."""
+    """What the receiver answered to a test event; `status` is 0 where it did not.
+
+    `id` is its `webhook-id`, `response` the beginning of the answer.
+    """
 
     delivered: bool
     status: int
     detail: str
+    id: str
+    latency_ms: float
+    response: str | None
