@@ -195,7 +195,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "sub_recover": ("重发已放弃的", "Send again what was given up"),
     "sub_resend": ("重发", "Send again"),
     "sub_resume": ("恢复", "Switch on"),
-    "sub_since": ("自", "Since"),
+    "sub_since": ("起始", "Since"),
     "sub_what": ("内容", "What"),
     "subscriptions": ("推送", "Webhooks"),
 }
