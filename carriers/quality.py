@@ -20,6 +20,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from carriers.fixtures import folder_of
 from carriers.registry import load
 from carriers.sdk import Carrier
 
@@ -215,13 +216,6 @@ def _fixtures(folder: Path, kind: str) -> bool:
 
 
 # ---------------------------------------------------------------- the summary
-
-
-def folder_of(carrier: Carrier) -> Path:
-    """The folder that the carrier's adapter lives in: one of ours, or an installed package's."""
-    ours = Path(__file__).parent / carrier.slug
-    home = getattr(sys.modules.get(getattr(carrier.parse, "__module__", "")), "__file__", None)
-    return ours if ours.is_dir() or home is None else Path(home).parent
 
 
 def summary(registry: Iterable[Carrier]) -> list[Row]:

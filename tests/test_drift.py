@@ -10,6 +10,8 @@ from collections.abc import Mapping
 import pytest
 from msgspec import structs
 
+from carriers import dhl, registry
+from carriers.fixtures import folder_of, read_fixtures
 from carriers.sdk import Carrier, M, Meaning, Problem, ProblemKind, Report, Scan, Summary
 from tracker.accounts import Accounts
 from tracker.departures import Departures
@@ -293,6 +295,19 @@ async def test_a_shape_is_new_where_a_path_or_a_kind_of_value_is(world: World) -
         ("$.weight text", 1),
     ]
     assert world.counts.new["acme", "shape"] == 3
+
+
+async def test_the_bodies_that_an_adapter_was_written_after_are_not_new(world: World) -> None:
+    """Nor is any mix of their fields; what is new is named alone."""
+    watch = DriftWatch(world.store, registry.load()[0], world.accounts, world.counts, clock=lambda: world.at)
+    for one in read_fixtures(folder_of(dhl.carrier) / "fixtures"):
+        watch.heard("one", "dhl", one.body, SCAN)
+    watch.heard("one", "dhl", b'{"shipments": [{"id": "1"}]}', SCAN)
+    await watch.write()
+    assert shapes(await watch.of("one")) == []
+    watch.heard("one", "dhl", b'{"shipments": [{"id": "1", "mood": 3}]}', SCAN)
+    await watch.write()
+    assert shapes(await watch.of("one")) == [("$.shipments[].mood number", 1)]
 
 
 async def test_a_shape_that_another_process_or_an_earlier_one_knew_is_not_new(world: World) -> None:

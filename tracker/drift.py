@@ -1,7 +1,8 @@
 """Drift: what carriers say that no table covers, kept for the one who will map it.
 
 Four kinds: a code that no table and no phrase covers, a text without a code that no phrase covers, a body that says
-nothing, and a shape: a body with a path, or a kind of value, that no body of its carrier had before. What is heard is
+nothing, and a shape: a body with a path, or a kind of value, that no body of its carrier had before and none of those
+that its adapter was written after. What is heard is
 counted here and written every few seconds, so that a webhook pays for a look into a table. Of a busy carrier a sample
 of the bodies is looked at.
 """
@@ -25,7 +26,7 @@ from carriers.sdk import Carrier, Report
 from tracker.accounts import Account
 from tracker.model import Document
 from tracker.normalise import UNKNOWN, classify
-from tracker.shapes import fingerprint_of, shape_of
+from tracker.shapes import documented, fingerprint_of, shape_of
 from tracker.store.sightings import EVERYBODY, Key
 from tracker.store.types import Gone, Sighting, StoreDown
 from tracker.views import iso
@@ -155,6 +156,7 @@ class DriftWatch:
         self._seen: defaultdict[str, set[str]] = defaultdict(set)  # fingerprints that bring nothing new
         self._noted: defaultdict[str, set[str]] = defaultdict(set)  # fingerprints that are kept as drift
         self._paths: defaultdict[str, set[str]] = defaultdict(set)
+        self._learnt: set[str] = set()  # carriers whose adapters' own bodies are among the paths
 
     # ------------------------------------------------------------ hearing
 
@@ -264,11 +266,18 @@ class DriftWatch:
         shapes: list[_Shape] = []
         for body in bodies:
             await asyncio.sleep(0)  # a webhook that waits goes first
+            await self._learn(body.carrier)
             shape = self._shape(body)
             if shape:
                 shapes.append(shape)
         if shapes:
             await self._note_shapes(shapes)
+
+    async def _learn(self, slug: str) -> None:
+        carrier = None if slug in self._learnt else self._carriers.get(slug)
+        self._learnt.add(slug)
+        if carrier:
+            self._paths[slug] |= await asyncio.to_thread(documented, carrier)
 
     def _shape(self, body: _Body) -> _Shape | None:
         """The shape of a body, if it may be a new one."""

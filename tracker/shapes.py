@@ -8,7 +8,9 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
+from carriers.fixtures import folder_of, read_fixtures
 from carriers.reading import ParseError, form, read_json
+from carriers.sdk import Carrier
 from carriers.xml_reading import Node, read_xml
 
 _KINDS = {dict: "object", list: "list", str: "text", bool: "boolean", int: "number", float: "number"}
@@ -32,6 +34,13 @@ def shape_of(body: bytes) -> frozenset[str]:
     except ParseError:
         return frozenset()
     return frozenset(paths)
+
+
+def documented(carrier: Carrier) -> frozenset[str]:
+    """The paths of the bodies that the carrier's adapter was written after; none where none are installed with it."""
+    folder = folder_of(carrier) / "fixtures"
+    bodies = read_fixtures(folder) if folder.is_dir() else []
+    return frozenset(path for one in bodies for path in shape_of(one.body))
 
 
 def fingerprint_of(shape: frozenset[str]) -> str:

@@ -29,7 +29,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from carriers.conformance import goldens
-from carriers.conformance.fixtures import Fixture, read_fixtures
 from carriers.conformance.hostile import forgetful, hostile
 from carriers.conformance.personal import personal_data
 from carriers.conformance.record import coverage, record, table
@@ -38,6 +37,7 @@ from carriers.conformance.signatures import signatures
 from carriers.conformance.sources import leaky_comparison, silent_codes
 from carriers.conformance.timelines import any_order
 from carriers.conformance.verdict import NotConforming, judge
+from carriers.fixtures import Fixture, read_fixtures
 from carriers.sdk import Carrier, Report
 
 __all__ = ["Fixture", "NotConforming", "check", "read_fixtures", "write_goldens"]

@@ -14,12 +14,12 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from carriers.conformance.fixtures import Fixture, read_fixtures
 from carriers.conformance.hostile import outcome
 from carriers.conformance.mutations import as_form
 from carriers.conformance.reports import sound
 from carriers.conformance.timelines import any_order
 from carriers.conformance.verdict import judge
+from carriers.fixtures import Fixture, read_fixtures
 from carriers.sdk import Carrier, ParseError, form
 
 _SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12)

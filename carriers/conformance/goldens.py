@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from carriers.conformance.fixtures import Fixture
 from carriers.conformance.timelines import line, timeline_of
+from carriers.fixtures import Fixture
 from carriers.sdk import Carrier, Coarse, Moment, Report, Scan, look_up
 
 

@@ -6,8 +6,8 @@ import gzip
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
-from carriers.conformance.fixtures import Fixture
 from carriers.conformance.mutations import mutations
+from carriers.fixtures import Fixture
 from carriers.sdk import Carrier, ParseError, Report
 
 _MUTATIONS = 600  # per fixture; enough for every field of an ordinary body

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import msgspec
 
-from carriers.conformance.fixtures import Fixture
+from carriers.fixtures import Fixture
 from carriers.sdk import form
 
 _OTHERS: tuple[Any, ...] = (None, True, -1, "x", [], {}, [[]], [{}])

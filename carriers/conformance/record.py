@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from carriers.conformance.fixtures import Fixture
+from carriers.fixtures import Fixture
 from carriers.sdk import Acknowledge, Answer, Carrier, Coarse, Greet, M, Push, Respond
 from tracker.model import Milestone
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from carriers.conformance.fixtures import Fixture
+from carriers.fixtures import Fixture
 from carriers.sdk import Carrier, Certainty, Moment, Report, Scan, look_up
 
 

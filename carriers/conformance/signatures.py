@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from carriers.conformance.fixtures import Fixture
+from carriers.fixtures import Fixture
 from carriers.sdk import Carrier, Push, Signed
 
 _YEAR_2200 = 7_258_118_400

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from carriers.conformance import fuzzing
-from carriers.quality import folder_of
+from carriers.fixtures import folder_of
 from carriers.registry import load
 from carriers.sdk import Carrier
 from tracker.authoring import rehearsal

@@ -15,10 +15,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from msgspec import structs
 
-from carriers.conformance.fixtures import read_fixtures
 from carriers.conformance.hostile import HOSTILE
 from carriers.conformance.mutations import mutations
-from carriers.quality import folder_of
+from carriers.fixtures import folder_of, read_fixtures
 from carriers.registry import load
 from carriers.sdk import Carrier
 from tracker.connections import Connection, Connections

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from carriers.conformance.fixtures import TYPES
+from carriers.fixtures import TYPES
 from carriers.sdk import Ask, Carrier
 from tracker.errors import MilepostError
 

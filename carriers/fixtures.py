@@ -1,11 +1,14 @@
-"""The bodies that an adapter is held to: read from its folder, each with its headers and its golden's place."""
+"""The bodies that an adapter was written after, and is held to: each with its headers and its golden's place."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from msgspec import Struct
+
+from carriers.sdk import Carrier
 
 KINDS = ("query", "push", "error", "unknown")
 TYPES = {
@@ -44,6 +47,13 @@ class Fixture(Struct, frozen=True):
     def signed(self) -> bool:
         """Whether headers stand beside it, so that `verify` has to accept it."""
         return self.path.with_suffix(".headers").exists()
+
+
+def folder_of(carrier: Carrier) -> Path:
+    """The folder that the carrier's adapter lives in: one of ours, or an installed package's."""
+    ours = Path(__file__).parent / carrier.slug
+    home = getattr(sys.modules.get(getattr(carrier.parse, "__module__", "")), "__file__", None)
+    return ours if ours.is_dir() or home is None else Path(home).parent
 
 
 def read_fixtures(folder: Path) -> list[Fixture]:
