@@ -39,7 +39,7 @@ from tracker.errors import BadInput
 from tracker.ingest import Ingest, Registration
 from tracker.model import ChangeKind, Details, Document, Shipment, Status
 from tracker.poller import Poller, PollSettings
-from tracker.quarantine import Quarantined
+from tracker.quarantine import Quarantined, Ward
 from tracker.secrets import Sealer, new_key
 from tracker.stall import DEFAULT, Stage, StallPolicy
 from tracker.store import Store
@@ -464,6 +464,18 @@ async def test_an_answer_that_nobody_can_read_is_kept_whole(world: World) -> Non
     assert kept.raw == "<html>维护中</html>".encode()
     assert (kept.source, kept.status) == (connection.polls, 200)
     assert "HTML" in kept.reason
+
+
+async def test_an_answer_for_which_there_is_no_room_is_asked_for_again(world: World) -> None:
+    """It was not acknowledged to anybody: the carrier is left alone for a while as ever, and nothing is kept."""
+    await world.connect("acme")
+    world.poller.store = Ward(world.store, lambda: "", most=10)
+    world.peer.answers["acme"] = says(200, "<html>维护中</html>", Content_Type="text/html")
+    [id] = await world.follow("AC000001")
+    await world.until(lambda: id in world.settling.settled)
+    assert (world.counts.outcomes("acme"), world.counts.bad) == (["unreadable"], [])
+    assert await world.store.quarantined("shop") == ([], None)
+    assert world.next_look(id) > 60
 
 
 async def test_a_mistake_in_an_adapter_harms_no_other(world: World) -> None:

@@ -63,6 +63,8 @@ class LimitsSection(Section, frozen=True, kw_only=True):
     stranger_rate: float = 20.0  # requests a second of one address without a right key, secret or signature
     replay_s: float = 300.0  # how far the time that a carrier signed may be from ours; 0: it is not looked at
     window_s: float = 30.0  # so many seconds' worth may come at once
+    quarantine_mib: float = 64.0  # bodies of one account that nobody could read; beyond it none is taken in
+    parked_mib: float = 256.0  # scans of one account's waybills that nobody registered; beyond it the oldest make room
 
 
 class LogSection(Section, frozen=True, kw_only=True):
@@ -347,6 +349,8 @@ _RANGES = {
     "limits.stranger_rate": (0, 1_000_000),
     "limits.replay_s": (0, 86_400),
     "limits.window_s": (1, 3_600),
+    "limits.quarantine_mib": (0, 1_000_000),
+    "limits.parked_mib": (0, 1_000_000),
     "delivery.per_destination": (1, 10_000),
     "delivery.total": (1, 100_000),
     "delivery.timeout_s": (0.1, 300),

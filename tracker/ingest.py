@@ -21,7 +21,7 @@ from tracker.errors import BadInput, NotFound
 from tracker.masking import Mask, as_kept, mask_document, mask_report
 from tracker.model import ChangeKind, Details, Document, Milestone, Reason, Report, Scan, Shipment, Stall
 from tracker.normalise import UNKNOWN, classify
-from tracker.store.types import Conflict, Indexed, NewChange, Stored, StoreDown, Write
+from tracker.store.types import Conflict, Indexed, NewChange, Shelved, Stored, StoreDown, Write
 from tracker.views import change_body
 
 _ATTEMPTS = 100  # conflicts in a row; of n writers at once one is through each time, so n of them need n
@@ -92,8 +92,8 @@ class Store(Protocol):
         change: NewChange | None = None,
     ) -> None: ...
     async def park(
-        self, account: str, waybill: str, item: bytes, *, now_ms: int, limit: int, ttl_ms: int
-    ) -> str | None: ...
+        self, account: str, waybill: str, item: bytes, *, now_ms: int, limit: int, ttl_ms: int, most: int
+    ) -> Shelved: ...
     async def parked(self, account: str, waybill: str) -> list[bytes]: ...
 
 
@@ -104,10 +104,11 @@ class Counters(Protocol):
 
 
 class IngestSettings(Struct, frozen=True, kw_only=True):
-    """`tracking_url` is a template with `{id}`; parking is bounded per waybill and in time."""
+    """`tracking_url` is a template with `{id}`; parking is bounded by waybill, by account and in time."""
 
     tracking_url: str = ""
-    parked_limit: int = 10_000  # bodies per account
+    parked_limit: int = 1_000  # bodies of one waybill
+    parked_bytes: int = 0  # of an account; 0: any number
     parked_ttl_ms: int = 30 * 86_400_000
 
 
@@ -158,7 +159,8 @@ class Ingest:
     """The door. `due` says when a shipment wants to be looked at again (ms; None: never).
 
     `closed` says why nothing may be written now, "" while the door is open; deletions always pass. `unknown` hears of
-    the scans that nothing covers: whose, the carrier, its code and its words.
+    the scans that nothing covers: whose, the carrier, its code and its words; `made_room` of those that were parked and
+    had to make room for others.
     """
 
     def __init__(
@@ -171,6 +173,7 @@ class Ingest:
         counters: Counters | None = None,
         unknown: Callable[[Document, str, str, str], None] = lambda document, carrier, code, text: None,
         closed: Callable[[], str] = lambda: "",
+        made_room: Callable[[str, int], None] = lambda account, scans: None,
         mask: Callable[[str], Mask] = lambda account: Mask.OFF,
     ) -> None:
         self._store = store
@@ -180,6 +183,7 @@ class Ingest:
         self._counters = counters or _Silent()
         self._unknown = unknown
         self._closed = closed
+        self._made_room = made_room
         self._mask = mask
 
     # ------------------------------------------------------------ reading
@@ -359,14 +363,18 @@ class Ingest:
         item = Parked(
             receipt.source, carrier.slug, receipt.heard_at, receipt.fingerprint, receipt.asked, receipt.report
         )
-        return await self._store.park(
+        shelved = await self._store.park(
             account,
             receipt.report.waybill,
             msgspec.msgpack.encode(item),
             now_ms=receipt.heard_at,
             limit=self._settings.parked_limit,
             ttl_ms=self._settings.parked_ttl_ms,
+            most=self._settings.parked_bytes,
         )
+        if shelved.made_room:
+            self._made_room(account, shelved.made_room)
+        return shelved.holder
 
     def _classify(self, document: Document, carrier: Carrier | None) -> timeline.Classify:
         table: Mapping[str, Meaning] = carrier.milestones if carrier else {}

@@ -30,6 +30,12 @@ class Metrics:
             "milepost_intake_seconds", "From the push to its acknowledgement", registry=r, buckets=_FAST
         )
         self._quarantined = Counter("milepost_quarantined", "Bodies that could not be read", ["carrier"], registry=r)
+        self.quarantine_full = Counter(
+            "milepost_quarantine_full", "Pushed bodies that were not taken into quarantine", registry=r
+        )
+        self.parked_dropped = Counter(
+            "milepost_parked_dropped", "Scans of waybills that nobody registered, which made room", registry=r
+        )
         self._polls = Counter("milepost_polls", "Queries to carriers by outcome", ["carrier", "outcome"], registry=r)
         self._polled = Counter("milepost_polled_waybills", "Waybills asked about", ["carrier"], registry=r)
         self._poll_s = Histogram("milepost_poll_seconds", "One query to a carrier", ["carrier"], registry=r)

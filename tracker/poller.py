@@ -25,6 +25,7 @@ from tracker.errors import MilepostError
 from tracker.ingest import Received, fingerprint
 from tracker.model import Document, Shipment
 from tracker.quarantine import quarantined
+from tracker.store.types import Full
 from tracker.watch import Watch
 
 _MARGIN_S = 10.0  # of a lease that must be left after the longest question
@@ -354,8 +355,12 @@ class _Question:
             now=self._poller.now(),
             status=reply.status,
         )
-        await self._poller.store.quarantine(self._route.connection.account, entry.encode())
-        self._poller.observer.quarantined(self._carrier.slug)
+        try:
+            await self._poller.store.quarantine(self._route.connection.account, entry.encode())
+        except Full as full:  # nothing is lost: it can be asked again, and is
+            log.warning("poll.not_kept", connection=self._route.connection.id, error=str(full), reason=str(error)[:200])
+        else:
+            self._poller.observer.quarantined(self._carrier.slug)
 
     async def _take_in(self, reports: Sequence[Report], mark: str) -> Received:
         connection = self._route.connection

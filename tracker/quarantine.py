@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
-from tracker.store.types import StoreDown
+from tracker.store.types import Full
 
 _TELLING = ("content-type", "content-encoding", "user-agent", "date")  # the rest may hold signatures and keys
 _LONGEST = 300  # characters of a header or a reason
@@ -60,18 +60,35 @@ def quarantined(
 class Kept(Protocol):
     """Where quarantined bodies lie."""
 
-    async def quarantine(self, account: str, entry: bytes) -> str: ...
+    async def quarantine(self, account: str, entry: bytes, *, most: int = 0) -> str: ...
 
 
 class Ward:
-    """The quarantine, which takes nobody in while `closed` says why not: rubbish must not be what fills the disk."""
+    """The quarantine, which takes nobody in while `closed` says why not, or where an account has `most` bytes there.
 
-    def __init__(self, store: Kept, closed: Callable[[], str]) -> None:
+    What is not taken in is not acknowledged either: rubbish must not be what fills the disk, and nothing that was
+    acknowledged makes room for other rubbish. `turned_away` counts.
+    """
+
+    def __init__(
+        self,
+        store: Kept,
+        closed: Callable[[], str],
+        *,
+        most: int = 0,
+        turned_away: Callable[[], None] = lambda: None,
+    ) -> None:
         self._store = store
         self._closed = closed
+        self._most = most
+        self._turned_away = turned_away
 
     async def quarantine(self, account: str, entry: bytes) -> str:
-        """Keep a body; its id. Raises StoreDown."""
-        if why := self._closed():
-            raise StoreDown(why)
-        return await self._store.quarantine(account, entry)
+        """Keep a body; its id. Raises StoreDown, and Full, which is one."""
+        try:
+            if why := self._closed():
+                raise Full(why)
+            return await self._store.quarantine(account, entry, most=self._most)
+        except Full:
+            self._turned_away()
+            raise

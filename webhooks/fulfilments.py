@@ -41,7 +41,10 @@ class Door(Protocol):
 
 
 class Fulfilments:
-    """The handler of platforms' pushes. `hints` helps to find carriers, `known` are the slugs that there are."""
+    """The handler of platforms' pushes. `hints` helps to find carriers, `known` are the slugs that there are.
+
+    `quarantined` counts the bodies that were kept, by platform.
+    """
 
     def __init__(
         self,
@@ -53,6 +56,7 @@ class Fulfilments:
         *,
         bounds: Bounds | None = None,
         clock: Callable[[], float] = time.time,
+        quarantined: Callable[[str], None] = lambda platform: None,
     ) -> None:
         self._door = door
         self._store = store
@@ -61,6 +65,7 @@ class Fulfilments:
         self._known = known
         self._bounds = bounds or Bounds()
         self._clock = clock
+        self._quarantined = quarantined
 
     def routes(self) -> list[web.RouteDef]:
         """What to add to the application."""
@@ -121,6 +126,7 @@ class Fulfilments:
             reason, source = "; ".join(wrong), f"{order_store.id}/push"
             entry = quarantined(platform.slug, source, push.body, push.headers, reason=reason, now=now)
             await self._store.quarantine(order_store.account, entry.encode())
+            self._quarantined(platform.slug)
             log.warning("fulfilment.quarantined", order_store=order_store.id, reason=reason[:300])
 
     async def _register(self, order_store: OrderStore, found: Sequence[Fulfilment], now: int) -> list[str]:

@@ -256,6 +256,17 @@ async def test_a_body_in_quarantine_is_read_whole_and_dropped(api: Api, account:
     assert (await api.call(account, "DELETE", f"/quarantine/{text_id}")).status == 404
 
 
+async def test_the_quarantine_is_emptied_by_carrier_or_whole(api: Api, account: str) -> None:
+    store: Any = api.services.store
+    for carrier in ("acme", "acme", "bolt", "bolt", "bolt"):
+        await store.quarantine(account, quarantined(carrier, "con_1/push", b"<html>", {}, reason="", now=NOW).encode())
+    emptied = await api.call(account, "DELETE", "/quarantine?carrier=acme")
+    assert (emptied.status, emptied.body) == (200, {"dropped": 2, "more": False})
+    left = (await api.call(account, "GET", "/quarantine")).body["quarantine"]
+    assert [one["entry"]["carrier"] for one in left] == ["bolt"] * 3
+    assert (await api.call(account, "DELETE", "/quarantine")).body == {"dropped": 3, "more": False}
+
+
 async def test_carriers_say_what_a_connection_must_hold(api: Api, account: str) -> None:
     carriers = (await api.call(account, "GET", "/carriers")).body["carriers"]
     assert [(carrier["slug"], carrier["adapter"]) for carrier in carriers] == [

@@ -13,7 +13,7 @@ from tracker.model import Shipment
 from tracker.stall import StallPolicy, deadline
 from tracker.store import Store
 from tracker.store.keys import Keys
-from tracker.store.types import Committed, Indexed, NewChange, Stored, Write
+from tracker.store.types import Committed, Indexed, NewChange, Shelved, Stored, Write
 
 ACCOUNT = "bench"
 AGO_S = 3 * 86_400
@@ -55,7 +55,9 @@ class Tape:
     ) -> None:
         raise NotImplementedError("nothing is deleted here")
 
-    async def park(self, account: str, waybill: str, item: bytes, *, now_ms: int, limit: int, ttl_ms: int) -> str:
+    async def park(
+        self, account: str, waybill: str, item: bytes, *, now_ms: int, limit: int, ttl_ms: int, most: int
+    ) -> Shelved:
         raise NotImplementedError("every waybill is registered")
 
     async def parked(self, account: str, waybill: str) -> list[bytes]:

@@ -62,7 +62,10 @@ class Counter:
         self.order_stores = OrderStores(store, platforms, sealer, check_url=lambda url: None, probe=_unasked)
         self.connections = Connections(store, self.registry, sealer)
         self.ingest = Ingest(store, self.registry, due=lambda shipment, now: None)
-        self.handler = Fulfilments(self.ingest, store, self.order_stores, self._hints, self.registry.known)
+        self.bad: list[str] = []
+        self.handler = Fulfilments(
+            self.ingest, store, self.order_stores, self._hints, self.registry.known, quarantined=self.bad.append
+        )
         self.client: TestClient[Any, Any]
 
     async def _hints(self, account: str) -> Hints:
@@ -168,6 +171,7 @@ async def test_what_can_not_be_followed_is_kept_and_acknowledged(counter: Counte
     to = await counter.open("shopify")
     assert await counter.push(to, body) == 200
     [kept] = await counter.kept()
+    assert counter.bad == [kept.carrier]
     assert (kept.carrier, kept.source, reason in kept.reason) == ("shopify", f"{to.id}/push", True)
     assert SECRET not in str(kept.headers)
 

@@ -163,6 +163,14 @@ async def a_scan_is_parked_for_one_that_was_left_half_made(store: Store) -> Call
     return lambda far: far.park("acme", other, b"scan", now_ms=0, limit=9, ttl_ms=LEASE_MS)
 
 
+@act("park", steps=True, adds=True)
+async def a_scan_is_parked_where_others_make_room(store: Store) -> Call:
+    await store.park("acme", "W1", b"scan", now_ms=0, limit=9, ttl_ms=LEASE_MS)
+    home = store.keys.shard_of("acme", "W1")
+    other = next(one for n in range(9_999) if store.keys.shard_of("acme", one := f"W1-{n}") == home)
+    return lambda far: far.park("acme", other, b"scan", now_ms=0, limit=9, ttl_ms=LEASE_MS, most=1)
+
+
 @act("quarantine", adds=True)
 async def a_body_is_kept(store: Store) -> Call:
     return lambda far: far.quarantine("acme", b"body")

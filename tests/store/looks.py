@@ -64,6 +64,7 @@ LOOKS = [
     look("cursor_at", 1),
     look("parked", "acme", "UNKNOWN"),
     look("quarantined", "acme", None, 2),
+    look("quarantined_body", "acme", "qua_000000000000"),
     look("dead_letters", "acme"),
     look("delivery_log", "acme", "sub_1"),
     look("lanes", "sub_1"),

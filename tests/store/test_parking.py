@@ -7,13 +7,13 @@ import asyncio
 import pytest
 
 from tracker.store import Store
-from tracker.store.types import Conflict
+from tracker.store.types import Conflict, Full
 
 from .goods import creation, register
 
 
 async def park(store: Store, waybill: str, item: bytes, limit: int = 50) -> str | None:
-    return await store.park("acme", waybill, item, now_ms=0, limit=limit, ttl_ms=60_000)
+    return (await store.park("acme", waybill, item, now_ms=0, limit=limit, ttl_ms=60_000)).holder
 
 
 async def test_a_registration_takes_the_parked_scans_along(store: Store) -> None:
@@ -62,6 +62,68 @@ async def test_only_the_latest_scans_stay_parked(store: Store) -> None:
     for n in range(5):
         await park(store, "W1", b"%d" % n, limit=3)
     assert await store.parked("acme", "W1") == [b"2", b"3", b"4"]
+
+
+def of_one_shard(store: Store, count: int) -> list[str]:
+    """Waybills that are parked in the same shard."""
+    home = store.keys.shard_of("acme", "P0")
+    fit = (waybill for n in range(100 * store.shards) if store.keys.shard_of("acme", waybill := f"P{n}") == home)
+    return [next(fit) for _ in range(count)]
+
+
+async def test_where_the_parking_is_full_those_that_waited_longest_make_room(store: Store) -> None:
+    """Those heard of again have not waited; how many scans made room is told, and another account loses nothing."""
+    first, second, third, fourth = of_one_shard(store, 4)
+    most = store.shards * 3 * 2_000  # each weighs 1,600 bytes and what a waybill costs: three fit, four do not
+
+    async def scan(waybill: str, account: str = "acme") -> int:
+        item = b"%-1600d" % 7
+        done = await store.park(account, waybill, item, now_ms=0, limit=9, ttl_ms=60_000, most=most)
+        await asyncio.sleep(0.002)  # another millisecond
+        return done.made_room
+
+    await scan(first, "other")
+    assert [await scan(waybill) for waybill in (first, second, third, first)] == [0, 0, 0, 1]
+    assert [len(await store.parked("acme", waybill)) for waybill in (first, second, third)] == [2, 0, 1]
+    assert await scan(fourth) == 1
+    assert [len(await store.parked("acme", waybill)) for waybill in (first, third, fourth)] == [2, 0, 1]
+    assert len(await store.parked("other", first)) == 1
+
+
+async def test_what_was_registered_or_has_expired_takes_no_room(store: Store) -> None:
+    """The room is counted as the scans leave: after all of it nothing is left of the count either."""
+    gone, registered, late = of_one_shard(store, 3)
+    most = store.shards * 4_500
+
+    async def scan(waybill: str, ttl_ms: int = 60_000) -> int:
+        done = await store.park("acme", waybill, b"%-1600d" % 7, now_ms=0, limit=9, ttl_ms=ttl_ms, most=most)
+        return done.made_room
+
+    await scan(registered)
+    await scan(registered)
+    await register(store, "acme", registered, parked=2)
+    assert await scan(gone, ttl_ms=1) == 0
+    await asyncio.sleep(0.01)
+    assert [await scan(late) for _ in range(2)] == [0, 0]
+    await register(store, "acme", late, parked=2)
+    shard = store.keys.shard_of("acme", late)
+    for letter in (b"K", b"W"):
+        assert await store._plain(shard, b"EXISTS", store.keys.of_account(shard, letter, "acme")) == 0
+
+
+async def test_a_full_quarantine_takes_no_more_and_what_it_has_stays(store: Store) -> None:
+    """Until something is released; another account has a room of its own."""
+    ids = [await store.quarantine("acme", b"x" * 400, most=1_000) for _ in range(2)]
+    with pytest.raises(Full, match="the quarantine of account acme is full"):
+        await store.quarantine("acme", b"x" * 400, most=1_000)
+    assert {id for id, _ in (await store.quarantined("acme"))[0]} == set(ids)
+    await store.quarantine("other", b"x" * 400, most=1_000)
+    await store.quarantine("acme", b"x" * 200, most=1_000)
+    assert await store.quarantined_body("acme", ids[0]) == b"x" * 400
+    assert await store.quarantined_body("other", ids[0]) is None
+    assert await store.quarantined_body("acme", "qua_nonsense") is None
+    await store.release("acme", ids[0])
+    await store.quarantine("acme", b"x" * 400, most=1_000)
 
 
 async def test_an_unread_body_is_kept_whole_until_it_is_released(store: Store) -> None:

@@ -410,6 +410,29 @@ async def test_a_get_without_the_secret_is_none(world: World) -> None:
             assert response.status == status
 
 
+async def test_a_full_quarantine_turns_rubbish_away_and_nothing_else(world: World) -> None:
+    """What was acknowledged stays; what is refused is counted, said in the log's words, and may come again."""
+    connection, turned_away = await world.connect("signed"), []
+    ward = Ward(world.store, lambda: "", most=1_000, turned_away=lambda: turned_away.append(1))
+    app = web.Application()
+    app.add_routes(Inbound(world.ingest, ward, world.connections, world.counts).routes())
+    async with TestServer(app) as server, aiohttp.ClientSession() as session:
+        url = server.make_url(f"/hooks/{connection.id}")
+
+        async def push(body: bytes) -> int:
+            async with session.post(url, data=body, headers=signature(body)) as response:
+                return response.status
+
+        rubbish = b"<html>" + b"x" * 400
+        assert [await push(rubbish) for _ in range(2)] == [200, 503]
+        assert (len(turned_away), world.counts.bad) == (1, ["signed"])
+        assert await push(told("SG000001")) == 200
+        [(id, entry)], _ = await world.store.quarantined("shop")
+        assert rubbish.decode() in entry.decode()
+        await world.store.release("shop", id)
+        assert await push(rubbish) == 200
+
+
 async def test_while_the_disk_is_nearly_full_rubbish_is_not_kept_and_not_acknowledged(world: World) -> None:
     connection, full = await world.connect("signed"), ["5 MiB free beside the log"]
     ward = Ward(world.store, lambda: full[-1])

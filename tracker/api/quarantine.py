@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, cast
 
 import msgspec
 
 from tracker.accounts import Scope
 from tracker.api.models.common import Page
-from tracker.api.models.quarantine import QuarantineEntry, QuarantineList, QuarantineView
+from tracker.api.models.quarantine import (
+    QuarantineEmptied,
+    QuarantineEntry,
+    QuarantineList,
+    QuarantineQuery,
+    QuarantineView,
+)
 from tracker.api.problems import not_found
 from tracker.api.route import Call, Routes, cursors
 
 routes = Routes("quarantine")
 
 _PAGE = 200
+_DROPPED = 1_000
 
 
 @routes("GET", "/quarantine")
@@ -28,14 +36,23 @@ async def list_quarantine(call: Call, query: Page) -> QuarantineList:
 @routes("GET", "/quarantine/{id}")
 async def get_quarantined(call: Call, id: str) -> QuarantineView:
     """One body, as it came."""
-    cursor = None
-    while True:
+    entry = await call.services.store.quarantined_body(call.account, id)
+    if entry is None:
+        raise not_found()
+    return _view(id, entry)
+
+
+@routes("DELETE", "/quarantine", scope=Scope.WRITE)
+async def empty_quarantine(call: Call, query: QuarantineQuery) -> QuarantineEmptied:
+    """Drop up to 1,000 bodies for good, of one carrier or of all; `more`: ask again."""
+    cursor, dropped = None, 0
+    while dropped < _DROPPED:
         found, cursor = await call.services.store.quarantined(call.account, cursor, _PAGE)
-        entry = dict(found).get(id)
-        if entry is not None:
-            return _view(id, entry)
+        ids = [id for id, entry in found if query.carrier in (None, read_entry(entry).get("carrier"))]
+        dropped += sum(await asyncio.gather(*[call.services.store.release(call.account, id) for id in ids]))
         if cursor is None:
-            raise not_found()
+            return QuarantineEmptied(dropped=dropped, more=False)
+    return QuarantineEmptied(dropped=dropped, more=True)
 
 
 @routes("DELETE", "/quarantine/{id}", scope=Scope.WRITE, status=204)

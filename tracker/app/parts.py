@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from collections.abc import Callable
 
 import aiohttp
 import structlog
@@ -17,6 +18,7 @@ from tracker.audit import Audit
 from tracker.carrier_http import Exits
 from tracker.config import Settings
 from tracker.connections import Connection, Connections
+from tracker.crowding import Crowding
 from tracker.departures import Departures
 from tracker.detect import Hints
 from tracker.disk import DiskWatch, cramped
@@ -43,6 +45,8 @@ from webhooks.outbound import Outbound, OutboundSettings
 from webhooks.post import Poster
 from webhooks.replays import Replays
 from webhooks.wire import Wire
+
+_POLLED = 0.25  # of an account's quarantine, for what can be asked again: it must leave room for what can't
 
 logger = structlog.get_logger()
 
@@ -96,6 +100,10 @@ def _make_private(settings: Settings) -> None:
         raise ConfigError(f"data: can't make the directory {settings.directory}: {error.strerror}") from None
     if why := cramped(settings.directory):
         raise StoreDown(f"data: {why}")
+
+
+def _mib(number: float) -> int:
+    return round(number * (1 << 20))
 
 
 class Parts:
@@ -158,14 +166,15 @@ class Parts:
             store,
             registry,
             due=self.schedule.due,
-            settings=IngestSettings(tracking_url=self.tracking_url),
+            settings=IngestSettings(tracking_url=self.tracking_url, parked_bytes=_mib(settings.limits.parked_mib)),
             counters=self.metrics,
             unknown=self.drift.unknown,
             closed=lambda: self.disk.full,
+            made_room=Crowding(metrics.parked_dropped.inc).made_room,
             mask=from_settings.masks(settings),
         )
         self.bounds = from_settings.bounds(settings)
-        ward = Ward(store, lambda: self.disk.full)
+        ward = self._ward(1.0, metrics.quarantine_full.inc)
         self.inbound = Inbound(
             self.ingest,
             ward,
@@ -177,10 +186,22 @@ class Parts:
             replays=Replays(store, settings.limits.replay_s),
         )
         self.fulfilments = Fulfilments(
-            self.ingest, ward, self.order_stores, self.hints, registry.known, bounds=self.bounds, clock=store.clock
+            self.ingest,
+            ward,
+            self.order_stores,
+            self.hints,
+            registry.known,
+            bounds=self.bounds,
+            clock=store.clock,
+            quarantined=metrics.quarantined,
         )
         self.agenda = self._agenda(carriers_http)
         self.outbound = self._outbound()
+
+    def _ward(self, share: float, turned_away: Callable[[], None] = lambda: None) -> Ward:
+        """The quarantine, up to that share of what an account may have there."""
+        most = _mib(share * self.settings.limits.quarantine_mib)
+        return Ward(self.store, lambda: self.disk.full, most=most, turned_away=turned_away)
 
     def _agenda(self, http: aiohttp.ClientSession) -> Agenda:
         poll = self.settings.poll
@@ -188,7 +209,7 @@ class Parts:
         settling = Settling(self.store)
         poller = Poller(
             self.ingest,
-            self.store,
+            self._ward(_POLLED),
             self.connections,
             self.schedule,
             watch,

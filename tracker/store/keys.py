@@ -16,7 +16,8 @@ Every key of a shard begins with its tag, `{s3f0a}`, so that a cluster keeps the
 | `D:<account>`, `E:<account>` | hash, zset | dead letters and their order |
 | `L:<account>:<destination>` | list | the last delivery attempts, in the destination's home shard |
 | `k:<account>:<digest>` | list | scans parked for a waybill that is not registered |
-| `u:<account>`, `v:<account>` | hash, zset | quarantined bodies and their order |
+| `K:<account>`, `W:<account>` | zset, hash | what they are, by when last heard of; bytes of each, of all |
+| `u:<account>`, `v:<account>` | hash, zset | quarantined bodies, and bytes of all; their order: in its home shard |
 | `a:<account>` | stream | who did what, in the account's home shard |
 | `t` | set | tombstones of accounts (`a:`) and destinations (`d:`) |
 | `w` | channel | the account of each commit, empty where lanes were filled; who waits listens |
@@ -200,11 +201,15 @@ class Keys:
         return self.tags[shard] + b"c:" + claim.encode()
 
     def of_account(self, shard: int, letter: bytes, account: str) -> bytes:
-        """A key of the form `x:<account>`: `z` stalled, `x` feed, `D` `E` dead letters, `u` `v` quarantine."""
+        """A key of the form `x:<account>`; the table above names the letters."""
         return b"%b%b:%b" % (self.tags[shard], letter, account.encode())
 
     def parked(self, shard: int, account: str, waybill: str) -> bytes:
-        return self.tags[shard] + f"k:{account}:{digest(b'parked', account, waybill).hex()}".encode()
+        return self.parked_as(shard, account, digest(b"parked", account, waybill).hex().encode())
+
+    def parked_as(self, shard: int, account: str, name: bytes) -> bytes:
+        """Where scans are parked under that name, the digest of their waybill."""
+        return b"%bk:%b:%b" % (self.tags[shard], account.encode(), name)
 
     def log(self, account: str, destination: str) -> tuple[int, bytes]:
         """The home shard of a destination's delivery log, and its key."""

@@ -124,6 +124,7 @@ class Shipments(Rows):
             keys.number(shard, order_before or b"\0"),
             keys.number(shard, order_after or b"\0"),
             *[keys.number(shard, field) for field in numbers],
+            *([keys.of_account(shard, letter, account) for letter in (b"K", b"W")] if write.parked else ()),
         )
         args = [
             account.encode(),

@@ -143,7 +143,9 @@ class Sweeping(Lanes, Records):
                 named = (index, keys.of_account(shard, b"z", account), keys.due[shard], keys.leases[shard])
                 documents = [keys.document(shard, id) for id in ids]
                 await self._write(shard, "sweep_shipments", (*named, *documents), ids)
-        own = [keys.of_account(shard, letter, account) for letter in (b"x", b"z", b"D", b"E", b"u", b"v", b"a")]
+        own = [
+            keys.of_account(shard, letter, account) for letter in (b"x", b"z", b"D", b"E", b"u", b"v", b"a", b"K", b"W")
+        ]
         await self._plain(shard, b"DEL", *own)
         await self._plain(shard, b"HDEL", keys.marks[shard], account.encode(), f"{account}#".encode())
 

@@ -22,6 +22,10 @@ class StoreDown(MilepostError):
     """The store does not answer; nothing is known of what was sent to it."""
 
 
+class Full(StoreDown):
+    """There is no room for it: nothing was taken in."""
+
+
 class CursorTooOld(MilepostError):
     """The feed was trimmed past the cursor: list the shipments, then follow from the new cursor."""
 
@@ -69,6 +73,13 @@ class Write(Struct, frozen=True, kw_only=True):
 class Committed(Struct, frozen=True):
     version: int
     revision: int
+
+
+class Shelved(Struct, frozen=True):
+    """What became of a scan that was to be parked: `holder` has it, or it is parked and so many made room."""
+
+    holder: str | None = None
+    made_room: int = 0
 
 
 class DueItem(Struct, frozen=True):

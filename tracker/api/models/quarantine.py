@@ -2,7 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import StringConstraints
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
+
+from tracker.api.route import Query
+
+
+class QuarantineQuery(Query):
+    """Whose bodies."""
+
+    carrier: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
+
+
+class QuarantineEmptied(TypedDict):
+    """How many bodies were dropped, and whether there may be more."""
+
+    dropped: int
+    more: bool
 
 
 class QuarantineEntry(TypedDict, total=False):
