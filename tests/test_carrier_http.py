@@ -13,7 +13,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from carriers.sdk import Http, Reply
-from tracker.carrier_http import CarrierHttp, CarrierLimited, CarrierRefused, CarrierUnavailable, Policy, State
+from tracker.carrier_http.errors import CarrierLimited, CarrierRefused, CarrierUnavailable
+from tracker.carrier_http.exits import CarrierHttp
+from tracker.carrier_http.patience import Policy, State
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 QUICK = Policy(attempt_s=0.3, deadline_s=1.0, attempts=2, retry_wait_s=0.01, failures=3, open_s=5.0, body_max=1000)

@@ -33,7 +33,8 @@ from carriers.sdk import (
     text_at,
 )
 from tracker.agenda import Agenda, AgendaSettings, Schedule, Settling
-from tracker.carrier_http import Exits, Policy
+from tracker.carrier_http.exits import Exits
+from tracker.carrier_http.patience import Policy
 from tracker.connections import Connection, Connections
 from tracker.errors import BadInput
 from tracker.ingest import Ingest, Registration

@@ -19,7 +19,8 @@ from msgspec import Struct, structs
 
 from carriers.sdk import Ask, Carrier, ParseError, Problem, ProblemKind, Reply, Report
 from tracker.agenda import Look, Schedule, Settling, answers, unheard
-from tracker.carrier_http import CarrierError, CarrierHttp, CarrierLimited, CarrierRefused, Exits
+from tracker.carrier_http.errors import CarrierError, CarrierLimited, CarrierRefused
+from tracker.carrier_http.exits import CarrierHttp, Exits
 from tracker.connections import Connection, Connections, Route
 from tracker.errors import MilepostError
 from tracker.ingest import Received, fingerprint

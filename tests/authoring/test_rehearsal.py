@@ -14,7 +14,7 @@ from carriers.conformance import NotConforming
 from carriers.sdk import Ask, Http, ParseError, Reply
 from tracker.authoring import rehearsal
 from tracker.authoring.template import acme
-from tracker.carrier_http import CarrierError
+from tracker.carrier_http.errors import CarrierError
 
 Fetch = Callable[[Http, Sequence[Ask]], Awaitable[list[Reply]]]
 FIXTURES = Path(acme.__file__).parent / "fixtures"

@@ -11,7 +11,9 @@ import pytest
 
 from carriers.sdk import Ask, Report
 from carriers.simulated import carrier, fetch, parse, subscribe, unsubscribe
-from tracker.carrier_http import CarrierHttp, CarrierLimited, CarrierRefused, CarrierUnavailable, Policy
+from tracker.carrier_http.errors import CarrierLimited, CarrierRefused, CarrierUnavailable
+from tracker.carrier_http.exits import CarrierHttp
+from tracker.carrier_http.patience import Policy
 from tracker.demo.numbers import number, ready
 from tracker.demo.world import World, WorldSettings
 

@@ -17,7 +17,7 @@ from typing import Any
 from msgspec import Struct
 
 from tracker.agenda import Agenda
-from tracker.carrier_http import CarrierHttp
+from tracker.carrier_http.exits import CarrierHttp
 from tracker.cli import main
 from tracker.ingest import Ingest
 from tracker.order_stores import OrderStoreDestination

@@ -15,7 +15,7 @@ from tracker.accounts import Accounts
 from tracker.agenda import Agenda, AgendaSettings, Schedule, Settling
 from tracker.app import from_settings
 from tracker.audit import Audit
-from tracker.carrier_http import Exits
+from tracker.carrier_http.exits import Exits
 from tracker.config import Settings
 from tracker.connections import Connection, Connections
 from tracker.crowding import Crowding

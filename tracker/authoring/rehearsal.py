@@ -21,7 +21,9 @@ from carriers.sdk import Carrier, Http, ParseError, Reply, Report
 from tracker.authoring.exchanges import Exchange, ExchangeError, exchanges, invented_credentials, read
 from tracker.authoring.stage import Key, Mood, Stage
 from tracker.authoring.witness import Witness
-from tracker.carrier_http import CarrierHttp, CarrierLimited, CarrierRefused, CarrierUnavailable, Policy
+from tracker.carrier_http.errors import CarrierLimited, CarrierRefused, CarrierUnavailable
+from tracker.carrier_http.exits import CarrierHttp
+from tracker.carrier_http.patience import Policy
 
 _NOW = 1_780_000_000.0
 _PAUSE = 7  # seconds that a limit asks for

@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from carriers.sdk import Ask, Carrier, Http, Reply, Report, Scan
 from tracker.authoring.witness import Asked, Witness
-from tracker.carrier_http import CarrierHttp, Policy
+from tracker.carrier_http.exits import CarrierHttp
+from tracker.carrier_http.patience import Policy
 from tracker.connections import check_credentials
 from tracker.errors import BadInput, ConfigError
 

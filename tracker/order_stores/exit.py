@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from tracker import __version__
-from tracker.carrier_http import Budget
+from tracker.carrier_http.patience import Budget
 from tracker.order_stores.sdk import Limited, Platform, Refused, Reply, Told, Unavailable, excerpt
 from tracker.order_stores.stores import OrderStore, Probe
 from webhooks.guard import Refused as Forbidden

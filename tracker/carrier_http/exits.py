@@ -1,60 +1,23 @@
-"""The way out to a carrier, for one connection: budget, retries, breaker and tokens, once for all adapters."""
+"""The way out to a carrier for one connection, and those of a process."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from enum import StrEnum
 from typing import Protocol, TypeVar
 
 import aiohttp
-from msgspec import Struct
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from carriers.sdk import Http, Reply
-from tracker.errors import MilepostError
+from tracker.carrier_http.errors import CarrierLimited, CarrierRefused, CarrierUnavailable
+from tracker.carrier_http.patience import Breaker, Budget, Policy
+from tracker.carrier_http.tokens import Obtain, Tokens, Unauthorised
 
 T = TypeVar("T")
-Obtain = Callable[[Http], Awaitable[tuple[str, float]]]
-
-
-class CarrierError(MilepostError):
-    """A carrier did not answer the question. `retry_at`: seconds since 1970 before which asking again is no use."""
-
-    def __init__(self, message: str, *, retry_at: float = 0.0) -> None:
-        super().__init__(message)
-        self.retry_at = retry_at
-
-
-class CarrierUnavailable(CarrierError):
-    """It is down, unreachable, too slow or answers 5xx; or its breaker is open."""
-
-
-class CarrierRefused(CarrierError):
-    """It does not accept our credentials."""
-
-
-class CarrierLimited(CarrierError):
-    """It wants to be asked less often; `retry_at` is always set."""
-
-
-class Policy(Struct, frozen=True, kw_only=True):
-    """How patient we are with a carrier. Seconds, bytes, counts."""
-
-    attempt_s: float = 15.0  # one request, its body included
-    deadline_s: float = 30.0  # a whole question: budget, retries and tokens included
-    attempts: int = 3
-    retry_wait_s: float = 0.3  # doubled at each retry, jittered
-    failures: int = 5  # in a row open the breaker
-    open_s: float = 30.0  # doubled each time that the breaker opens again
-    open_max_s: float = 600.0
-    limited_s: float = 30.0  # after a 429 that does not say how long
-    retry_after_max_s: float = 3_600.0
-    body_max: int = 8 * 1024 * 1024
 
 
 class Observer(Protocol):
@@ -70,132 +33,6 @@ class Access(Protocol):
     def id(self) -> str: ...
     @property
     def credentials(self) -> Mapping[str, str]: ...
-
-
-# ---------------------------------------------------------------- breaker
-
-
-class State(StrEnum):
-    """Of a breaker: questions pass; none passes; one passes, on trial."""
-
-    CLOSED = "closed"
-    OPEN = "open"
-    HALF_OPEN = "half_open"
-
-
-class Breaker:
-    """Opens after `failures` in a row, lets one question try after a while, closes when it is answered."""
-
-    def __init__(
-        self, policy: Policy, clock: Callable[[], float], told: Callable[[bool], None] = lambda open: None
-    ) -> None:
-        self._policy = policy
-        self._clock = clock
-        self._told = told
-        self._failures = 0
-        self._openings = 0
-        self._trial = False
-        self.retry_at = 0.0
-
-    @property
-    def state(self) -> State:
-        if not self._openings:
-            return State.CLOSED
-        return State.OPEN if self._clock() < self.retry_at else State.HALF_OPEN
-
-    @property
-    def closed(self) -> bool:
-        return not self._openings
-
-    def admit(self) -> None:
-        """Pass, or raise CarrierUnavailable with the time of the next trial."""
-        if self.state is State.CLOSED:
-            return
-        if self.state is State.OPEN or self._trial:
-            at = max(self.retry_at, self._clock() + 1.0)
-            raise CarrierUnavailable("not asked: its last answers all failed", retry_at=at)
-        self._trial = True
-
-    def succeeded(self) -> None:
-        """The carrier answered sensibly."""
-        was_open = self._openings > 0
-        self._failures, self._openings, self._trial = 0, 0, False
-        if was_open:
-            self._told(False)
-
-    def failed(self) -> None:
-        """The carrier did not, or with something that nobody can read."""
-        self._failures += 1
-        if self._trial or (self._failures >= self._policy.failures and self.state is not State.OPEN):
-            self._open()
-
-    def released(self) -> None:
-        """The question on trial ended with no verdict on the carrier."""
-        self._trial = False
-
-    def _open(self) -> None:
-        pause = min(self._policy.open_s * 2**self._openings, self._policy.open_max_s)
-        self._openings, self._trial = self._openings + 1, False
-        self.retry_at = self._clock() + pause * random.uniform(0.9, 1.1)
-        if self._openings == 1:
-            self._told(True)
-
-
-# ---------------------------------------------------------------- budget
-
-
-class Budget:
-    """At most `rate` requests a second, evenly spaced, a tenth of a second's worth at once."""
-
-    def __init__(self, rate: float) -> None:
-        self._gap = 1.0 / rate if rate > 0 else 0.0
-        self._tolerance = max(0.0, 0.1 - self._gap)
-        self._next = 0.0  # loop time at which the budget is even again
-
-    async def spend(self) -> None:
-        """Wait for our turn; turns are given in the order of asking."""
-        now = asyncio.get_running_loop().time()
-        self._next = max(self._next, now) + self._gap
-        wait = self._next - self._gap - now - self._tolerance
-        if wait > 0:
-            await asyncio.sleep(wait)
-
-
-# ---------------------------------------------------------------- tokens
-
-
-class _Unauthorised(Exception):
-    """A 401: the token is no longer good, or the credentials never were."""
-
-
-class Tokens:
-    """Tokens by key, each fetched once however many wait for it."""
-
-    _EARLY = 0.1  # of its life before a token ends it is not used any more, at most a minute
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._held: dict[str, tuple[str, float]] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
-        self.generation = 0
-
-    async def get(self, key: str, http: Http, obtain: Obtain) -> str:
-        """The token of that key, from `obtain` where none is held."""
-        async with self._locks.setdefault(key, asyncio.Lock()):
-            token, until = self._held.get(key, ("", 0.0))
-            if self._clock() >= until:
-                token, life = await obtain(http)
-                self._held[key] = token, self._clock() + life - min(60.0, life * self._EARLY)
-            return token
-
-    def forget(self, generation: int) -> None:
-        """Drop the tokens of that generation; newer ones stay, somebody was faster."""
-        if generation == self.generation:
-            self._held.clear()
-            self.generation += 1
-
-
-# ---------------------------------------------------------------- the way out
 
 
 class CarrierHttp:
@@ -268,11 +105,11 @@ class CarrierHttp:
         generation = self._tokens.generation
         try:
             return await question(self)
-        except _Unauthorised:
+        except Unauthorised:
             self._tokens.forget(generation)
         try:
             return await question(self)
-        except _Unauthorised:
+        except Unauthorised:
             self._tokens.forget(generation + 1)
             raise CarrierRefused("401: it does not accept the credentials of this connection") from None
 
@@ -352,7 +189,7 @@ class CarrierHttp:
     def _judge(self, status: int, retry_after: str) -> None:
         """Raise for the answers that adapters never see."""
         if status == 401:
-            raise _Unauthorised
+            raise Unauthorised
         if status == 429 or (status == 503 and retry_after):
             raise CarrierLimited(f"{status}: it wants to be asked less often", retry_at=self._limit(retry_after))
         if status >= 500:
