@@ -35,7 +35,8 @@ from carriers.sdk import (
 from tracker.agenda import Agenda, AgendaSettings, Schedule, Settling
 from tracker.carrier_http.exits import Exits
 from tracker.carrier_http.patience import Policy
-from tracker.connections import Connection, Connections
+from tracker.connections.connection import Connection
+from tracker.connections.kept import Connections
 from tracker.errors import BadInput
 from tracker.ingest import Ingest, Registration
 from tracker.model import ChangeKind, Details, Document, Shipment, Status

@@ -9,7 +9,8 @@ import pytest
 from msgspec import structs
 
 from carriers.sdk import Carrier, Certainty, M, Meaning, Moment, ParseError, Report, Scan
-from tracker.connections import Connection, Connections
+from tracker.connections.connection import Connection
+from tracker.connections.kept import Connections
 from tracker.errors import BadInput
 from tracker.ingest import Ingest, Registration
 from tracker.model import Shipment

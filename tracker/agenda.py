@@ -14,7 +14,8 @@ import structlog
 from msgspec import Struct, structs
 
 from tracker import timeline
-from tracker.connections import Connections, Route
+from tracker.connections.connection import Route
+from tracker.connections.kept import Connections
 from tracker.errors import MilepostError
 from tracker.model import Document, Shipment
 from tracker.routing import choose

@@ -21,7 +21,8 @@ from carriers.sdk import Ask, Carrier, ParseError, Problem, ProblemKind, Reply, 
 from tracker.agenda import Look, Schedule, Settling, answers, unheard
 from tracker.carrier_http.errors import CarrierError, CarrierLimited, CarrierRefused
 from tracker.carrier_http.exits import CarrierHttp, Exits
-from tracker.connections import Connection, Connections, Route
+from tracker.connections.connection import Connection, Route
+from tracker.connections.kept import Connections
 from tracker.errors import MilepostError
 from tracker.ingest import Received, fingerprint
 from tracker.model import Document, Shipment

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from carriers.sdk import Carrier, Report
 from tracker import timeline
-from tracker.connections import Connection
+from tracker.connections.connection import Connection
 from tracker.errors import BadInput
 from tracker.ingest import Received, fingerprint
 from tracker.model import Event, Shipment

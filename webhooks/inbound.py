@@ -17,7 +17,8 @@ import structlog
 from aiohttp import web
 
 from carriers.sdk import Answer, Carrier, ParseError, Push, Report
-from tracker.connections import Connection, Connections
+from tracker.connections.connection import Connection
+from tracker.connections.kept import Connections
 from tracker.ingest import Received, fingerprint
 from tracker.ingress.bodies import BodyRefused, read_body, when_read
 from tracker.ingress.bounds import Bounds

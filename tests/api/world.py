@@ -20,7 +20,7 @@ from tracker.api import PREFIX, TABLE, ApiSettings, Services
 from tracker.api.problems import CATALOGUE
 from tracker.api.route import Route
 from tracker.audit import Audit
-from tracker.connections import Connections
+from tracker.connections.kept import Connections
 from tracker.departures import Departures
 from tracker.drift import DriftWatch
 from tracker.ingest import Ingest

@@ -23,7 +23,7 @@ from tests.bench.tape import ACCOUNT, AGO_S, play, registry
 from tracker import timeline
 from tracker.agenda import Agenda, AgendaSettings, Schedule, Settling
 from tracker.carrier_http.exits import Exits
-from tracker.connections import Connections
+from tracker.connections.kept import Connections
 from tracker.garbage import collect_seldom
 from tracker.ingest import Ingest, Registration, indexed
 from tracker.metrics import Metrics

@@ -20,7 +20,8 @@ from carriers.conformance.mutations import mutations
 from carriers.fixtures import folder_of, read_fixtures
 from carriers.registry import load
 from carriers.sdk import Carrier
-from tracker.connections import Connection, Connections
+from tracker.connections.connection import Connection
+from tracker.connections.kept import Connections
 from tracker.ingest import Ingest
 from tracker.secrets import Sealer, new_key
 from tracker.store import Store

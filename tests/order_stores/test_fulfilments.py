@@ -16,7 +16,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from carriers.registry import load as load_carriers
 from tracker import habits
-from tracker.connections import Connections
+from tracker.connections.kept import Connections
 from tracker.detect import Hints
 from tracker.ingest import Ingest, Registration
 from tracker.model import Details

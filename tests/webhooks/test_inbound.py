@@ -32,7 +32,8 @@ from carriers.sdk import (
     same_secret,
     text_at,
 )
-from tracker.connections import Connection, Connections
+from tracker.connections.connection import Connection
+from tracker.connections.kept import Connections
 from tracker.ingest import Ingest, Received, Registration
 from tracker.model import Status
 from tracker.quarantine import Quarantined, Ward

@@ -29,7 +29,8 @@ from carriers.sdk import (
     same_secret,
     text_at,
 )
-from tracker.connections import Connection, Connections
+from tracker.connections.connection import Connection
+from tracker.connections.kept import Connections
 from tracker.ingest import Ingest, Received, Registration
 from tracker.secrets import Sealer, new_key
 from tracker.store import Store, marks

@@ -17,7 +17,8 @@ from tracker.app import from_settings
 from tracker.audit import Audit
 from tracker.carrier_http.exits import Exits
 from tracker.config import Settings
-from tracker.connections import Connection, Connections
+from tracker.connections.connection import Connection
+from tracker.connections.kept import Connections
 from tracker.crowding import Crowding
 from tracker.departures import Departures
 from tracker.detect import Hints

@@ -14,7 +14,7 @@ from carriers.sdk import Ask, Carrier, Http, Reply, Report, Scan
 from tracker.authoring.witness import Asked, Witness
 from tracker.carrier_http.exits import CarrierHttp
 from tracker.carrier_http.patience import Policy
-from tracker.connections import check_credentials
+from tracker.connections.checks import check_credentials
 from tracker.errors import BadInput, ConfigError
 
 ENV = "CARRIER_"  # CARRIER_GLS_CLIENT_ID

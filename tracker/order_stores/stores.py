@@ -11,7 +11,7 @@ import msgspec
 import structlog
 from msgspec import Struct, structs
 
-from tracker.connections import check_credentials
+from tracker.connections.checks import check_credentials
 from tracker.errors import BadInput, MilepostError, NotFound
 from tracker.looks import Looks
 from tracker.order_stores.registry import Platforms, wrong_words

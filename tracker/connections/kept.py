@@ -1,9 +1,4 @@
-"""Connections: an account's access to carriers' interfaces, and the route by which a shipment is asked for or heard of.
-
-What a connection holds is sealed in the store; here it is open. When a connection last told of anything is kept
-apart from it (kind `heard`), so that a busy feed does not make everyone read the connections again. Until when one
-that fails is left alone is kept too (kind `outage`): every worker knows it, and so does the next start.
-"""
+"""The connections of a store: sealed, looked up, changed."""
 
 from __future__ import annotations
 
@@ -14,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
-import structlog
-from msgspec import Struct, structs
-from yarl import URL
+from msgspec import structs
 
-from carriers.sdk import Carrier, Credential
-from tracker.errors import BadInput, MilepostError, NotFound
+from carriers.sdk import Carrier
+from tracker.connections.checks import CheckUrl, check_base, check_credentials
+from tracker.connections.connection import Connection, Route, speaks_of
+from tracker.connections.sealing import Seals, opened, sealed
+from tracker.errors import BadInput, NotFound
 from tracker.looks import Looks
 from tracker.model import Document
 
@@ -30,44 +26,6 @@ OUTAGE = "outage"  # until when a connection that fails is not asked where anoth
 _FRESH_S = 1.0  # a change made by another process may be seen so much later
 _HEARD_EVERY_MS = 60_000  # one write a minute and connection says that it is alive
 _OUTAGE_STEP_MS = 10_000  # an outage that grows by less is not written again
-_TEXT_MAX = 4_096
-
-log = structlog.get_logger()
-
-
-class Connection(Struct, frozen=True, kw_only=True):
-    """One account's access to one interface, its credentials open."""
-
-    id: str
-    account: str
-    carrier: str  # slug
-    name: str = ""
-    base: str = ""  # instead of the carrier's own address
-    credentials: Mapping[str, str] = {}
-    path_secret: str = ""
-    auto_register: bool = False
-    enabled: bool = True
-    created_at: int = 0  # ms
-
-    @property
-    def pushes(self) -> str:
-        """The name of its pushes as a source."""
-        return f"{self.id}/push"
-
-    @property
-    def polls(self) -> str:
-        """The name of its answers as a source."""
-        return f"{self.id}/poll"
-
-    def __repr__(self) -> str:  # never its secrets
-        return f"Connection({self.id}, {self.carrier}, account {self.account})"
-
-
-class Route(Struct, frozen=True):
-    """The connection by which a shipment's carrier is asked or heard, and the adapter that speaks over it."""
-
-    connection: Connection
-    carrier: Carrier
 
 
 class Records(Protocol):
@@ -84,33 +42,6 @@ class Registry(Protocol):
     """The adapters that are installed."""
 
     def get(self, slug: str) -> Carrier | None: ...
-
-
-class CheckUrl(Protocol):
-    """Raises BadInput, naming `field`, for an address that no request of ours may go to."""
-
-    def __call__(self, url: str, field: str) -> None: ...
-
-
-class Seals(Protocol):
-    """How secrets lie in the store."""
-
-    def seal(self, plain: bytes) -> str: ...
-    def unseal(self, sealed: str) -> bytes: ...
-
-
-class _Kept(Struct, frozen=True, kw_only=True):
-    """A connection as stored."""
-
-    id: str
-    carrier: str
-    name: str
-    base: str
-    credentials: str  # sealed JSON object
-    path_secret: str  # sealed
-    auto_register: bool
-    enabled: bool
-    created_at: int
 
 
 class Connections:
@@ -163,8 +94,11 @@ class Connections:
         self._seen_at = at
 
     def _take(self, found: Mapping[tuple[str, str], bytes]) -> None:
-        opened = {value: self._opened.get(value) or self._open(account, value) for (account, _), value in found.items()}
-        self._opened = {value: connection for value, connection in opened.items() if connection}
+        read = {
+            value: self._opened.get(value) or opened(account, value, self._sealer)
+            for (account, _), value in found.items()
+        }
+        self._opened = {value: connection for value, connection in read.items() if connection}
         every = sorted(self._opened.values(), key=lambda c: (c.created_at, c.id))
         self._by_id = {connection.id: connection for connection in every}
         self._by_account, self._routes = {}, {}
@@ -174,19 +108,6 @@ class Connections:
     def _take_orders(self, found: Mapping[tuple[str, str], bytes]) -> None:
         self._orders = {key: msgspec.json.decode(value, type=list[str]) for key, value in found.items()}
         self._routes = {}
-
-    def _open(self, account: str, value: bytes) -> Connection | None:
-        """The connection of a record; None, and a line in the log, where it can't be opened: the others go on."""
-        try:
-            kept = msgspec.json.decode(value, type=_Kept)
-            said = structs.asdict(kept) | {
-                "credentials": msgspec.json.decode(self._sealer.unseal(kept.credentials), type=dict[str, str]),
-                "path_secret": self._sealer.unseal(kept.path_secret).decode(),
-            }
-        except (MilepostError, ValueError) as error:
-            log.error("connection.unreadable", account=account, error=str(error))
-            return None
-        return Connection(account=account, **said)
 
     async def find(self, id: str) -> Connection | None:
         """The connection of that id, seen at most a second ago; one that is not known is looked for at once."""
@@ -303,7 +224,7 @@ class Connections:
             created_at=now,
         )
         self._check(made)
-        await self._store.put_record(KIND, account, made.id, self._seal(made), create=True)
+        await self._store.put_record(KIND, account, made.id, sealed(made, self._sealer), create=True)
         return made
 
     async def amend(self, account: str, id: str, **said: Any) -> Connection:
@@ -313,7 +234,7 @@ class Connections:
             raise NotFound(f"connection {id!r}")
         amended = structs.replace(found, **said)
         self._check(amended)
-        await self._store.put_record(KIND, account, id, self._seal(amended))
+        await self._store.put_record(KIND, account, id, sealed(amended, self._sealer))
         return amended
 
     async def remove(self, account: str, id: str) -> None:
@@ -351,61 +272,11 @@ class Connections:
         """Go back to the usual order; False where there was none."""
         return await self._store.remove_record(ORDER, account, carrier)
 
-    def _seal(self, connection: Connection) -> bytes:
-        said = structs.asdict(connection) | {
-            "credentials": self._sealer.seal(msgspec.json.encode(connection.credentials)),
-            "path_secret": self._sealer.seal(connection.path_secret.encode()),
-        }
-        del said["account"]
-        return msgspec.json.encode(_Kept(**said))
-
     def _check(self, connection: Connection) -> None:
         carrier = self._registry.get(connection.carrier)
         if carrier is None:
             raise BadInput("carrier", f"{connection.carrier[:40]!r} has no adapter here", code="unknown_carrier")
         check_credentials(carrier, connection.credentials)
-        _check_base(connection.base)
+        check_base(connection.base)
         if connection.base and self._check_url:
             self._check_url(connection.base, "base")
-
-
-def speaks_of(carrier: Carrier, slug: str) -> bool:
-    """Whether an interface tells of parcels of the carrier `slug`; an aggregator with no list of its own, of any."""
-    if carrier.slug == slug:
-        return True
-    return carrier.aggregator and (not carrier.carriers or slug in carrier.carriers.values())
-
-
-class Interface(Protocol):
-    """Whatever credentials are for: a carrier's interface, an order platform's."""
-
-    @property
-    def slug(self) -> str: ...
-    @property
-    def credentials(self) -> Sequence[Credential]: ...
-
-
-def check_credentials(interface: Interface, credentials: Mapping[str, str]) -> None:
-    """Raise BadInput naming the field: an unknown one, an empty one that is required, one too long."""
-    names = {credential.name for credential in interface.credentials}
-    for name, value in credentials.items():
-        if name not in names:
-            known = ", ".join(sorted(names)) or "none"
-            raise BadInput(f"credentials.{name[:64]}", f"{interface.slug} has no such credential; it has {known}")
-        if len(value) > _TEXT_MAX:
-            raise BadInput(f"credentials.{name}", f"has {len(value)} characters, the most is {_TEXT_MAX}")
-    for credential in interface.credentials:
-        if credential.required and not credentials.get(credential.name, "").strip():
-            raise BadInput(f"credentials.{credential.name}", f"required: {credential.about}", code="required")
-
-
-def _check_base(base: str) -> None:
-    if not base:
-        return
-    try:
-        url = URL(base)
-        fit = url.scheme in ("http", "https") and bool(url.host) and url.user is None and not url.query_string
-    except ValueError:
-        fit = False
-    if not fit:
-        raise BadInput("base", f"{base[:80]!r} is no address like https://api.carrier.example")
