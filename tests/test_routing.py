@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carriers.sdk import M, Problem, ProblemKind, Report, Scan
-from tracker import timeline
 from tracker.model import Certainty, Document, Milestone, Moment, Reason, Shipment
 from tracker.routing import choose, falls_short
 from tracker.stall import StallPolicy
+from tracker.timeline.derived import derive
+from tracker.timeline.receipts import Receipt, merge
 
 HOUR = 3_600_000
 START = 1_750_000_000_000
@@ -27,9 +28,9 @@ def parcel(*told: tuple[str, int, Report]) -> Shipment:
     """A parcel registered at START of which each source told at its hour."""
     document = Document(id="shp_1", account="acme", waybill="W1", carrier="acme", registered_at=START, updated_at=START)
     for source, hour, report in told:
-        receipt = timeline.Receipt(source=source, heard_at=START + hour * HOUR, report=report, asked=True)
-        document = timeline.merge(document, receipt, read)
-    return timeline.derive(document)
+        receipt = Receipt(source=source, heard_at=START + hour * HOUR, report=report, asked=True)
+        document = merge(document, receipt, read)
+    return derive(document)
 
 
 def scanned(hour: int) -> Report:

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracker import timeline
 from tracker.errors import ConfigError
 from tracker.model import Certainty, Details, Document, Milestone, Moment, Report, Scan, Shipment, Stall
 from tracker.stall import (
@@ -24,6 +23,8 @@ from tracker.stall import (
     stage_of,
     stalled,
 )
+from tracker.timeline.derived import derive
+from tracker.timeline.receipts import Receipt, merge
 
 M = Milestone
 T0 = 1_780_000_000  # s
@@ -53,9 +54,9 @@ def parcel(
         wall = T0 + after + (offset or 0) * 60
         sureness = Certainty.ASSUMED if offset is None else Certainty.GIVEN
         report = Report(waybill="AC000001", scans=(Scan(time=Moment(wall, offset, sureness), code=milestone.value),))
-        receipt = timeline.Receipt(source="con_1/push", heard_at=(T0 + after + heard_after) * 1000, report=report)
-        document = timeline.merge(document, receipt, lambda code, text: (M(code), None))
-    return timeline.derive(document)
+        receipt = Receipt(source="con_1/push", heard_at=(T0 + after + heard_after) * 1000, report=report)
+        document = merge(document, receipt, lambda code, text: (M(code), None))
+    return derive(document)
 
 
 # ---------------------------------------------------------------- stalled

@@ -13,7 +13,6 @@ import msgspec
 import structlog
 from msgspec import Struct, structs
 
-from tracker import timeline
 from tracker.connections.connection import Route
 from tracker.connections.kept import Connections
 from tracker.errors import MilepostError
@@ -21,6 +20,7 @@ from tracker.model import Document, Shipment
 from tracker.routing import choose
 from tracker.stall import HOUR, StallPolicy, deadline, expires, next_poll
 from tracker.store.types import DueItem, Stored
+from tracker.timeline.derived import derive
 from tracker.watch import Watch
 
 _SLICE = 50  # shipments read between two turns of the loop: nobody else waits longer than for these
@@ -250,7 +250,7 @@ class Agenda:
                 self._settling.settle(item, None)
             else:
                 document = structs.replace(_decode(stored.document), revision=stored.revision)
-                looks.append(Look(item, timeline.derive(document), now))
+                looks.append(Look(item, derive(document), now))
         return looks
 
     async def _see_to(self, looks: Sequence[Look]) -> None:

@@ -6,9 +6,11 @@ from msgspec import structs
 
 from carriers.sdk import Certainty, Moment, Report, Scan, Summary
 from carriers.simulated import MILESTONES
-from tracker import timeline
 from tracker.model import ChangeKind, Details, Document, Milestone, Reason, Shipment, Stall
 from tracker.normalise import classify
+from tracker.timeline.changes import changes
+from tracker.timeline.derived import derive
+from tracker.timeline.receipts import Receipt, merge
 from tracker.views import change_body
 
 K = ChangeKind
@@ -67,14 +69,14 @@ def _merged(
     document: Document, hour: float, *told: Told, full: bool = False, summary: Summary | None = None
 ) -> Document:
     report = Report(waybill=document.waybill, scans=tuple(_scan(one) for one in told), full=full, summary=summary)
-    receipt = timeline.Receipt(
+    receipt = Receipt(
         source="con_1/poll" if full else "con_1/push",
         heard_at=_heard(hour),
         report=report,
         fingerprint=f"{int(hour):016x}",
         asked=full,
     )
-    return structs.replace(timeline.merge(document, receipt, _read), updated_at=_heard(hour))
+    return structs.replace(merge(document, receipt, _read), updated_at=_heard(hour))
 
 
 def _story(*told: Told) -> Document:
@@ -146,8 +148,8 @@ def _by_status(kind: ChangeKind, road: tuple[Told, ...], out: tuple[Told, ...]) 
 def example(kind: ChangeKind) -> bytes:
     """The body of a change of that kind."""
     old, new = pair(kind)
-    before = timeline.derive(old) if old else None
-    after = timeline.derive(new)
+    before = derive(old) if old else None
+    after = derive(new)
     revision = (old.revision if old else 0) + 1 + _place(kind, before, after)
     return change_body(
         kind,
@@ -161,4 +163,4 @@ def example(kind: ChangeKind) -> bytes:
 
 def _place(kind: ChangeKind, before: Shipment | None, after: Shipment) -> int:
     """Where the kind stands among the changes of its commit."""
-    return 0 if kind is K.DELETED else timeline.changes(before, after).index(kind)
+    return 0 if kind is K.DELETED else changes(before, after).index(kind)

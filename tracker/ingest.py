@@ -16,12 +16,14 @@ import msgspec
 from msgspec import Struct, structs
 
 from carriers.sdk import Ask, Carrier, Meaning
-from tracker import timeline
 from tracker.errors import BadInput, NotFound
 from tracker.masking import Mask, as_kept, mask_document, mask_report
 from tracker.model import ChangeKind, Details, Document, Milestone, Reason, Report, Scan, Shipment, Stall
 from tracker.normalise import UNKNOWN, classify
 from tracker.store.types import Conflict, Indexed, NewChange, Shelved, Stored, StoreDown, Write
+from tracker.timeline.changes import changes, differ, told_by
+from tracker.timeline.derived import derive
+from tracker.timeline.receipts import Classify, Receipt, merge, remapped
 from tracker.views import change_body
 
 _ATTEMPTS = 100  # conflicts in a row; of n writers at once one is through each time, so n of them need n
@@ -201,7 +203,7 @@ class Ingest:
         if stored is None:
             return None
         document = _document(stored)
-        return timeline.derive(document) if document.account == account else None
+        return derive(document) if document.account == account else None
 
     async def _one(self, account: str, id: str) -> tuple[int, Shipment]:
         [stored] = await self._store.read([id])
@@ -258,18 +260,18 @@ class Ingest:
         )
         for item in parked:
             document = self._merge_parked(document, msgspec.msgpack.decode(item, type=Parked))
-        return await self._commit(None, 0, timeline.derive(document), now, parked=len(parked))
+        return await self._commit(None, 0, derive(document), now, parked=len(parked))
 
     def _merge_parked(self, document: Document, parked: Parked) -> Document:
         carrier = self._carriers.get(parked.carrier)
-        receipt = timeline.Receipt(
+        receipt = Receipt(
             source=parked.source,
             heard_at=parked.heard_at,
             report=mask_report(parked.report, self._mask(document.account)),
             fingerprint=parked.fingerprint,
             asked=parked.asked,
         )
-        return _with_successor(timeline.merge(document, receipt, self._classify(document, carrier)), parked.report)
+        return _with_successor(merge(document, receipt, self._classify(document, carrier)), parked.report)
 
     # ------------------------------------------------------------ hearing
 
@@ -315,7 +317,7 @@ class Ingest:
         )
 
     async def _hear(
-        self, account: str, id: str | None, carrier: Carrier, receipt: timeline.Receipt, register: bool, now: int
+        self, account: str, id: str | None, carrier: Carrier, receipt: Receipt, register: bool, now: int
     ) -> tuple[Shipment | None, bool]:
         for _ in range(_ATTEMPTS):
             if id is None and not _says_something(receipt.report):
@@ -336,29 +338,27 @@ class Ingest:
                 continue
         raise Conflict(f"shipment of waybill {receipt.report.waybill} changed too often while a scan was being added")
 
-    async def _join(
-        self, stored: Stored, carrier: Carrier, receipt: timeline.Receipt, now: int
-    ) -> tuple[Shipment, bool]:
-        before = timeline.derive(_document(stored))
+    async def _join(self, stored: Stored, carrier: Carrier, receipt: Receipt, now: int) -> tuple[Shipment, bool]:
+        before = derive(_document(stored))
         # what was kept before masking was switched on is masked now, or the same scan would stand there twice
         kept = mask_document(before.document, self._mask(before.document.account))
         receipt = structs.replace(receipt, report=as_kept(receipt.report, kept))
-        document = timeline.merge(kept, receipt, self._classify(kept, carrier))
+        document = merge(kept, receipt, self._classify(kept, carrier))
         document = _with_successor(document, receipt.report)
         if carrier.aggregator and receipt.report.carrier:
             document = _corrected(document, receipt, carrier.carriers.get(receipt.report.carrier, ""))
-        after = _unstalled(before, timeline.derive(document))
+        after = _unstalled(before, derive(document))
         if not _worth_writing(before, after):
             return before, False
         return await self._commit(before, stored.version, after, now), True
 
-    async def _take_up(self, account: str, carrier: Carrier, receipt: timeline.Receipt, now: int) -> str | None:
+    async def _take_up(self, account: str, carrier: Carrier, receipt: Receipt, now: int) -> str | None:
         slug = carrier.carriers.get(receipt.report.carrier, "") if carrier.aggregator else carrier.slug
         wanted = Registration(waybill=receipt.report.waybill, carrier=slug)
         done = await self._register(account, wanted, now, heard=True)
         return done.shipment.document.id if done.shipment else None
 
-    async def _park(self, account: str, carrier: Carrier, receipt: timeline.Receipt) -> str | None:
+    async def _park(self, account: str, carrier: Carrier, receipt: Receipt) -> str | None:
         self._check_open()
         item = Parked(
             receipt.source, carrier.slug, receipt.heard_at, receipt.fingerprint, receipt.asked, receipt.report
@@ -376,7 +376,7 @@ class Ingest:
             self._made_room(account, shelved.made_room)
         return shelved.holder
 
-    def _classify(self, document: Document, carrier: Carrier | None) -> timeline.Classify:
+    def _classify(self, document: Document, carrier: Carrier | None) -> Classify:
         table: Mapping[str, Meaning] = carrier.milestones if carrier else {}
         slug = carrier.slug if carrier else ""
 
@@ -398,7 +398,7 @@ class Ingest:
             if document == before.document:
                 return before
             try:
-                return await self._commit(before, version, timeline.derive(document), now)
+                return await self._commit(before, version, derive(document), now)
             except Conflict:
                 continue
         raise Conflict(f"shipment {id} changed too often while it was being amended")
@@ -416,7 +416,7 @@ class Ingest:
             version, before = await self._one(account, id)
             document = structs.replace(before.document, expired_at=0)
             try:
-                return await self._commit(before, version, timeline.derive(document), now, due=now)
+                return await self._commit(before, version, derive(document), now, due=now)
             except Conflict:
                 continue
         raise Conflict(f"shipment {id} changed too often to be retracked")
@@ -438,7 +438,7 @@ class Ingest:
         return await self.amend(account, id, expired, now=now)
 
     async def remap(
-        self, account: str, id: str, classify: Callable[[str], timeline.Classify | None], *, now: int, dry: bool = False
+        self, account: str, id: str, classify: Callable[[str], Classify | None], *, now: int, dry: bool = False
     ) -> tuple[Shipment, Shipment] | None:
         """Read what is stored again by today's tables (`classify` gives the one of a source): before and after.
 
@@ -450,11 +450,11 @@ class Ingest:
             before = self._read(stored, account)
             if stored is None or before is None:
                 return None
-            document = timeline.remapped(before.document, classify)
+            document = remapped(before.document, classify)
             if document == before.document:
                 return None
-            after = _unstalled(before, timeline.derive(document))
-            differs = timeline.differ(before, after)
+            after = _unstalled(before, derive(document))
+            differs = differ(before, after)
             kinds = (ChangeKind.CORRECTED,) if differs else ()
             try:
                 after = after if dry else await self._commit(before, stored.version, after, now, kinds=kinds)
@@ -498,7 +498,7 @@ class Ingest:
         kinds: tuple[ChangeKind, ...] | None = None,
     ) -> Shipment:
         self._check_open()
-        kinds = timeline.changes(before, after) if kinds is None else kinds
+        kinds = changes(before, after) if kinds is None else kinds
         first = before.document.revision if before else 0
         document = structs.replace(after.document, updated_at=now, revision=first + len(kinds))
         after = structs.replace(after, document=document)
@@ -550,8 +550,8 @@ def _ask(waybill: str, wanted: Registration) -> Ask:
     )
 
 
-def _receipt(source: str, report: Report, fingerprint: str, now: int, asked: bool) -> timeline.Receipt:
-    return timeline.Receipt(source=source, heard_at=now, report=report, fingerprint=fingerprint, asked=asked)
+def _receipt(source: str, report: Report, fingerprint: str, now: int, asked: bool) -> Receipt:
+    return Receipt(source=source, heard_at=now, report=report, fingerprint=fingerprint, asked=asked)
 
 
 def _unstalled(before: Shipment, after: Shipment) -> Shipment:
@@ -559,7 +559,7 @@ def _unstalled(before: Shipment, after: Shipment) -> Shipment:
     stall = after.document.stall
     if stall is None or (after.status.open and not _progressed(before, after)):
         return after
-    return timeline.derive(structs.replace(after.document, stall=None))
+    return derive(structs.replace(after.document, stall=None))
 
 
 def _moved_on(document: Document, seen: int | None) -> bool:
@@ -575,11 +575,7 @@ def _progressed(before: Shipment, after: Shipment) -> bool:
 
 def _worth_writing(before: Shipment, after: Shipment) -> bool:
     """Whether a reader would see a difference, another source tells the same, or the carrier's trouble is a new one."""
-    return (
-        timeline.differ(before, after)
-        or timeline.told_by(before) != timeline.told_by(after)
-        or _troubles(before) != _troubles(after)
-    )
+    return differ(before, after) or told_by(before) != told_by(after) or _troubles(before) != _troubles(after)
 
 
 def _troubles(shipment: Shipment) -> list[str]:
@@ -595,7 +591,7 @@ def _with_successor(document: Document, report: Report) -> Document:
     return structs.replace(document, aliases=(*document.aliases, *new)[:50]) if new else document
 
 
-def _corrected(document: Document, receipt: timeline.Receipt, carrier: str) -> Document:
+def _corrected(document: Document, receipt: Receipt, carrier: str) -> Document:
     """The shipment moved to the carrier (its slug) whose number an aggregator says it is, unless another connection has
     told of the parcel: that one knows it under the carrier that it has, and two that disagree move nothing."""
     if carrier in ("", document.carrier):

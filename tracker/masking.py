@@ -12,8 +12,8 @@ from enum import StrEnum
 
 from msgspec import structs
 
-from tracker import timeline
 from tracker.model import Document, Kept, Report, Scan, Source, Summary
+from tracker.timeline.receipts import reworded
 
 STARS = "***"
 
@@ -123,7 +123,7 @@ def mask_document(document: Document, how: Mask) -> Document:
     """A stored document, masked; its milestones stay."""
     if how is Mask.OFF:
         return document
-    return timeline.reworded(document, lambda scan: _kept(scan, how), lambda source: _source(source, how))
+    return reworded(document, lambda scan: _kept(scan, how), lambda source: _source(source, how))
 
 
 def _kept(scan: Kept, how: Mask) -> Kept:

@@ -275,7 +275,7 @@ class Document(Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class Shipment(Struct, frozen=True, kw_only=True):
-    """A document with what follows from it: made by `tracker.timeline.derive`, never stored."""
+    """A document with what follows from it: made by `tracker.timeline.derived`, never stored."""
 
     document: Document
     status: Status

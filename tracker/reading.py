@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from carriers.sdk import Carrier
-from tracker import timeline
 from tracker.model import Document, Event, Report, Shipment
 from tracker.normalise import reader
-from tracker.timeline import Receipt
+from tracker.timeline.derived import derive
+from tracker.timeline.receipts import Receipt, merge
 
 
 def read_body(carrier: Carrier, body: bytes, content_type: str, *, now: int) -> tuple[list[dict[str, Any]], list[str]]:
@@ -61,8 +61,8 @@ def shipment_of(carrier: Carrier, waybill: str, receipts: Iterable[Receipt]) -> 
     read = reader(carrier.milestones)
     document = Document(id="", account="", waybill=waybill, carrier=carrier.slug, registered_at=0, updated_at=0)
     for receipt in receipts:
-        document = timeline.merge(document, receipt, read)
-    return timeline.derive(document)
+        document = merge(document, receipt, read)
+    return derive(document)
 
 
 def view(shipment: Shipment) -> dict[str, Any]:

@@ -15,13 +15,14 @@ import structlog
 from msgspec import Struct
 
 from carriers.sdk import Carrier, Report
-from tracker import timeline
 from tracker.connections.connection import Connection
 from tracker.errors import BadInput
 from tracker.ingest import Received, fingerprint
 from tracker.model import Event, Shipment
 from tracker.normalise import reader
 from tracker.quarantine import Quarantined
+from tracker.timeline.changes import events_corrected
+from tracker.timeline.receipts import Classify
 
 _BODIES = 10  # of the quarantine in one call: each may have two megabytes
 _AT_ONCE = 16  # shipments read again in one turn: some milliseconds
@@ -29,7 +30,7 @@ _QUARANTINE, _SHIPMENTS = "q", "s"  # the two parts of the way, as cursors begin
 
 log = structlog.get_logger()
 
-Tables = Callable[[str], timeline.Classify | None]
+Tables = Callable[[str], Classify | None]
 Pair = tuple[Shipment, Shipment]  # before and after
 
 
@@ -221,7 +222,7 @@ def correction_view(pair: Pair) -> dict[str, Any]:
         "waybill": document.waybill,
         "carrier": document.carrier,
         "status": {"was": before.status.value, "is": after.status.value},
-        "events": [_event_view(*both) for both in timeline.events_corrected(before, after)],
+        "events": [_event_view(*both) for both in events_corrected(before, after)],
     }
 
 

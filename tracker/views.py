@@ -11,7 +11,7 @@ import msgspec
 
 from tracker.milestones import MILESTONES, REASONS, STATUSES, Word
 from tracker.model import ChangeKind, Event, Milestone, Moment, Reason, Shipment, Stall, Status
-from tracker.timeline import events_added, events_corrected
+from tracker.timeline.changes import events_added, events_corrected
 
 View = dict[str, Any]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from carriers.sdk import Carrier, Report
 from tracker.model import Event, Shipment
 from tracker.reading import shipment_of
-from tracker.timeline import Receipt
+from tracker.timeline.receipts import Receipt
 
 _HEARD_AT = 4_000_000_000_000  # ms; later than any scan, so that one without a time comes last
 

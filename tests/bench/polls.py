@@ -20,7 +20,6 @@ from tests.bench.journeys import SECRET, SIMULATED, simulated_events, simulated_
 from tests.bench.processes import Child, child, cpu_of, workspace
 from tests.bench.profiling import profiled
 from tests.bench.tape import ACCOUNT, AGO_S, play, registry
-from tracker import timeline
 from tracker.agenda import Agenda, AgendaSettings, Schedule, Settling
 from tracker.carrier_http.exits import Exits
 from tracker.connections.kept import Connections
@@ -34,6 +33,8 @@ from tracker.secrets import Sealer, new_key
 from tracker.stall import StallPolicy
 from tracker.store import Store, StoreSettings, open_store
 from tracker.store.types import Write
+from tracker.timeline.derived import derive
+from tracker.timeline.receipts import Receipt, merge
 from tracker.watch import Watch
 from webhooks.guard import Guard, guarded_session
 
@@ -192,8 +193,8 @@ async def _known(carriers: Unlimited, source: str, began_at: int) -> Shipment:
     }
     [report] = carriers.carrier.parse(msgspec.json.encode({"shipments": [row], "errors": []}), "application/json")
     heard_at = int(time.time() * 1000)
-    receipt = timeline.Receipt(source=source, heard_at=heard_at, report=report, asked=True)
-    return timeline.derive(timeline.merge(document, receipt, reader(carriers.carrier.milestones)))
+    receipt = Receipt(source=source, heard_at=heard_at, report=report, asked=True)
+    return derive(merge(document, receipt, reader(carriers.carrier.milestones)))
 
 
 async def _bare(peer: Child, carrier: Carrier, seconds: float) -> float:

@@ -9,7 +9,8 @@ from parcels import NOW, at, report, scan
 from carriers.sdk import M, Meaning, R, Scan, Summary
 from tracker.model import Document, Kept
 from tracker.normalise import reader
-from tracker.timeline import Classify, Receipt, derive, merge, remapped
+from tracker.timeline.derived import derive
+from tracker.timeline.receipts import Classify, Receipt, merge, remapped
 
 WRONG: dict[str, Meaning] = {"PUP": M.PICKED_UP, "LOC": M.DELIVERED, "NAH": M.IN_TRANSIT}
 RIGHT: dict[str, Meaning] = {

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from tracker import timeline
 from tracker.model import (
     Certainty,
     ChangeKind,
@@ -26,6 +25,9 @@ from tracker.model import (
     Status,
     Summary,
 )
+from tracker.timeline.changes import changes, told_by
+from tracker.timeline.derived import derive
+from tracker.timeline.receipts import Receipt, merge
 
 M, S, K = Milestone, Status, ChangeKind
 HOUR = 3_600
@@ -53,21 +55,21 @@ def receipt(
     summary: Summary | None = None,
     problem: Problem | None = None,
     asked: bool = False,
-) -> timeline.Receipt:
+) -> Receipt:
     report = Report(waybill="W1", scans=scans, full=full, summary=summary, problem=problem)
     heard_at = int((START + heard * HOUR) * 1000)
-    return timeline.Receipt(source=source, heard_at=heard_at, report=report, fingerprint=f"f{heard}", asked=asked)
+    return Receipt(source=source, heard_at=heard_at, report=report, fingerprint=f"f{heard}", asked=asked)
 
 
 def empty() -> Document:
     return Document(id="shp_1", account="a", waybill="W1", carrier="acme", registered_at=START * 1000, updated_at=0)
 
 
-def shipment_of(receipts: Sequence[timeline.Receipt], document: Document | None = None) -> Shipment:
+def shipment_of(receipts: Sequence[Receipt], document: Document | None = None) -> Shipment:
     document = document or empty()
     for one in receipts:
-        document = timeline.merge(document, one, by_code)
-    return timeline.derive(document)
+        document = merge(document, one, by_code)
+    return derive(document)
 
 
 def story(*steps: tuple[str, float]) -> Shipment:
@@ -187,7 +189,7 @@ def test_a_scan_withdrawn_from_a_full_answer_is_retracted() -> None:
     before, after = shipment_of([first]), shipment_of([first, second])
     assert (before.status, after.status) == (S.DELIVERED, S.PICKED_UP)
     assert [event.retracted for event in after.events] == [False, True]
-    assert K.CORRECTED in timeline.changes(before, after)
+    assert K.CORRECTED in changes(before, after)
 
 
 def test_a_partial_answer_withdraws_nothing() -> None:
@@ -281,7 +283,7 @@ def test_a_summary_that_says_no_more_than_the_scans_invents_nothing() -> None:
 
 def test_silence_expires_a_shipment_and_any_new_scan_wakes_it() -> None:
     document = shipment_of([receipt(scan("picked_up", 1), heard=1)]).document
-    asleep = timeline.derive(structs.replace(document, expired_at=(START + 900 * HOUR) * 1000))
+    asleep = derive(structs.replace(document, expired_at=(START + 900 * HOUR) * 1000))
     assert asleep.status is S.EXPIRED
     awake = shipment_of([receipt(scan("hub_arrived", 2), heard=1000)], asleep.document)
     assert awake.status is S.IN_TRANSIT
@@ -302,30 +304,30 @@ def test_a_time_without_an_offset_is_shown_without_one() -> None:
 
 
 def test_a_registration_with_scans_waiting_announces_itself_and_the_status_reached() -> None:
-    assert timeline.changes(None, story(("picked_up", 1))) == (K.REGISTERED, K.PICKED_UP)
+    assert changes(None, story(("picked_up", 1))) == (K.REGISTERED, K.PICKED_UP)
 
 
 def test_a_second_hub_on_the_way_is_an_update() -> None:
     before, after = story(("hub_arrived", 1)), story(("hub_arrived", 1), ("hub_departed", 2))
-    assert timeline.changes(before, after) == (K.UPDATED,)
+    assert changes(before, after) == (K.UPDATED,)
 
 
 def test_a_delivery_undone_is_announced_as_a_correction_and_as_the_status_that_holds() -> None:
     before = story(("delivered", 10))
     after = story(("delivered", 10), ("available_for_pickup", 11))
-    assert timeline.changes(before, after) == (K.CORRECTED, K.AVAILABLE_FOR_PICKUP)
+    assert changes(before, after) == (K.CORRECTED, K.AVAILABLE_FOR_PICKUP)
 
 
 def test_the_same_receipt_twice_announces_nothing() -> None:
     once = receipt(scan("picked_up", 1))
-    assert timeline.changes(shipment_of([once]), shipment_of([once, once])) == ()
+    assert changes(shipment_of([once]), shipment_of([once, once])) == ()
 
 
 def test_another_source_that_tells_the_same_is_kept_and_not_announced() -> None:
     once, again = receipt(scan("picked_up", 1)), receipt(scan("picked_up", 1), source="con_a/poll")
     before, after = shipment_of([once]), shipment_of([once, again])
-    assert timeline.changes(before, after) == ()
-    assert timeline.told_by(before) != timeline.told_by(after)
+    assert changes(before, after) == ()
+    assert told_by(before) != told_by(after)
 
 
 # ------------------------------------------------------------ any order, any repetition, any mix
@@ -364,7 +366,7 @@ def _seen(shipment: Shipment) -> Shipment:
 @settings(max_examples=150, deadline=None)
 @given(st.lists(_receipts, max_size=6), st.randoms(use_true_random=False))
 def test_any_order_and_any_repetition_of_receipts_gives_the_same_document(
-    receipts: list[timeline.Receipt], rng: random.Random
+    receipts: list[Receipt], rng: random.Random
 ) -> None:
     shuffled = [*receipts, *rng.sample(receipts, k=len(receipts) // 2)]
     rng.shuffle(shuffled)
@@ -373,7 +375,7 @@ def test_any_order_and_any_repetition_of_receipts_gives_the_same_document(
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(_receipts, max_size=6))
-def test_no_scan_is_lost_and_only_marked_summaries_are_added(receipts: list[timeline.Receipt]) -> None:
+def test_no_scan_is_lost_and_only_marked_summaries_are_added(receipts: list[Receipt]) -> None:
     shipment = shipment_of(receipts)
     told = {(s.time.wall, s.code) for r in receipts for s in r.report.scans if s.time}
     kept = {(e.time.wall, e.milestone.value) for e in shipment.events if not e.summary}

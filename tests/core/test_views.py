@@ -18,7 +18,7 @@ from pretty import pretty
 
 from tracker.examples import example, pair
 from tracker.model import ChangeKind, Document, Stall, Status
-from tracker.timeline import derive
+from tracker.timeline.derived import derive
 from tracker.views import SCHEMA, change_body, iso, shipment_view
 
 GOLDENS = Path(__file__).parent / "goldens" / "changes"

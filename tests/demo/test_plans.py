@@ -9,13 +9,14 @@ from collections.abc import Iterable
 import pytest
 
 from carriers.simulated import carrier
-from tracker import timeline
 from tracker.demo.journeys import Journey, unfold
 from tracker.demo.numbers import check_digit, is_ready, number, plan_of, ready
 from tracker.demo.parcels import Parcel
 from tracker.demo.plans import PLANS
 from tracker.model import Document, Milestone, Reason, Shipment, Status
 from tracker.normalise import classify
+from tracker.timeline.derived import derive
+from tracker.timeline.receipts import Receipt, merge
 
 NOW = 1_790_000_000.0
 PACE = 0.7  # the demo's seconds for an hour: several scans fall into one second or two
@@ -33,9 +34,9 @@ def heard(shipments: Iterable[tuple[float, str, dict[str, object]]]) -> Shipment
         asked = source.endswith("/poll")
         body = json.dumps({"shipments": [told], "errors": []} if asked else {"event": "scan", "shipment": told})
         [report] = carrier.parse(body.encode(), "application/json")
-        receipt = timeline.Receipt(source=source, heard_at=int(at * 1000), report=report, asked=asked)
-        document = timeline.merge(document, receipt, meaning)
-    return timeline.derive(document)
+        receipt = Receipt(source=source, heard_at=int(at * 1000), report=report, asked=asked)
+        document = merge(document, receipt, meaning)
+    return derive(document)
 
 
 def journey(waybill: str) -> Journey:
