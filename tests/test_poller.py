@@ -38,7 +38,8 @@ from tracker.carrier_http.patience import Policy
 from tracker.connections.connection import Connection
 from tracker.connections.kept import Connections
 from tracker.errors import BadInput
-from tracker.ingest import Ingest, Registration
+from tracker.ingest.door import Ingest
+from tracker.ingest.types import Registration
 from tracker.model import ChangeKind, Details, Document, Shipment, Status
 from tracker.poller import Poller, PollSettings
 from tracker.quarantine import Quarantined, Ward

@@ -12,7 +12,8 @@ from carriers.sdk import Carrier, Certainty, M, Meaning, Moment, ParseError, Rep
 from tracker.connections.connection import Connection
 from tracker.connections.kept import Connections
 from tracker.errors import BadInput
-from tracker.ingest import Ingest, Registration
+from tracker.ingest.door import Ingest
+from tracker.ingest.types import Registration
 from tracker.model import Shipment
 from tracker.quarantine import quarantined
 from tracker.replay import Page, Replay, Wanted, correction_view

@@ -24,7 +24,8 @@ from tracker.carrier_http.exits import CarrierHttp, Exits
 from tracker.connections.connection import Connection, Route
 from tracker.connections.kept import Connections
 from tracker.errors import MilepostError
-from tracker.ingest import Received, fingerprint
+from tracker.ingest.cleaning import fingerprint
+from tracker.ingest.types import Received
 from tracker.model import Document, Shipment
 from tracker.quarantine import quarantined
 from tracker.store.types import Full

@@ -17,7 +17,8 @@ from msgspec import Struct
 from carriers.sdk import Carrier, Report
 from tracker.connections.connection import Connection
 from tracker.errors import BadInput
-from tracker.ingest import Received, fingerprint
+from tracker.ingest.cleaning import fingerprint
+from tracker.ingest.types import Received
 from tracker.model import Event, Shipment
 from tracker.normalise import reader
 from tracker.quarantine import Quarantined

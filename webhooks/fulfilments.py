@@ -17,7 +17,7 @@ from msgspec import structs
 from carriers.sdk import ParseError, Push, Verify
 from tracker.catalogue import named
 from tracker.detect import Hints, decided, detect
-from tracker.ingest import Registered, Registration
+from tracker.ingest.types import Registered, Registration
 from tracker.ingress.bodies import when_read
 from tracker.ingress.bounds import Bounds
 from tracker.model import Details, Document, Shipment

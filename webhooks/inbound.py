@@ -19,7 +19,8 @@ from aiohttp import web
 from carriers.sdk import Answer, Carrier, ParseError, Push, Report
 from tracker.connections.connection import Connection
 from tracker.connections.kept import Connections
-from tracker.ingest import Received, fingerprint
+from tracker.ingest.cleaning import fingerprint
+from tracker.ingest.types import Received
 from tracker.ingress.bodies import BodyRefused, read_body, when_read
 from tracker.ingress.bounds import Bounds
 from tracker.quarantine import quarantined

@@ -23,7 +23,7 @@ from tracker.audit import Audit
 from tracker.connections.kept import Connections
 from tracker.departures import Departures
 from tracker.drift import DriftWatch
-from tracker.ingest import Ingest
+from tracker.ingest.door import Ingest
 from tracker.metrics import Metrics
 from tracker.order_stores import OrderStore, OrderStores
 from tracker.order_stores.sdk import Platform

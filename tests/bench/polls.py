@@ -24,7 +24,9 @@ from tracker.agenda import Agenda, AgendaSettings, Schedule, Settling
 from tracker.carrier_http.exits import Exits
 from tracker.connections.kept import Connections
 from tracker.garbage import collect_seldom
-from tracker.ingest import Ingest, Registration, indexed
+from tracker.ingest.commits import indexed
+from tracker.ingest.door import Ingest
+from tracker.ingest.types import Registration
 from tracker.metrics import Metrics
 from tracker.model import Document, Shipment
 from tracker.normalise import reader

@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 
 from carriers.registry import Registry, load
 from tests.bench.journeys import EVENTS, simulated_number, simulated_push
-from tracker.ingest import Ingest, Registration, fingerprint
+from tracker.ingest.cleaning import fingerprint
+from tracker.ingest.door import Ingest
+from tracker.ingest.types import Registration
 from tracker.model import Shipment
 from tracker.stall import StallPolicy, deadline
 from tracker.store import Store

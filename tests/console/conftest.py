@@ -18,7 +18,8 @@ from tracker.console import ConsoleSettings, console_app
 from tracker.console.endpoints import Endpoints
 from tracker.console.queries import CarrierNames, Queries
 from tracker.drift import DriftWatch
-from tracker.ingest import Ingest, Registration
+from tracker.ingest.door import Ingest
+from tracker.ingest.types import Registration
 from tracker.metrics import Metrics
 from tracker.model import Certainty, Details, Shipment, Stall
 from tracker.orders import OrderBook, OrderSettings, open_book

@@ -14,7 +14,8 @@ from parcels import ACME, HOUR, NOW, START, Registry, journey, report, scan
 from tests.cancelling import Bystanders, Cut, When, chosen, watching
 from tests.store.lines import Line, unreliable
 from tracker.errors import NotFound
-from tracker.ingest import Ingest, Registration
+from tracker.ingest.door import Ingest
+from tracker.ingest.types import Registration
 from tracker.model import Details, Document, Milestone, Report, Stall
 from tracker.store import Store
 

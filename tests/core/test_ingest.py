@@ -11,7 +11,9 @@ from parcels import ACME, ALLTRACK, BOLT, HOUR, NOW, START, Registry, at, journe
 
 from carriers.sdk import Carrier, Problem, ProblemKind, Report, Scan, Summary
 from tracker.errors import BadInput, NotFound
-from tracker.ingest import Ingest, IngestSettings, Received, Registered, Registration, clean_waybill, fingerprint
+from tracker.ingest.cleaning import clean_waybill, fingerprint
+from tracker.ingest.door import Ingest
+from tracker.ingest.types import IngestSettings, Received, Registered, Registration
 from tracker.model import ChangeKind, Details, Document, Milestone, Shipment, Stall, Status
 from tracker.store import Store
 from tracker.store.types import StoreDown

@@ -10,7 +10,9 @@ from parcels import ACME, NOW, Registry, at, report
 
 from carriers.sdk import Problem, ProblemKind, Report, Scan, Summary
 from tests.api.test_departures import everything_in
-from tracker.ingest import Ingest, Registration, fingerprint
+from tracker.ingest.cleaning import fingerprint
+from tracker.ingest.door import Ingest
+from tracker.ingest.types import Registration
 from tracker.masking import Mask
 from tracker.model import Milestone, Shipment
 from tracker.store import Store

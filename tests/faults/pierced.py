@@ -19,7 +19,7 @@ from msgspec import Struct
 from tracker.agenda import Agenda
 from tracker.carrier_http.exits import CarrierHttp
 from tracker.cli import main
-from tracker.ingest import Ingest
+from tracker.ingest.door import Ingest
 from tracker.order_stores import OrderStoreDestination
 from tracker.orders import OrderDestination
 from tracker.store import Store

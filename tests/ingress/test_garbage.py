@@ -22,7 +22,7 @@ from carriers.registry import load
 from carriers.sdk import Carrier
 from tracker.connections.connection import Connection
 from tracker.connections.kept import Connections
-from tracker.ingest import Ingest
+from tracker.ingest.door import Ingest
 from tracker.secrets import Sealer, new_key
 from tracker.store import Store
 from webhooks.inbound import MAX_BODY, Inbound

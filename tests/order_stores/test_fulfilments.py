@@ -18,7 +18,8 @@ from carriers.registry import load as load_carriers
 from tracker import habits
 from tracker.connections.kept import Connections
 from tracker.detect import Hints
-from tracker.ingest import Ingest, Registration
+from tracker.ingest.door import Ingest
+from tracker.ingest.types import Registration
 from tracker.model import Details
 from tracker.order_stores import OrderStore, OrderStores, load
 from tracker.order_stores.sdk import Platform

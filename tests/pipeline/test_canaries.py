@@ -23,7 +23,7 @@ from aiohttp import web
 from tests.api.test_departures import everything_in, files_with
 from tests.pipeline.daemon import Desk, running
 from tests.pipeline.pushes import PUSH
-from tracker.ingest import Ingest
+from tracker.ingest.door import Ingest
 from tracker.secrets import new_key
 from tracker.store import Store
 

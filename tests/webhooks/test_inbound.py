@@ -34,7 +34,8 @@ from carriers.sdk import (
 )
 from tracker.connections.connection import Connection
 from tracker.connections.kept import Connections
-from tracker.ingest import Ingest, Received, Registration
+from tracker.ingest.door import Ingest
+from tracker.ingest.types import Received, Registration
 from tracker.model import Status
 from tracker.quarantine import Quarantined, Ward
 from tracker.secrets import Sealer, new_key

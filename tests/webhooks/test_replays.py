@@ -31,7 +31,8 @@ from carriers.sdk import (
 )
 from tracker.connections.connection import Connection
 from tracker.connections.kept import Connections
-from tracker.ingest import Ingest, Received, Registration
+from tracker.ingest.door import Ingest
+from tracker.ingest.types import Received, Registration
 from tracker.secrets import Sealer, new_key
 from tracker.store import Store, marks
 from tracker.store.types import StoreDown

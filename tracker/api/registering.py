@@ -17,7 +17,7 @@ from tracker.api.route import Call, validate
 from tracker.api.services import Registry
 from tracker.detect import Hints, decided, detect
 from tracker.errors import BadInput
-from tracker.ingest import Registered, Registration
+from tracker.ingest.types import Registered, Registration
 from tracker.model import Details, Shipment
 from tracker.views import shipment_view
 

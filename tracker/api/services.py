@@ -15,7 +15,7 @@ from tracker.accounts import Accounts
 from tracker.audit import Audit
 from tracker.departures import Departures
 from tracker.drift import Drifting
-from tracker.ingest import Registered, Registration
+from tracker.ingest.types import Registered, Registration
 from tracker.ingress.bounds import Bounds
 from tracker.model import Document, Shipment
 from tracker.order_stores import OrderStores, Platforms

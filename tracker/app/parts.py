@@ -26,7 +26,8 @@ from tracker.disk import DiskWatch, cramped
 from tracker.drift import DriftWatch
 from tracker.errors import ConfigError
 from tracker.habits import hints_of
-from tracker.ingest import Ingest, IngestSettings
+from tracker.ingest.door import Ingest
+from tracker.ingest.types import IngestSettings
 from tracker.metrics import Metrics
 from tracker.order_stores import OrderStoreDestination, OrderStores, Platforms
 from tracker.orders import OrderBook, OrderDestination, OrderSettings, open_book
