@@ -22,10 +22,11 @@ from tracker.model import ChangeKind
 from webhooks.notices import disabled_notice, trial_notice
 from webhooks.outbound import SCHEDULE_S
 from webhooks.payload import thin
-from webhooks.standard import Signer, new_secret
+from webhooks.standard import Scheme, Signer, new_secret, public_key
 from webhooks.subscriptions import Subscription
 
 TEXT = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text(encoding="utf-8")
+_CODE = re.findall(r"^```python\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
 SECRET = new_secret()
 _SECONDS = {"s": 1, "min": 60, "h": 3600}
 
@@ -50,7 +51,7 @@ def _wait_for(port: int) -> None:
 @pytest.fixture
 def receiver() -> Iterator[str]:
     """The receiver of the document, running."""
-    [code] = re.findall(r"^```python\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+    [code, _] = _CODE
     port = _free_port()
     with subprocess.Popen(
         [sys.executable, "-c", code],
@@ -83,6 +84,24 @@ async def test_the_receiver_takes_what_is_signed_and_nothing_else(receiver: str)
     assert await _post(receiver, _notice()) == 204
     assert await _post(receiver, body, new_secret()) == 400
     assert await _post(receiver, body, at=int(time.time()) - 3600) == 400
+
+
+def test_its_other_verifier_takes_either_key_of_a_rotation_and_nothing_else() -> None:
+    told: dict[str, Any] = {}
+    exec(_CODE[1], told)
+    old, new = new_secret(Scheme.ED25519), new_secret(Scheme.ED25519)
+    body, now = example(ChangeKind.DELIVERED), int(time.time())
+
+    def signed(*secrets: str, at: int = now) -> dict[str, str]:
+        signature = Signer(secrets).sign("msg_1", at, body)
+        return {"webhook-id": "msg_1", "webhook-timestamp": str(at), "webhook-signature": signature}
+
+    assert told["genuine"](body, signed(new, old), public_key(new))
+    assert told["genuine"](body, signed(new, old), public_key(old))
+    assert told["genuine"](body, signed(new, SECRET), public_key(new))
+    assert not told["genuine"](body, signed(new), public_key(old))
+    assert not told["genuine"](body + b" ", signed(new), public_key(new))
+    assert not told["genuine"](body, signed(new, at=now - 600), public_key(new))
 
 
 def _notice() -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import sys
 import threading
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestServer
 
 from tests.faults.daemon import Daemon, command, environment
 from tracker.cli.tail import Gap, Proof, Tail, read, shown
@@ -53,18 +56,112 @@ async def test_a_tail_goes_on_over_a_restart_and_says_nothing_twice(tmp_path: Pa
     assert seen[-1]["shipment"]["waybill"].startswith("SF9")
 
 
+async def test_the_reader_in_the_document_follows_and_says_what_lacks(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "changes.md").read_text(encoding="utf-8")
+    [code] = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    async with Daemon(tmp_path / "data") as daemon:
+        await daemon.start()
+        ids = await register(daemon, *(f"SF90000000000{n}" for n in range(4)))
+        reader = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", code),
+            stdout=asyncio.subprocess.PIPE,
+            env=environment() | {"MILEPOST_URL": daemon.url, "MILEPOST_API_KEY": daemon.key},
+        )
+        assert reader.stdout
+        try:
+            async with asyncio.timeout(30):
+                seen = {(await reader.stdout.readline()).split()[1].decode() for _ in range(4)}
+                await daemon.call("PATCH", f"/v1/shipments/{ids[0]}", {"shop": "b"})
+                assert (await reader.stdout.readline()).split()[1:3] == [ids[0].encode(), b"2"]
+        finally:
+            reader.terminate()
+            await reader.wait()
+    assert seen == set(ids)
+
+
+async def refused(*words: str) -> tuple[int | None, str]:
+    """How a tail ended that was begun with these words, and what it said to the terminal."""
+    process = await asyncio.create_subprocess_exec(
+        *command("tail", *words), stderr=asyncio.subprocess.PIPE, env=environment(), cwd=Path(__file__).parents[2]
+    )
+    async with asyncio.timeout(20):
+        _, said = await process.communicate()
+    return process.returncode, said.decode()
+
+
 async def test_a_tail_with_a_wrong_key_says_so_and_ends(tmp_path: Path) -> None:
     async with Daemon(tmp_path / "data") as daemon:
         await daemon.start()
-        words = ("tail", "--url", daemon.url, "--key", "mp_wrong")
+        status, said = await refused("--url", daemon.url, "--key", "mp_wrong")
+        assert status == 1
+        assert "the API key is not known" in said
+        status, said = await refused("--url", daemon.url, "--key", daemon.key, "--after", "nowhere")
+        assert status == 1
+        assert "after: 'nowhere' is no cursor of this list: take that of an answer before, or say `now`" in said
+
+
+async def test_what_is_no_address_is_refused_and_told_how_one_looks() -> None:
+    status, said = await refused("--url", "127.0.0.1:8040")
+    assert (status, "Traceback" in said) == (64, False)
+    assert "--url 127.0.0.1:8040: no address of a daemon; write http://127.0.0.1:8040" in said
+
+
+def test_a_tail_that_hears_nobody_says_so_once_and_waits() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    said: list[str] = []
+    thread = threading.Thread(
+        target=lambda: next(Tail(f"http://127.0.0.1:{port}", "key", complain=said.append).messages()), daemon=True
+    )
+    thread.start()
+    thread.join(4)
+    assert thread.is_alive()
+    assert len(said) == 1
+    assert said[0].startswith(f"no changes from http://127.0.0.1:{port}/v1/changes: [Errno")
+
+
+class Swallowing:
+    """A proxy before a daemon that loses the events of one parcel from streams, and passes everything else on."""
+
+    def __init__(self, daemon: Daemon, lost: str) -> None:
+        self._daemon, self._lost = daemon, lost.encode()
+        app = web.Application()
+        app.router.add_get("/{path:.*}", self._pass_on)
+        self.server = TestServer(app)
+
+    async def _pass_on(self, request: web.Request) -> web.StreamResponse:
+        said = {name: request.headers[name] for name in ("Authorization", "Accept")}
+        async with ClientSession() as http, http.get(self._daemon.url + request.path_qs, headers=said) as answer:
+            if answer.content_type == "application/json":
+                return web.Response(body=await answer.read())
+            passed = web.StreamResponse(headers={"Content-Type": answer.content_type})
+            await passed.prepare(request)
+            event = b""
+            async for line in answer.content:
+                event += line
+                if line == b"\n":
+                    await passed.write(b": lost\n\n" if self._lost in event else event)
+                    event = b""
+        return passed
+
+
+async def test_a_change_that_was_lost_on_the_way_is_named(tmp_path: Path) -> None:
+    """Its shipment has no later change that would show a hole, so only the count tells; the page is asked for again."""
+    async with Daemon(tmp_path / "data") as daemon:
+        await daemon.start()
+        ids = await register(daemon, *(f"SF90000000000{n}" for n in range(4)))
+        proxy = Swallowing(daemon, "SF900000000002").server
+        await proxy.start_server()
+        words = ("tail", "--after", "beginning", "--verify", "--url", str(proxy.make_url("/")), "--key", daemon.key)
         process = await asyncio.create_subprocess_exec(
-            *command(*words), stderr=asyncio.subprocess.PIPE, env=environment(), cwd=Path(__file__).parents[2]
+            *command(*words), stdout=asyncio.subprocess.PIPE, env=environment(), cwd=Path(__file__).parents[2]
         )
-        async with asyncio.timeout(20):
-            _, said = await process.communicate()
-    assert process.returncode == 1
-    assert "the API key is not known" in said.decode()
-    assert sys.executable
+        async with asyncio.timeout(30):
+            said, _ = await process.communicate()
+        await proxy.close()
+    gap = "GAP  the daemon counts 4 changes since the last cursor, 3 came; did not come: "
+    assert process.returncode == 3
+    assert said.decode().splitlines()[-1] == f"{gap}{ids[2]} revision 1"
 
 
 def test_a_stream_cut_off_within_a_chunk_is_asked_for_again_from_its_cursor() -> None:

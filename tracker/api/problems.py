@@ -121,6 +121,8 @@ class Refusal(MilepostError):
 
 def invalid(errors: Sequence[FieldError]) -> Refusal:
     """The refusal of a request whose fields are wrong."""
+    if len(errors) == 1:
+        return Refusal(INVALID, f"{errors[0].field}: {errors[0].problem}", errors=errors)
     names = ", ".join(error.field for error in errors[:5])
     return Refusal(INVALID, f"{len(errors)} wrong: {names}" if names else "the request is wrong", errors=errors)
 

@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tracker.errors import MilepostError
+from tracker.errors import ConfigError, MilepostError
 
 _TIMEOUT_S = 30
 _NUMBERS = 100  # that one question may hold
@@ -24,7 +24,7 @@ class Client:
     """
 
     def __init__(self, url: str, key: str) -> None:
-        self._url = url.rstrip("/")
+        self._url = base_of(url)
         self._key = key
 
     def find(self, number: str) -> list[dict[str, Any]]:
@@ -110,6 +110,14 @@ class Client:
         return json.loads(text) if text else {}
 
 
+def base_of(url: str) -> str:
+    """The daemon's address, as paths are put behind it; raises ConfigError."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise ConfigError(f"--url {url}: no address of a daemon; write http://127.0.0.1:8040 (or $MILEPOST_URL)")
+    return url.rstrip("/")
+
+
 def refusal(error: urllib.error.HTTPError) -> str:
     """Why the daemon refuses, in its words; the answer is closed."""
     with error:
@@ -118,4 +126,6 @@ def refusal(error: urllib.error.HTTPError) -> str:
         except ValueError:
             return f"the daemon answered {error.code}"
     hint = " (give a key with --key or $MILEPOST_API_KEY)" if error.code == 401 else ""
-    return f"{problem.get('title', error.code)}: {problem.get('detail', '')}{hint}"
+    wrong = problem.get("errors", ())
+    detail = "; ".join(f"{one['field']}: {one['problem']}" for one in wrong) or problem.get("detail", "")
+    return f"{problem.get('title', error.code)}: {detail}{hint}"

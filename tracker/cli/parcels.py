@@ -62,5 +62,9 @@ def _run_stalled(arguments: argparse.Namespace) -> int:
 
 def _run_tail(arguments: argparse.Namespace) -> int:
     after = "" if arguments.after == "beginning" else arguments.after
-    follow = tail.Tail(arguments.url, arguments.key, after=after)
+    follow = tail.Tail(arguments.url, arguments.key, after=after, complain=_complain)
     return tail.run(follow, as_json=arguments.json, lang=arguments.lang, verify=arguments.verify)
+
+
+def _complain(trouble: str) -> None:
+    print(f"milepost: {trouble}", file=sys.stderr, flush=True)
