@@ -10,7 +10,9 @@ from msgspec import Struct
 
 from tracker.store.types import Full
 
-_TELLING = ("content-type", "content-encoding", "user-agent", "date")  # the rest may hold signatures and keys
+# What may be shown: the rest may hold signatures and keys. The topic of a platform's push says what it is.
+_TELLING = ("content-type", "content-encoding", "user-agent", "date", "x-shopify-topic", "x-wc-webhook-topic")
+ORDER_STORE = "ost_"  # how the source of what an order platform pushed begins
 _LONGEST = 300  # characters of a header or a reason
 
 
@@ -18,7 +20,7 @@ class Quarantined(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One body. `text` holds it where it is UTF-8, `body` (base64 in JSON) where it is not."""
 
     carrier: str
-    source: str  # `con_…/push` or `con_…/poll`
+    source: str  # `con_…/push`, `con_…/poll` or `ost_…/push`
     heard_at: int  # ms
     reason: str
     headers: Mapping[str, str] = {}

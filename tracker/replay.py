@@ -21,7 +21,7 @@ from tracker.ingest.cleaning import fingerprint
 from tracker.ingest.types import Received
 from tracker.model import Event, Shipment
 from tracker.normalise import reader
-from tracker.quarantine import Quarantined
+from tracker.quarantine import ORDER_STORE, Quarantined
 from tracker.timeline.changes import events_corrected
 from tracker.timeline.receipts import Classify
 
@@ -99,10 +99,25 @@ class Carriers(Protocol):
     def get(self, slug: str) -> Carrier | None: ...
 
 
+class Platforms(Protocol):
+    """Who takes in what order platforms push."""
+
+    async def again(self, account: str, body: Quarantined, *, dry: bool) -> bool:
+        """Whether each waybill that it names can be followed now; not `dry`: then they are."""
+
+
 class Replay:
     """Walks an account's quarantine and shipments. `ingest` is the only way by which it writes."""
 
-    def __init__(self, ingest: Door, store: Shelf, connections: Connections, carriers: Carriers) -> None:
+    def __init__(
+        self,
+        ingest: Door,
+        store: Shelf,
+        connections: Connections,
+        carriers: Carriers,
+        platforms: Platforms | None = None,
+    ) -> None:
+        self._platforms = platforms
         self._ingest = ingest
         self._store = store
         self._connections = connections
@@ -138,6 +153,11 @@ class Replay:
 
     async def _read(self, account: str, id: str, body: Quarantined, dry: bool, now: int, *, register: bool) -> bool:
         """Whether the body can be read now; then it went through the door, and has left the quarantine."""
+        if body.source.startswith(ORDER_STORE):
+            readable = self._platforms is not None and await self._platforms.again(account, body, dry=dry)
+            if readable and not dry:
+                await self._store.release(account, id)
+            return readable
         carrier = self._carriers.get(body.carrier)
         reports = _reports(carrier, body)
         if carrier is None or reports is None:

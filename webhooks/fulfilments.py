@@ -6,6 +6,7 @@ quarantine and acknowledged: pushed again, it would be no better, and platforms 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol
@@ -23,10 +24,19 @@ from tracker.ingress.bounds import Bounds
 from tracker.model import Details, Document, Shipment
 from tracker.order_stores import OrderStore, OrderStores
 from tracker.order_stores.sdk import Fulfilment, Platform
-from tracker.quarantine import quarantined
+from tracker.quarantine import Quarantined, quarantined
 from tracker.secrets import same
 from tracker.store.types import Conflict, Gone, StoreDown
-from webhooks.inbound import Quarantine, RefusedPush, problem, read_push, too_many_guesses, too_many_pushes, weight_of
+from webhooks.inbound import (
+    ANSWERED_WITHIN_S,
+    Quarantine,
+    RefusedPush,
+    problem,
+    read_push,
+    too_many_guesses,
+    too_many_pushes,
+    weight_of,
+)
 
 PATH = "/order-stores/{id}/{secret}"
 
@@ -78,13 +88,14 @@ class Fulfilments:
             push = await read_push(request)
             if platform.greeting is None or not platform.greeting(push):
                 self._check_genuine(request, push, order_store, platform)
-                await self._hear(push, order_store, platform)
+                async with asyncio.timeout(ANSWERED_WITHIN_S):
+                    await self._hear(push, order_store, platform)
             return web.Response()
         except RefusedPush as error:
             return error.answer()
         except Gone:
             return problem(404, "not_found", "there is no such order store")
-        except (StoreDown, Conflict) as error:
+        except (StoreDown, Conflict, TimeoutError) as error:
             log.warning("fulfilment.not_taken", error=str(error))
             return problem(503, "store_unavailable", "nothing was taken in: send it again")
 
@@ -114,20 +125,29 @@ class Fulfilments:
 
     async def _hear(self, push: Push, order_store: OrderStore, platform: Platform) -> None:
         """Register what it names; returns when that is on disk, or the body is in quarantine."""
-        assert platform.fulfilments
         now = round(self._clock() * 1000)
-        try:
-            found = platform.fulfilments(push)
-        except ParseError as error:
-            wrong = [str(error)]
-        else:
-            wrong = await self._register(order_store, found, now)
+        found, unread = _read(push, platform)
+        wrong = [unread] if unread else await self._register(order_store, found, now)
         if wrong:
             reason, source = "; ".join(wrong), f"{order_store.id}/push"
             entry = quarantined(platform.slug, source, push.body, push.headers, reason=reason, now=now)
             await self._store.quarantine(order_store.account, entry.encode())
             self._quarantined(platform.slug)
             log.warning("fulfilment.quarantined", order_store=order_store.id, reason=reason[:300])
+
+    async def again(self, account: str, body: Quarantined, *, dry: bool) -> bool:
+        """Whether each waybill that a kept push names can be followed now; not `dry`: then they are."""
+        order_store = await self._order_stores.find(body.source.partition("/")[0])
+        platform = self._order_stores.platform_of(order_store) if order_store else None
+        if order_store is None or order_store.account != account or platform is None or platform.slug != body.carrier:
+            return False
+        found, unread = _read(Push(headers=body.headers, query={}, body=body.raw), platform)
+        if unread:
+            return False
+        if dry:
+            hints = await self._hints(account)
+            return all(self._carrier(one, hints) for one in found)
+        return not await self._register(order_store, found, round(self._clock() * 1000))
 
     async def _register(self, order_store: OrderStore, found: Sequence[Fulfilment], now: int) -> list[str]:
         """Follow each waybill under its order; what is wrong with those that can't be followed."""
@@ -139,7 +159,7 @@ class Fulfilments:
         for one, registered in zip(wanted, done, strict=True):
             if registered.shipment and not registered.created:
                 await self._join(order_store, registered.shipment, one.details.order_number, now)
-        return [f"{one.waybill}: {did.error}" for one, did in zip(wanted, done, strict=True) if did.error]
+        return [_why_not(*each) for each in zip(found, wanted, done, strict=True) if each[2].error]
 
     def _registration(self, order_store: OrderStore, one: Fulfilment, hints: Hints) -> Registration:
         details = Details(
@@ -163,6 +183,24 @@ class Fulfilments:
         await self._door.amend(
             order_store.account, shipment.document.id, lambda doc: structs.replace(doc, details=joined), now=now
         )
+
+
+def _why_not(said: Fulfilment, wanted: Registration, done: Registered) -> str:
+    if wanted.carrier:
+        return f"{wanted.waybill}: {done.error}"
+    return f"{wanted.waybill}: carrier: {said.carrier[:64]!r} is no carrier that we know, and the number tells none"
+
+
+def _read(push: Push, platform: Platform) -> tuple[Sequence[Fulfilment], str]:
+    """What a push says, or why it can't be read."""
+    assert platform.fulfilments
+    try:
+        return platform.fulfilments(push), ""
+    except ParseError as error:
+        return (), str(error)
+    except Exception as error:  # promised never to happen, and the body is worth more than the promise
+        log.exception("fulfilment.platform_broken", platform=platform.slug)
+        return (), f"platform: {type(error).__name__}"
 
 
 def _verified(verify: Verify, push: Push, order_store: OrderStore) -> bool:

@@ -78,6 +78,7 @@ _SPECIAL: tuple[tuple[Network, str], ...] = tuple(
 _PUBLIC = "it must be a public address, or in a network that the operator allows (egress.allow)"
 _OPEN = f"{', '.join(map(str, sorted(PORTS)))} are, and those that the operator adds (egress.ports)"
 _AUTHORITY = re.compile(r"^[^/]*/*([^/?#]*)")
+_NAME = re.compile(r"(?!.{255})[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.?", re.IGNORECASE | re.ASCII)
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _ISATAP = (0x0000_5EFE, 0x0200_5EFE)  # RFC 5214: the upper half of an interface identifier that holds an IPv4 address
 
@@ -145,6 +146,8 @@ class Guard:
         try:
             if _is_literal(host, field):
                 self.admit(host, parsed.port or 0)
+            elif not _NAME.fullmatch(parsed.raw_host or ""):
+                raise BadInput(field, f"{host[:60]!r} is no host name: letters, digits and hyphens, in up to 63 a part")
             elif parsed.port not in self._ports:
                 raise Refused(f"port {parsed.port} is refused: not among the allowed ports", _OPEN)
         except Refused as refused:
@@ -243,7 +246,7 @@ def _parsed(url: str, field: str) -> URL:
         raise BadInput(field, "holds white space, a backslash or a control character")
     try:
         parsed = URL(url)
-        port = parsed.port
+        host, port = parsed.host, parsed.port  # a host is decoded when it is asked for: `xn--` is the code of nothing
     except ValueError as error:
         raise BadInput(field, f"can't be read: {error}") from None
     if parsed.scheme not in ("http", "https"):
@@ -251,8 +254,8 @@ def _parsed(url: str, field: str) -> URL:
         raise BadInput(field, f"{given}: write http:// or https:// and the host")
     if "@" in _AUTHORITY.findall(url)[0]:
         raise BadInput(field, "holds a user name or password: leave it out, requests are signed")
-    if not parsed.host or not port:
-        raise BadInput(field, "names no host" if not parsed.host else "has the port 0")
+    if not host or not port:
+        raise BadInput(field, "names no host" if not host else "has the port 0")
     if parsed.raw_fragment:
         raise BadInput(field, "has a fragment (#…): it would never be sent")
     return parsed

@@ -29,7 +29,7 @@ from tracker.store.types import Conflict, Gone, StoreDown
 from webhooks.replays import Replays, Stale
 
 MAX_BODY = 2 * 1024 * 1024  # bytes
-_ANSWERED_WITHIN_S = 12.0  # a store that is away: carriers wait some fifteen seconds, and what was taken may come again
+ANSWERED_WITHIN_S = 12.0  # a store that is away: carriers wait some fifteen seconds, and what was taken may come again
 _ONE_PUSH = 8 * 1024  # bytes that count as one push
 PATH = "/hooks/{connection}"
 
@@ -126,7 +126,7 @@ class Inbound:
             if standing.wait_s:
                 outcome, response = "limited", self._not_now(carrier, push, too_many_pushes(standing.wait_s))
             else:
-                async with asyncio.timeout(_ANSWERED_WITHIN_S):
+                async with asyncio.timeout(ANSWERED_WITHIN_S):
                     outcome = await self._heard_once(push, mark, connection, carrier)
                 response = _answer(*(_answer_of(carrier, push, True, self._now()) or (200, "", b"")))
         except RefusedPush as error:

@@ -13,18 +13,21 @@ import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from msgspec import structs
 
 from carriers.registry import load as load_carriers
+from carriers.sdk import Push
 from tracker import habits
 from tracker.connections.kept import Connections
 from tracker.detect import Hints
 from tracker.ingest.door import Ingest
 from tracker.ingest.types import Registration
 from tracker.model import Details
-from tracker.order_stores import OrderStore, OrderStores, load
-from tracker.order_stores.sdk import Platform
+from tracker.order_stores import OrderStore, OrderStores, Platforms, load
+from tracker.order_stores.sdk import Fulfilment, Platform
 from tracker.order_stores.stores import Probe
 from tracker.quarantine import Quarantined
+from tracker.replay import Replay, Wanted
 from tracker.secrets import Sealer, new_key
 from tracker.store import Store
 from webhooks.fulfilments import Fulfilments
@@ -40,6 +43,7 @@ HOLDS: dict[str, dict[str, Any]] = {
         "base": "https://tea.example",
     },
 }
+DHL = {"api_key": "k"}
 PARCEL = SHOPIFY | {
     "tracking_company": "UPS",
     "tracking_number": "1Z999AA10123456784",
@@ -175,6 +179,36 @@ async def test_what_can_not_be_followed_is_kept_and_acknowledged(counter: Counte
     assert counter.bad == [kept.carrier]
     assert (kept.carrier, kept.source, reason in kept.reason) == ("shopify", f"{to.id}/push", True)
     assert SECRET not in str(kept.headers)
+
+
+async def test_a_replay_follows_what_can_be_followed_by_now(counter: Counter):
+    """Its carrier is known meanwhile, say: the push was acknowledged, and the platform will not send it again."""
+    to = await counter.open("shopify")
+    await counter.push(to, PARCEL | {"tracking_company": "Acme Post", "tracking_numbers": ["73100000000000"]})
+    await counter.push(to, b"<html>")
+    replay = Replay(counter.ingest, counter.store, counter.connections, counter.registry, counter.handler)
+    page = await replay.page("acme", Wanted(), now=1)
+    assert (page.read, page.unreadable, await counter.followed()) == ((), 2, [])
+    assert any("'Acme Post' is no carrier that we know" in kept.reason for kept in await counter.kept())
+    await counter.connections.create("acme", carrier="dhl", credentials=DHL, now=1)
+    for dry, left in ((True, 2), (False, 1)):
+        page = await replay.page("acme", Wanted(dry_run=dry), now=1)
+        assert (len(page.read), page.unreadable, len(await counter.kept())) == (1, 1, left)
+    [(waybill, carrier, details)] = await counter.followed()
+    assert (waybill, carrier, details.order_number) == ("73100000000000", "dhl", "#1001")
+
+
+async def test_a_platform_that_breaks_costs_no_push(counter: Counter):
+    to = await counter.open("shopify")
+    platform = counter.order_stores.platform_of(to)
+    assert platform
+
+    def breaks(push: Push) -> list[Fulfilment]:
+        raise RuntimeError("a mistake in the platform")
+
+    counter.order_stores._platforms = Platforms([structs.replace(platform, fulfilments=breaks)])
+    assert await counter.push(to, PARCEL) == 200
+    assert [kept.reason for kept in await counter.kept()] == ["platform: RuntimeError"]
 
 
 async def test_a_push_must_be_addressed_and_signed(counter: Counter):

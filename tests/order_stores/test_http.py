@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from tracker.order_stores.conformance import OTHER, WAYBILL, desk
+from tracker.store.types import Outcome
 
 from .peers.http import HousePeer
 
@@ -48,6 +51,13 @@ async def test_the_same_said_again_is_the_same_message(house: HousePeer):
         assert (len(house.seen), len(house.taken)) == (2, 1)
         await fed.deliver("picked_up", 1, waybill=OTHER)
     assert len(house.taken) == 2
+
+
+@pytest.mark.parametrize("number", [".", ".."])
+async def test_a_number_that_would_lead_out_of_the_address_is_not_told(house: HousePeer, number: str):
+    async with desk(house) as fed:
+        assert (await fed.deliver("picked_up", 1, order=number)).outcome is Outcome.DEAD
+    assert house.seen == []
 
 
 async def test_a_number_is_one_step_of_the_address(house: HousePeer):

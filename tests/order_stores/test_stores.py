@@ -49,6 +49,7 @@ async def test_an_order_stores_secrets_are_never_shown_again(api: Api, account: 
         ({"base": "shop.example"}, "base"),
         ({"base": "http://127.0.0.1/orders"}, "base"),
         ({"base": "https://me:secret@shop.example"}, "base"),
+        ({"base": "https://shop.example/orders?tenant=7"}, "base"),
         ({"credentials": {}}, "credentials.signing_secret"),
         ({"credentials": {"signing_secret": "hush"}}, "credentials.signing_secret"),
         ({"credentials": {"signing_secret": SECRET, "pin": "1"}}, "credentials.pin"),

@@ -48,7 +48,7 @@ def _services(parts: Parts) -> Services:
         redelivery=parts.redelivery(),
         orders=parts.book,
         drift=parts.drift,
-        replay=Replay(parts.ingest, parts.store, parts.connections, parts.registry),
+        replay=Replay(parts.ingest, parts.store, parts.connections, parts.registry, parts.fulfilments),
         order_stores=parts.order_stores,
         platforms=parts.platforms,
         registry=parts.registry,

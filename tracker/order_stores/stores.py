@@ -273,6 +273,8 @@ class OrderStores:
     def _check_base(self, platform: Platform, base: str) -> None:
         try:
             self._check_url(base)
+            if "?" in base:
+                raise BadInput("base", "has a query: paths are added to it")
         except BadInput as error:
             raise BadInput(
                 "base", f"{error.problem}; {platform.name} is at {platform.address}", code=error.code

@@ -28,6 +28,8 @@ SECRET = "signing_secret"
 async def tell(http: Http, told: Told) -> None:
     """PUT `{address}/{order number}`; any 2xx is a yes."""
     parcel = told.parcel
+    if told.order.number in (".", ".."):
+        raise Refused(f"order {told.order.number!r} is no step of a path: it would lead elsewhere")
     body = {
         "order": order_view(told.order),
         "shipment_id": parcel.shipment,
