@@ -61,6 +61,7 @@ LOOKS = [
     look("unfanned", 0),
     look("changes", "acme", None, 5),
     look("head"),
+    look("committed", 0, (0, 0)),
     look("cursor_at", 1),
     look("parked", "acme", "UNKNOWN"),
     look("quarantined", "acme", None, 2),
