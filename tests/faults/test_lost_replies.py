@@ -12,7 +12,6 @@ import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +24,13 @@ from tests.faults.drill import Drill, begin
 from tests.faults.load import journey, signature, waybills
 from tests.faults.receiver import Receiver
 from tracker.store.embedded import EmbeddedServer
+from tracker.store.functions import library
 
 TIMES = 2
 REST_S = 0.25  # between two losses, so that something gets through
 _CALLED = re.compile(rb"milepost_(\w+)\r\n")
 _REGISTERED = re.compile(r"^(?:writes|frees)\('(\w+)'", re.MULTILINE)
-FUNCTIONS = set(_REGISTERED.findall(files("tracker.store").joinpath("functions.lua").read_text(encoding="utf-8")))
+FUNCTIONS = set(_REGISTERED.findall(library()[0].decode()))
 # what no act of this test calls, and where its repetition is tried instead
 ELSEWHERE = {
     "trim": "tests/store/test_feed.py: a trim that was done changes nothing",

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ssl
-from functools import cache
-from hashlib import sha256
-from importlib.resources import files
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
@@ -17,6 +14,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
 from tracker.errors import ConfigError
+from tracker.store.functions import library
 from tracker.store.types import StoreDown
 
 SENTINEL = ("redis+sentinel://", "rediss+sentinel://")
@@ -170,14 +168,6 @@ async def hang_up(connection: AbstractConnection) -> None:
         await connection.disconnect(nowait=True)
     if writer is not None:
         writer.transport.abort()
-
-
-@cache
-def library() -> tuple[bytes, str]:
-    """The functions' source, with its version written into it, and that version."""
-    source = files(__package__).joinpath("functions.lua").read_bytes()
-    version = sha256(source).hexdigest()[:16]
-    return source.replace(b"@VERSION@", version.encode()), version
 
 
 async def load_library(connection: AbstractConnection) -> None:
