@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 from msgspec import Struct
 
+from tests.cancelling import Cut, When, watching
 from tracker.feeds import Audience, FanOut, refs
 from tracker.store import Store
 from tracker.store.types import Claim, Delivery, Fanned, FeedEntry, Indexed, NewChange, StoreDown, Write
@@ -144,12 +145,17 @@ class Slots:
     def __init__(self, free: int) -> None:
         self.free = free
         self.got: list[Delivery] = []
+        self.open: list[Claim] = []
 
     def offer(self, wanted: Mapping[str, int]) -> Claim:
-        return Claim(id="courier", lease_ms=60_000, free=dict.fromkeys(wanted, self.free))
+        self.open.append(Claim(id="courier", lease_ms=60_000, free=dict.fromkeys(wanted, self.free)))
+        return self.open[-1]
 
     async def take_claimed(self, found: Sequence[Delivery], sent_at: float) -> None:
         self.got += found
+
+    def withdraw(self, claim: Claim) -> None:
+        self.open.remove(claim)
 
 
 async def test_a_courier_gets_what_it_has_slots_for_and_the_rest_waits_in_lanes(store: Store, shops: Shops) -> None:
@@ -157,7 +163,7 @@ async def test_a_courier_gets_what_it_has_slots_for_and_the_rest_waits_in_lanes(
     for n in range(8):
         await commit(store, f"SF{n}")
     await FanOut(store, Audience(store, {KIND: read}), shops.labels, courier=courier).turn()
-    assert len(courier.got) == 3
+    assert len(courier.got) == 3 and not courier.open
     assert len(await lanes(store)) == 5
 
 
@@ -176,6 +182,24 @@ async def test_a_claim_whose_answer_was_lost_is_asked_for_again(store: Store, sh
     id = await commit(store, "SF1")
     await FanOut(Losing(), Audience(store, {KIND: read}), shops.labels, courier=courier).turn()  # type: ignore[arg-type]
     assert [(one.destination, one.id, one.body) for one in courier.got] == [("orders:acme", id, b"{0}")]
+
+
+async def test_an_offer_ends_with_its_turn_also_where_the_turn_is_cut_off(store: Store, shops: Shops) -> None:
+    """Or the courier would wait for it when it is to end."""
+    await listen(store, "sub_1")
+    await commit(store, "SF1")
+    turns = Cut(-1, When.UNSENT)
+    courier = Slots(3)
+    fan_out = FanOut(store, Audience(store, {KIND: read}), shops.labels, courier=courier)
+    with watching():
+        await turns.run(fan_out.turn())
+        for when in When:
+            for at in range(turns.awaits):
+                await commit(store, f"SF-{when.name}-{at}")
+                await Cut(at, when).run(fan_out.turn())
+                assert not courier.open
+        await fan_out.turn()
+    assert await _all_fanned(store)
 
 
 async def _all_fanned(store: Store) -> bool:

@@ -21,6 +21,7 @@ from tracker.routing import choose
 from tracker.stall import HOUR, StallPolicy, deadline, expires, next_poll
 from tracker.store.types import DueItem, Stored
 from tracker.timeline.derived import derive
+from tracker.underway import UnderWay
 from tracker.watch import Watch
 
 _SLICE = 50  # shipments read between two turns of the loop: nobody else waits longer than for these
@@ -121,11 +122,15 @@ class Settling:
         self._some.set()
 
     async def run(self) -> None:
-        """Write until cancelled."""
-        while True:
-            await self._some.wait()
-            await asyncio.sleep(self._GATHER_S)
-            await self.flush()
+        """Write until cancelled; a write that is under way ends first."""
+        under_way = UnderWay()
+        try:
+            while True:
+                await self._some.wait()
+                await asyncio.sleep(self._GATHER_S)
+                await under_way.run(self.flush())
+        finally:
+            await under_way.ended()
 
     async def flush(self) -> None:
         """Write what waits. What can't be written comes again when its lease has run out."""

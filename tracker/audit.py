@@ -19,6 +19,7 @@ from msgspec import Struct, structs
 
 from tracker.accounts import OPERATOR
 from tracker.store.types import Gone, StoreDown
+from tracker.underway import UnderWay
 
 TARGET = 64  # characters of a target that are kept
 _PENDING = 20_000  # acts that wait for a store that is away; the oldest go first
@@ -104,12 +105,14 @@ class Audit:
 
     async def run(self) -> None:
         """Write what waits until cancelled, and then the rest."""
+        under_way = UnderWay()
         try:
             while True:
                 await asyncio.sleep(self._every_s)
                 with contextlib.suppress(StoreDown):
-                    await self.write()
+                    await under_way.run(self.write())
         finally:
+            await under_way.ended()
             with contextlib.suppress(StoreDown):
                 await self.write()
 

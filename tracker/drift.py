@@ -29,6 +29,7 @@ from tracker.normalise import UNKNOWN, classify
 from tracker.shapes import documented, fingerprint_of, shape_of
 from tracker.store.sightings import EVERYBODY, Key
 from tracker.store.types import Gone, Sighting, StoreDown
+from tracker.underway import UnderWay
 from tracker.views import iso
 
 KEYS = 100  # codes, texts and shapes of a carrier, each, for an account and for all
@@ -192,14 +193,16 @@ class DriftWatch:
 
     async def run(self) -> None:
         """Write what was heard, every few seconds, until cancelled; and once more then."""
+        under_way = UnderWay()
         try:
             with contextlib.suppress(StoreDown):
                 await self.recall()
             while True:
                 await asyncio.sleep(self._every_s)
                 with contextlib.suppress(StoreDown):
-                    await self.write()
+                    await under_way.run(self.write())
         finally:
+            await under_way.ended()
             with contextlib.suppress(StoreDown):
                 await self.write()
 

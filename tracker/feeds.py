@@ -61,6 +61,7 @@ class Courier(Protocol):
 
     def offer(self, wanted: Mapping[str, int]) -> Claim | None: ...
     async def take_claimed(self, found: Sequence[Delivery], sent_at: float) -> None: ...
+    def withdraw(self, claim: Claim) -> None: ...
 
 
 class Audience:
@@ -154,10 +155,14 @@ class FanOut:
         wanted = Counter(ref.destination for move in moves for ref in move.refs)
         claim = self._courier.offer(wanted) if self._courier and wanted else None
         free = dict(claim.free) if claim else {}
-        fanned = await _settled(self._moved(move, _share(claim, free, move)) for move in moves)
-        found = [delivery for claimed in fanned for delivery in claimed]
-        if self._courier and claim and found:
-            await self._courier.take_claimed(found, sent_at)
+        try:
+            fanned = await _settled(self._moved(move, _share(claim, free, move)) for move in moves)
+            found = [delivery for claimed in fanned for delivery in claimed]
+            if self._courier and claim and found:
+                await self._courier.take_claimed(found, sent_at)
+        finally:
+            if self._courier and claim:
+                self._courier.withdraw(claim)
 
     async def _moved(self, move: _Move, claim: Claim | None) -> Sequence[Delivery]:
         try:

@@ -134,6 +134,7 @@ class Outbound:
         self._narrow: dict[str, int] = {}  # slots of the destinations that have fewer than others
         self._tasks: asyncio.TaskGroup | None = None
         self._held = 0
+        self._offers: set[str] = set()  # claims that others make for us, and have not brought yet
         self._claim_id = ""
         self._claim_sent = 0.0
         self._down = False
@@ -157,7 +158,7 @@ class Outbound:
             listening.cancel()
             minding.cancel()
             self._give_back()
-            while self._held:
+            while self._held or self._offers:
                 self._nudged.clear()
                 await self._nudged.wait()
             self._drained = True
@@ -174,7 +175,10 @@ class Outbound:
         self._nudged.set()
 
     def offer(self, wanted: Mapping[str, int]) -> Claim | None:
-        """A claim for changes that are about to go into lanes: of each destination no more than it has slots free."""
+        """A claim for changes that are about to go into lanes: of each destination no more than it has slots free.
+
+        `withdraw` ends it; until then `run` does not end, for what was claimed must be given back.
+        """
         room = 2 * self._settings.total - self._held
         if self._stopping or self._tasks is None or room <= 0:
             return None
@@ -184,11 +188,23 @@ class Outbound:
             slots = self._narrow.get(name, self._width(name))
             free[name] = min(count, room, outlet.free(now) if outlet and slots else slots)
             room -= free[name]
-        return Claim(id=token_hex(12), lease_ms=int(self._settings.lease_s * 1000), free=free)
+        claim = Claim(id=token_hex(12), lease_ms=int(self._settings.lease_s * 1000), free=free)
+        self._offers.add(claim.id)
+        return claim
+
+    def withdraw(self, claim: Claim) -> None:
+        """Nothing more will be claimed by the offer, and what was is taken."""
+        self._offers.discard(claim.id)
+        self._nudged.set()
 
     async def take_claimed(self, found: Sequence[Delivery], sent_at: float) -> None:
         """Deliver what was claimed by an offer at `sent_at` (s of the loop's clock)."""
-        await self._know(found)
+        try:
+            await self._know(found)
+        except StoreDown:
+            for delivery in found:
+                self._let_go(delivery)
+            raise
         for delivery in found:
             if self._stopping:
                 self._let_go(delivery)

@@ -22,17 +22,21 @@ class Line:
         self._answers = asyncio.Event()
         self._answers.set()
         self._asked = asyncio.Event()
+        self._held_by = b""
 
-    def hold(self) -> None:
-        """Pass requests on, and keep every answer until `let_go`."""
-        self._answers.clear()
+    def hold(self, function: str = "") -> None:
+        """Pass requests on, and keep every answer until `let_go`; with a function, from its call on."""
         self._asked.clear()
+        self._held_by = function.encode()
+        if not function:
+            self._answers.clear()
 
     def let_go(self) -> None:
+        self._held_by = b""
         self._answers.set()
 
     async def asked(self, within: float) -> None:
-        """Return once a request was passed on since `hold`, or after so many seconds."""
+        """Return once what is held was passed on, or after so many seconds."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
                 await self._asked.wait()
@@ -42,9 +46,13 @@ class Line:
         back = asyncio.create_task(self._replies(far_reader, writer))
         with contextlib.suppress(OSError):
             while (data := await reader.read(1 << 16)) and not self._lost_request():
+                held = self._held_by in data
+                if held and self._held_by:
+                    self._answers.clear()
                 far_writer.write(data)
                 await far_writer.drain()
-                self._asked.set()
+                if held:
+                    self._asked.set()
                 if self._loses_reply():  # the server runs it and nobody hears of it
                     back.cancel()
                     await asyncio.sleep(0.01)

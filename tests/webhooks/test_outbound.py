@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 from receiving import ACCOUNT, Answering, Desk, Receiver, until
 from standardwebhooks import Webhook
 
+from tests.store.lines import unreliable
 from tracker.store.types import Delivery, Outcome
 from webhooks.destination import Result
 from webhooks.outbound import SCHEDULE_S, wait_before
@@ -337,6 +339,28 @@ async def test_stopping_finishes_what_is_under_way_and_begins_nothing(desk: Desk
     receiver.answers.clear()
     async with desk.running(book):  # what was given back is there at once, not when a lease ends
         await until(lambda: len({one.id for one in receiver.heard}) == 8, within=2.0)
+
+
+async def test_what_is_claimed_for_a_courier_that_stops_meanwhile_is_given_back_at_once(
+    desk: Desk, receiver: Receiver, tmp_path: Path
+) -> None:
+    """A fan-out was under way, and nobody has to wait for the end of its lease."""
+    subscription, _ = await desk.subscribe(receiver.url("/hook"))
+    await desk.change("SF1", "registered")
+    async with unreliable(desk.store, tmp_path) as (line, far):
+        outbound = desk.outbound(book)
+        running = asyncio.create_task(outbound.run())
+        await asyncio.sleep(0.05)
+        line.hold("milepost_fan_out")
+        turn = asyncio.create_task(Desk(far, desk.sealer, desk.wire).fan_out(outbound).turn())
+        await line.asked(5)
+        outbound.stop()
+        await asyncio.sleep(0.05)
+        line.let_go()
+        await asyncio.gather(turn, running)
+    waiting = await desk.store.claim_lanes("next", free={}, default_free=9, limit=9, lease_ms=60_000)
+    assert {one.destination for one in waiting} == {subscription.id, f"orders:{ACCOUNT}"}
+    assert not receiver.heard
 
 
 @pytest.mark.parametrize(("value", "seconds"), [("120", 120), ("0", 0), ("-5", 0), ("soon", 0), ("999999", 86_400)])

@@ -35,8 +35,8 @@ from tracker.orders.rules import Attention, OrderStatus
 from tracker.orders.statement import Line, StatedOrder
 from tracker.orders.tables import lines, orders, parcels
 from tracker.orders.together import Together
-from tracker.orders.underway import UnderWay, to_its_end
 from tracker.orders.views import Order, OrderPage, OrderQuery, Placed
+from tracker.underway import UnderWay, to_its_end
 
 T = TypeVar("T")
 

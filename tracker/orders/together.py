@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from tracker.orders.underway import UnderWay
 from tracker.store.types import StoreDown
+from tracker.underway import UnderWay
 
 T = TypeVar("T")
 Waiting = tuple[T, "asyncio.Future[None]"]

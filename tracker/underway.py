@@ -1,7 +1,7 @@
 """Work that ends although nobody waits for it any more: a deadline of its caller's does not cut it off.
 
-A driver that is cut off amid a statement leaves the transaction of that statement open. On SQLite nobody writes then
-until the process ends.
+A database's driver that is cut off amid a statement leaves the transaction of that statement open; on SQLite nobody
+writes then until the process ends. And what was taken out of a list to be written is in neither place.
 """
 
 from __future__ import annotations
