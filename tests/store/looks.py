@@ -60,6 +60,7 @@ LOOKS = [
     look("counts", "acme"),
     look("unfanned", 0),
     look("changes", "acme", None, 5),
+    look("committed", 0, (1, 0)),
     look("head"),
     look("committed", 0, (0, 0)),
     look("cursor_at", 1),
