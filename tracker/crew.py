@@ -16,7 +16,7 @@ import msgspec
 import structlog
 from msgspec import structs
 
-from tracker.config import Role, Settings
+from tracker.config.settings import Role, Settings
 
 logger = structlog.get_logger()
 

@@ -9,7 +9,7 @@ import msgspec
 import uvloop
 
 from tracker.app import serve
-from tracker.config import Settings
+from tracker.config.settings import Settings
 
 
 def main() -> int:

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tracker.config import ENV, Settings, load, names, shown
+from tracker.config.loading import ENV, load
+from tracker.config.names import names
+from tracker.config.settings import Settings
+from tracker.config.showing import shown
 from tracker.errors import ConfigError
 
 

@@ -13,8 +13,8 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
-from tracker import config
 from tracker.app import open_daemon
+from tracker.config.loading import load
 
 
 class Answer(Struct, frozen=True):
@@ -107,7 +107,7 @@ class Site:
 async def running(directory: Path, store: str, **flags: str) -> AsyncIterator[Site]:
     """A daemon over a store that is empty. `flags`: section__name=value."""
     named = {name.replace("__", "."): value for name, value in flags.items()}
-    settings = config.load(
+    settings = load(
         env={},
         flags={
             "data": str(directory),

@@ -13,8 +13,8 @@ import msgspec
 from aiohttp import web
 from standardwebhooks import Webhook
 
-from tracker import config
 from tracker.app import open_daemon
+from tracker.config.loading import load
 
 
 class Subscriber:
@@ -77,7 +77,7 @@ async def running(
     `ports` of loopback are open to the daemon besides the subscriber's.
     """
     async with Subscriber() as subscriber, aiohttp.ClientSession() as http:
-        settings = config.load(
+        settings = load(
             env={},
             flags={
                 "data": str(directory),

@@ -10,7 +10,7 @@ import pytest
 from tests.store.goods import register
 from tests.store.topologies import DURABLE, Process, asked, free_ports
 from tracker.cli.doctor import examine
-from tracker.config import load
+from tracker.config.loading import load
 from tracker.store import StoreSettings, open_store
 from tracker.store.connect import server_of
 from tracker.store.embedded import server_binary

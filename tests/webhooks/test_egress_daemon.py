@@ -20,8 +20,8 @@ from test_egress import CANARY, ROWS, Answering, Row
 from yarl import URL
 
 from tests.pipeline.daemon import Desk
-from tracker import config
 from tracker.app import open_daemon
+from tracker.config.loading import load
 from webhooks import guard, wire
 from webhooks.guard import Guard, guarded_session, unfit
 from webhooks.wire import Target, Wire
@@ -37,7 +37,7 @@ SECRET = {"signing_secret": "whsec_" + "c2VjcmV0" * 4}
 async def serving(directory: Path, **flags: str) -> AsyncIterator[Desk]:
     """A daemon with every role; without flags it reaches what a fresh one reaches."""
     usual = {"data": str(directory), "http.port": "0", "log.level": "error"}
-    async with open_daemon(config.load(env={}, flags=usual | flags)) as daemon, aiohttp.ClientSession() as http:
+    async with open_daemon(load(env={}, flags=usual | flags)) as daemon, aiohttp.ClientSession() as http:
         assert daemon.first_key
         yield Desk(http, daemon.url, daemon.first_key)
 

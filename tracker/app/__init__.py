@@ -17,7 +17,8 @@ from tracker.app import from_settings
 from tracker.app.loops import Loops
 from tracker.app.parts import assemble
 from tracker.app.site import served
-from tracker.config import Settings, secrets_of
+from tracker.config.settings import Settings
+from tracker.config.showing import secrets_of
 from tracker.crew import crew, parted
 from tracker.errors import ConfigError
 from tracker.garbage import collect_seldom

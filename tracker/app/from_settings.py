@@ -7,7 +7,7 @@ from collections.abc import Callable
 import aiohttp
 
 from tracker import __version__
-from tracker.config import Settings, networks
+from tracker.config.settings import Settings, networks
 from tracker.ingress.addresses import Addresses
 from tracker.ingress.bounds import Bounds
 from tracker.ingress.connections import Deadlines, Doors

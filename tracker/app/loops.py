@@ -11,7 +11,7 @@ from typing import Any
 from tracker import order_stores
 from tracker.accounts import OPERATOR
 from tracker.app.parts import Parts
-from tracker.config import Settings
+from tracker.config.settings import Settings
 from tracker.feeds import Audience, FanOut
 from tracker.store.types import StoreDown
 from webhooks import subscriptions as subs

@@ -16,7 +16,7 @@ from tracker.agenda import Agenda, AgendaSettings, Schedule, Settling
 from tracker.app import from_settings
 from tracker.audit import Audit
 from tracker.carrier_http.exits import Exits
-from tracker.config import Settings
+from tracker.config.settings import Settings
 from tracker.connections.connection import Connection
 from tracker.connections.kept import Connections
 from tracker.crowding import Crowding

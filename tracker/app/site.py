@@ -12,7 +12,7 @@ from tracker.accounts import OPERATOR, Accounts, Scope
 from tracker.api import ApiSettings, Services, mount
 from tracker.app.parts import Parts
 from tracker.catalogue import listed
-from tracker.config import Settings
+from tracker.config.settings import Settings
 from tracker.console import ConsoleSettings
 from tracker.console import mount as mount_console
 from tracker.console.endpoints import Endpoints

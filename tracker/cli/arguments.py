@@ -7,8 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from tracker import config
 from tracker.cli.client import Client
+from tracker.config.loading import load
+from tracker.config.settings import Settings
 from tracker.errors import ConfigError
 
 EXIT_UNREADABLE = 2
@@ -32,7 +33,7 @@ def with_settings(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     return parser
 
 
-def settings_of(arguments: argparse.Namespace) -> config.Settings:
+def settings_of(arguments: argparse.Namespace) -> Settings:
     """The settings that file, environment and options make."""
     named = {
         "data": arguments.data,
@@ -46,7 +47,7 @@ def settings_of(arguments: argparse.Namespace) -> config.Settings:
         if not equals:
             raise ConfigError(f"--set {pair}: write NAME=VALUE, for example --set http.port=9000")
         flags[name] = value
-    return config.load(arguments.config, flags=flags)
+    return load(arguments.config, flags=flags)
 
 
 def with_daemon(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from tracker import config
 from tracker.cli.arguments import Commands, settings_of, with_settings
+from tracker.config.showing import shown
 
 
 def add(commands: Commands) -> None:
@@ -44,7 +44,7 @@ def _run_demo(arguments: argparse.Namespace) -> int:
 
 
 def _run_config(arguments: argparse.Namespace) -> int:
-    for name, value in config.shown(settings_of(arguments)):
+    for name, value in shown(settings_of(arguments)):
         print(f"{name} = {value}")
     return 0
 

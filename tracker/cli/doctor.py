@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from carriers.registry import load
 from tracker import seals
 from tracker.catalogue import listed
-from tracker.config import Settings
+from tracker.config.settings import Settings
 from tracker.detect import forms
 from tracker.errors import ConfigError, MilepostError
 from tracker.order_stores import load as load_platforms

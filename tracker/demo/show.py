@@ -11,9 +11,10 @@ import time
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 
-from tracker import config
 from tracker.accounts import OPERATOR, Scope
 from tracker.app import open_daemon
+from tracker.config.loading import load
+from tracker.config.settings import Settings
 from tracker.demo.receiver import Receiver
 from tracker.demo.story import perform
 from tracker.demo.world import World
@@ -57,10 +58,10 @@ async def _play(story: Coroutine[None, None, bool], stop: asyncio.Event, *, unti
     return 0 if done is True or not until_done else 1
 
 
-def _settings(port: int, directory: Path, world: World, receiver: Receiver) -> config.Settings:
+def _settings(port: int, directory: Path, world: World, receiver: Receiver) -> Settings:
     ports = ",".join(address.rpartition(":")[2].partition("/")[0] for address in (world.base, receiver.url))
     flags = {**_PACE, "data": str(directory), "http.port": str(port), "egress.ports": ports}
-    return config.load(env={}, flags=flags)
+    return load(env={}, flags=flags)
 
 
 @contextlib.asynccontextmanager
