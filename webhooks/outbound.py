@@ -95,6 +95,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
     latency_ms: float
     error: str | None
     response: str | None  # the beginning of the answer
+    next_at: str | None  # not before that it is tried again
 
 
 def wait_before(attempt: int, *, factor: float, hint_s: float = 0.0, jitter: Callable[[], float]) -> float | None:
@@ -387,7 +388,7 @@ class Outbound:
             outcome=outcome,
             retry_at=retry_at,
             detail=result.detail,
-            log=_entry(delivery, result, outcome, at=now - took, took=took) if _attempted(result) else b"",
+            log=_entry(delivery, result, outcome, retry_at, at=now - took, took=took) if _attempted(result) else b"",
         )
 
     def _wait(self, delivery: Delivery, result: Result) -> float | None:
@@ -505,7 +506,7 @@ def _kind(destination: str) -> str:
     return head if colon else "webhook"
 
 
-def _entry(delivery: Delivery, result: Result, outcome: Outcome, *, at: float, took: float) -> bytes:
+def _entry(delivery: Delivery, result: Result, outcome: Outcome, retry_at: int, *, at: float, took: float) -> bytes:
     """The attempt for the delivery log, JSON."""
     return msgspec.json.encode(
         Attempt(
@@ -520,5 +521,6 @@ def _entry(delivery: Delivery, result: Result, outcome: Outcome, *, at: float, t
             latency_ms=round(took * 1000, 1),
             error=result.detail or None,
             response=result.head.decode(errors="replace") or None,
+            next_at=iso_ms(retry_at / 1000) if outcome is Outcome.RETRY else None,
         )
     )

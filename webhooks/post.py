@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 import time
@@ -109,5 +110,6 @@ def _unheard(target: Target, error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
         return f"no TLS with {where}: {error.reason or error}"
     if isinstance(error, OSError):
-        return f"can't connect to {where}: {error.strerror or error}"
+        # asyncio's own words name the address once more, and not the trouble
+        return f"can't connect to {where}: {os.strerror(error.errno) if error.errno else error}"
     return f"{type(error).__name__}: {error}"

@@ -31,13 +31,13 @@ class Lanes:
                 ]
                 assert (await self.store.fan_out(shard, cursor, entries[-1].position, refs)).moved
 
-    async def settle(self, outcome: Outcome = Outcome.DONE) -> list[Delivery]:
-        """Claim all that is due, and settle it; what was claimed."""
+    async def settle(self, outcome: Outcome = Outcome.DONE, **said: Any) -> list[Delivery]:
+        """Claim all that is due, and settle it; what was claimed. `said`: what the log says besides."""
         self._claims += 1
         found: list[Delivery] = await self.store.claim_lanes(
             f"{self.id}-{self._claims}", free={}, default_free=500, limit=500, lease_ms=60_000
         )
-        await self.store.settle_lanes([settlement(one, outcome) for one in found])
+        await self.store.settle_lanes([settlement(one, outcome, **said) for one in found])
         return found
 
 
@@ -59,8 +59,8 @@ class Desk(Lanes):
             await self.api.call(self.account, "POST", "/shipments", json=body)
 
 
-def settlement(delivery: Delivery, outcome: Outcome) -> Settlement:
-    log = {
+def settlement(delivery: Delivery, outcome: Outcome, **said: Any) -> Settlement:
+    log: dict[str, Any] = {
         "at": "2026-11-20T10:00:00.000Z",
         "id": f"msg_{delivery.id[4:]}_{delivery.revision}",
         "type": f"shipment.{delivery.kind}",
@@ -73,7 +73,7 @@ def settlement(delivery: Delivery, outcome: Outcome) -> Settlement:
         "error": None,
         "response": None,
     }
-    return Settlement(delivery=delivery, outcome=outcome, log=msgspec.json.encode(log))
+    return Settlement(delivery=delivery, outcome=outcome, log=msgspec.json.encode(log | said))
 
 
 async def subscribed(api: Api, account: str, **said: Any) -> Desk:

@@ -27,6 +27,7 @@ ATTEMPT = {
     "latency_ms": 12.5,
     "error": None,
     "response": "said",
+    "next_at": None,
 }
 
 

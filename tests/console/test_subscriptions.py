@@ -18,7 +18,7 @@ from .test_pages import EN, ZH, page, words
 from .test_signin import send, sign_in
 
 URL = "https://shop.example/hook"
-GONE = "410 Gone"
+GONE = "the receiver answered 410 Gone"
 
 
 async def subscribed(desk: Desk, **said: object) -> Subscription:
@@ -64,7 +64,7 @@ async def test_the_list_says_how_each_does_since_when_and_why_and_begins_with_th
     assert seen.index("the old one") < seen.index("the desk") < seen.index("the shop")
     assert f"Disabled 11-23 02:13 UTC {GONE}" in seen
     seen = words(await page(await desk.browse(), "/subscriptions", headers=ZH))
-    assert "已停用" in seen
+    assert "已停用 11-23 02:13 UTC 对方返回 410 Gone，不再接收" in seen
     assert "已暂停" in seen
 
 
@@ -76,6 +76,27 @@ async def test_a_page_shows_what_was_sent_and_what_was_given_up(desk: Desk) -> N
     for expected in (URL, "Active", "2 changes were given up", "shipment.registered", "Given up", "/parcels/shp_"):
         assert expected in (html if expected.startswith("/") else seen)
     assert "<form method" not in html.partition("<main")[2]  # nobody signed in, so nobody may do anything
+
+
+async def test_a_page_says_what_each_attempt_got_how_long_it_took_and_when_it_is_tried_again(desk: Desk) -> None:
+    subscription = await subscribed(desk, payload="thin", rate=2.5)
+    lanes = Lanes(desk.store, subscription.id)
+    await desk.parcel("AC000001")
+    await lanes.fan_out()
+    said = {"status": 503, "error": "answered 503", "latency_ms": 340.4, "response": "busy"}
+    await lanes.settle(Outcome.RETRY, next_at="2026-11-23T05:00:00.000Z", **said)
+    for headers, expected in (
+        (EN, ("To be retried not before 11-23 05:00 UTC", "answered 503 340 ms busy", "thin · hmac-sha256 · 2.5 a")),
+        (ZH, ("将重试 不早于 11-23 05:00 UTC", "返回 503 340 毫秒 busy", "仅通知 · hmac-sha256 · 每秒最多 2.5 条")),
+    ):
+        seen = words(await page(await desk.browse(), f"/subscriptions/{subscription.id}", headers=headers))
+        for one in expected:
+            assert one in seen, seen
+
+
+async def test_a_test_is_sent_by_a_button(desk: Desk) -> None:
+    subscription = await subscribed(desk)
+    assert "The test arrived: answered 200" in await press(await signed_in(desk), subscription, "test")
 
 
 async def test_what_was_given_up_is_sent_again_by_a_button(desk: Desk) -> None:

@@ -375,7 +375,7 @@ def test_a_header_with_a_line_break_is_never_sent(value: str) -> None:
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("http://127.0.0.1:1/", "can't connect to 127.0.0.1:1: Connect"),
+        ("http://127.0.0.1:1/", "can't connect to 127.0.0.1:1: Connection refused"),
         ("http://no-such-name.invalid:8080/", "the name no-such-name.invalid has no address"),
         ("http://10.0.0.1/", "10.0.0.1 is refused: private"),
     ],

@@ -172,7 +172,7 @@ async def _start(call: Call, body: Repeat) -> str:
 
 async def _log(call: Call, id: str, limit: int) -> list[DeliveryView]:
     entries = await call.services.store.delivery_log(call.account, id, limit)
-    return [read_entry(entry) for entry in entries]
+    return [{"next_at": None} | read_entry(entry) for entry in entries]
 
 
 def _iso(at: int) -> str | None:

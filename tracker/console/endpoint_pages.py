@@ -12,7 +12,9 @@ from tracker.errors import NotFound
 
 routes = web.RouteTableDef()
 
-_DONE = frozenset({"resumed", "paused", "recovered", "resent", "lost"})  # what a page says that was done
+_DONE = frozenset(
+    {"resumed", "paused", "recovered", "resent", "lost", "tested", "refused", "unheard"}
+)  # what a page says that was done
 
 
 @routes.get("/subscriptions")
@@ -58,6 +60,17 @@ async def pause(request: web.Request) -> web.Response:
     await _asked(request)
     await _endpoints(request).pause(*_named(request))
     return _back(request, "paused")
+
+
+@routes.post("/subscriptions/{id}/test")
+async def test(request: web.Request) -> web.Response:
+    """Send a test event, and say what was answered."""
+    await _asked(request)
+    probe = await _endpoints(request).test(*_named(request), now=round(request.app[DESK].clock() * 1000))
+    if probe is None:
+        raise NotFound("no such subscription")
+    done = "tested" if probe.delivered else "refused" if probe.status else "unheard"
+    return _back(request, done, probe.status)
 
 
 @routes.post("/subscriptions/{id}/recover")

@@ -15,6 +15,7 @@ from tracker.views import iso
 
 _ATTEMPTS = 50  # of the log, that a page shows
 _DEAD = 1_000  # dead letters that are counted, and sent again at once
+_TEST = "milepost.test"
 _WRITERS = {Scope.WRITE, Scope.ADMIN}
 
 
@@ -38,6 +39,14 @@ class Subscription(Protocol):
     @property
     def statuses(self) -> Collection[str]: ...
     @property
+    def payload(self) -> str: ...
+    @property
+    def signature(self) -> str: ...
+    @property
+    def concurrency(self) -> int: ...
+    @property
+    def rate(self) -> float: ...
+    @property
     def enabled(self) -> bool: ...
     @property
     def created_at(self) -> int: ...
@@ -55,6 +64,15 @@ class Standing(Protocol):
     def why(self) -> str: ...
 
 
+class Probe(Protocol):
+    """What a receiver answered to a test; `status` is 0 where it did not."""
+
+    @property
+    def delivered(self) -> bool: ...
+    @property
+    def status(self) -> int: ...
+
+
 class Subscriptions(Protocol):
     """What is asked of the subscriptions."""
 
@@ -62,6 +80,7 @@ class Subscriptions(Protocol):
     async def get(self, account: str, id: str) -> Subscription | None: ...
     async def standings(self, account: str, some: Any) -> Sequence[Standing]: ...
     async def amend(self, account: str, id: str, **said: Any) -> Subscription: ...
+    async def test(self, subscription: Any, type: str, *, now: int) -> Probe: ...
 
 
 class Redelivery(Protocol):
@@ -114,7 +133,7 @@ class Endpoints:
         [standing] = await self._subscriptions.standings(account, [subscription])
         log = await self._store.delivery_log(account, id, _ATTEMPTS)
         dead, cursor = await self._store.dead_letters(account, destination=id, limit=_DEAD)
-        attempts = [msgspec.json.decode(entry, type=dict[str, Any]) for entry in log]
+        attempts = [{"next_at": None} | msgspec.json.decode(entry, type=dict[str, Any]) for entry in log]
         return Page(_view(subscription, standing), attempts, len(dead), cursor is not None)
 
     async def may_write(self, account: str, key_id: str) -> bool:
@@ -129,6 +148,11 @@ class Endpoints:
     async def pause(self, account: str, id: str) -> None:
         """Keep what happens until it is resumed. Raises NotFound."""
         await self._subscriptions.amend(account, id, paused=True)
+
+    async def test(self, account: str, id: str, *, now: int) -> Probe | None:
+        """Send a test event now; what was answered, None where there is no such subscription."""
+        subscription = await self._subscriptions.get(account, id)
+        return None if subscription is None else await self._subscriptions.test(subscription, _TEST, now=now)
 
     async def recover(self, account: str, id: str) -> int | None:
         """Send its dead letters again; how many went, None where it is switched off or gone."""
@@ -154,6 +178,10 @@ def _view(subscription: Subscription, standing: Standing) -> Mapping[str, Any]:
         "url": subscription.url,
         "description": subscription.description,
         "filters": [word for some in filters for word in some],
+        "payload": subscription.payload,
+        "signature": subscription.signature,
+        "concurrency": subscription.concurrency,
+        "rate": subscription.rate,
         "state": standing.state,
         "since": iso(standing.since) if standing.since else None,
         "why": standing.why,

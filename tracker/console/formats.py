@@ -34,6 +34,11 @@ def duration(seconds: float, lang: str) -> str:
     return " ".join(translate(f"unit_{unit}", lang, n=count) for unit, count in shown)
 
 
+def latency(ms: float, lang: str) -> str:
+    """How long an answer took: `12 ms`, `15.0 s`."""
+    return translate("unit_s", lang, n=f"{ms / 1000:.1f}") if ms >= 1000 else translate("unit_ms", lang, n=round(ms))
+
+
 def clock(iso: str, now: float) -> Clock:
     """Take an ISO 8601 time apart; the year is shown unless it is this one."""
     at = datetime.fromisoformat(iso)

@@ -13,6 +13,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined, select_autoesca
 
 from tracker.console import formats, progress
 from tracker.console.messages import translate
+from tracker.console.reasons import reason
 from tracker.milestones import MILESTONES, STATUSES
 from tracker.model import Milestone, Status
 from tracker.orders import ORDER_STATUSES, OrderStatus
@@ -49,12 +50,14 @@ def words_for(lang: str, now: float, carrier_name: CarrierName) -> dict[str, Any
     return {
         "lang": lang,
         "t": partial(_translate, lang),
+        "reason": lambda text: reason(text, lang),
         "label": lambda words: words[lang],
         "status_label": lambda status: _word(STATUSES, Status, status, lang),
         "order_status_label": lambda status: _word(ORDER_STATUSES, OrderStatus, status, lang),
         "milestone_label": lambda milestone: _word(MILESTONES, Milestone, milestone, lang),
         "carrier_name": lambda slug: carrier_name(slug, lang),
         "duration": lambda seconds: formats.duration(seconds, lang),
+        "took": lambda ms: formats.latency(ms, lang),
         "silent": lambda since: formats.duration(formats.seconds_since(since, now), lang),
         "clock": lambda iso: formats.clock(iso, now),
         "day": lambda iso: formats.day(iso, lang),

@@ -87,7 +87,8 @@ class Resent(TypedDict):
 class DeliveryView(TypedDict):
     """One attempt to deliver a change. `id` is its `webhook-id`; `status` is null where no answer came.
 
-    `response` is the beginning of the answer; `shipment_id` is null for a notice.
+    `response` is the beginning of the answer; `shipment_id` is null for a notice. `next_at`: where the `outcome` is
+    `retry`, it is not tried again before.
     """
 
     at: str
@@ -101,6 +102,7 @@ class DeliveryView(TypedDict):
     latency_ms: float
     error: str | None
     response: str | None
+    next_at: str | None
 
 
 class DeliveryList(TypedDict):
