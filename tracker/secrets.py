@@ -6,7 +6,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import os
 import secrets
 import string
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tracker.errors import ConfigError, MilepostError
+from tracker.files import create
 
 KEY_FILE = "seal.key"
 KEY_BYTES = 32
@@ -65,35 +65,10 @@ def key_from(directory: Path) -> str:
     """
     path = directory / KEY_FILE
     if not path.exists():
-        _create(path, new_key())
+        create(path, new_key())  # what is sealed under a key must not outlive it
     if path.stat().st_mode & 0o077:
         raise ConfigError(f"{path}: others can read it; `chmod 600` it")
     return path.read_text()
-
-
-def _create(path: Path, text: str) -> None:
-    draft = path.with_name(f"{path.name}.{os.getpid()}.{new_token(8)}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        _link(draft, path)
-    finally:
-        draft.unlink()
-
-
-def _link(draft: Path, path: Path) -> None:
-    try:
-        path.hardlink_to(draft)
-    except FileExistsError:
-        return  # another process was first; its key is the one
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)  # what is sealed under a key must not outlive it
-    finally:
-        os.close(directory)
 
 
 class Sealer:

@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from tracker.errors import ConfigError
 from tracker.store import Store, StoreSettings, open_store
 from tracker.store.connect import ask, hang_up, open_connection, server_of
 from tracker.store.embedded import server_binary
-from tracker.store.keys import SLOTS, Keys
+from tracker.store.keys import CONTROL, SLOTS, Keys, slot_of
+from tracker.store.records import META
 from tracker.store.types import Conflict, StoreDown
 
 from . import test_agenda, test_feed, test_lanes, test_parking, test_shipments, test_tips
@@ -181,10 +183,16 @@ async def test_a_deleted_account_is_swept_from_every_primary(store: Store) -> No
 
 
 async def move_slot(nodes: list[Node], slot: int, target: Node) -> None:
-    """Give an empty slot to another primary."""
-    name = str((await target.ask("CLUSTER", "MYID")).decode())  # type: ignore[attr-defined]
+    """Give a slot to another primary, with the keys in it."""
+    names = {node: (await node.ask("CLUSTER", "MYID")).decode() for node in nodes}  # type: ignore[attr-defined]
+    for node in nodes:
+        keys = await node.ask("CLUSTER", "GETKEYSINSLOT", slot, 1000)
+        if keys and node is not target:
+            await target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", names[node])
+            await node.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", names[target])
+            await node.ask("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)  # type: ignore[misc]
     for node in (target, *nodes):
-        await node.ask("CLUSTER", "SETSLOT", slot, "NODE", name)
+        await node.ask("CLUSTER", "SETSLOT", slot, "NODE", names[target])
 
 
 async def test_a_slot_that_moves_is_followed(store: Store, nodes: list[Node]) -> None:
@@ -241,3 +249,37 @@ async def test_a_primary_that_is_away_fails_its_own_shards_only(store: Store, no
                 break
             except StoreDown:
                 await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("control", [True, False], ids=["with the control records", "without them"])
+async def test_one_primary_that_was_emptied_fails_its_own_shards_until_it_is_restored(
+    store: Store, nodes: list[Node], tmp_path: Path, control: bool
+) -> None:
+    """Nothing is written there that would look like a new beginning; and a store in that state is not opened."""
+    third = slot_of(CONTROL) * 3 // SLOTS if control else (slot_of(CONTROL) * 3 // SLOTS + 1) % 3
+    ids = [await register(store, "acme", f"W{n}") for n in range(60)]
+    emptied = [shard for shard, slot in enumerate(store.keys.slots) if slot * 3 // SLOTS == third]
+    gone = [id for id in ids if store.shard_of_id(id) in emptied]
+    meta = await store.wire.control().send(b"HGETALL", META)
+    await nodes[third].ask("FLUSHALL")
+    with pytest.raises(StoreDown, match="it was emptied"):
+        await store.read(gone[:1])
+    new = [creation(store, "acme", f"N{n}") for n in range(60)]
+    with pytest.raises(StoreDown, match="it was emptied"):
+        await store.commit(next(write for write in new if store.shard_of_id(write.id) in emptied))
+    assert all(await store.read([id for id in ids if id not in gone]))
+    for _ in range(2):
+        with pytest.raises(ConfigError, match=r"gone; one of its servers was emptied|and its shards are not; one"):
+            async with open_store(StoreSettings(directory=tmp_path, url=store.url)):
+                pass
+    if control:
+        await nodes[third].ask("DEL", META)
+        await nodes[third].ask("HSET", META, *meta)
+    for shard in emptied:
+        await nodes[third].ask("SET", store.keys.id[shard], store.id)
+    async with asyncio.timeout(5):
+        while True:
+            with contextlib.suppress(StoreDown):
+                assert await store.read(gone[:1]) == [None]
+                break
+            await asyncio.sleep(0.05)

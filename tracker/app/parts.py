@@ -70,6 +70,7 @@ async def assemble(
         open_store(
             StoreSettings(
                 directory=directory / "store",
+                remembered=directory / "store.id",
                 url=settings.store.url or None,
                 shards=settings.store.shards,
                 durability=settings.store.durability,

@@ -99,6 +99,7 @@ async def _store(settings: Settings) -> str:
     async with open_store(
         StoreSettings(
             directory=settings.directory / "store",
+            remembered=settings.directory / "store.id",
             url=settings.store.url or None,
             shards=settings.store.shards,
             durability=settings.store.durability,

@@ -11,12 +11,13 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from tracker.errors import ConfigError
+from tracker.files import create
 from tracker.store.cluster import Cluster
 from tracker.store.connect import CLUSTER, SENTINEL, Distrust, cluster_seeds, primary_of, sentinel_of, server_of
 from tracker.store.embedded import EmbeddedServer, socket_path
 from tracker.store.flush import PATIENCE_S
 from tracker.store.keys import Keys
-from tracker.store.store import Store
+from tracker.store.store import OtherStore, Store
 from tracker.store.types import StoreDown
 from tracker.store.wire import OneServer, Wire
 
@@ -34,6 +35,7 @@ class StoreSettings(Struct, frozen=True, kw_only=True):
     url: str | None = None
     shards: int = 64
     durability: Literal["always", "relaxed"] = "always"
+    remembered: Path | None = None  # a file that keeps the store's id: an empty one in its place is refused
     runtime_directory: Path | None = None  # for the socket where the path of `directory` is too long
 
 
@@ -65,13 +67,32 @@ async def _connected(settings: StoreSettings, url: str, patience: float) -> Asyn
     store.url = url
     async with _running(store.wire.run(), store._listen()):
         try:
-            await store.identify()
+            await _identified(store, settings.remembered)
         except StoreDown as error:
             raise StoreDown(f"store.url: {_address(url)} can't be used: {error}") from None
         except Distrust as error:
             raise ConfigError(f"store.url: {_address(url)} can't be used: {error}") from None
         async with _running(store.keep_identity(), store._make_up()):
             yield store
+
+
+async def _identified(store: Store, remembered: Path | None) -> None:
+    """Identify the store, and hold it against the one that was there the last time."""
+    known = _read(remembered) if remembered else ""
+    try:
+        await store.identify(known=known)
+    except OtherStore as error:
+        found = f"another one ({error.found})" if error.found else "an empty one"
+        raise ConfigError(
+            f"store: in the place of the store that {remembered} names ({known}) there is {found}: was it emptied, or "
+            f"is it the wrong server? Restore it; where it is meant, remove {remembered} and start again"
+        ) from None
+    if remembered and not known:
+        create(remembered, store.id)
+
+
+def _read(path: Path) -> str:
+    return path.read_text().strip() if path.exists() else ""
 
 
 def _address(url: str) -> str:

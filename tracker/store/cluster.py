@@ -15,7 +15,7 @@ from tracker.store.connect import Distrust, Server, ask, examine, hang_up, open_
 from tracker.store.flush import FlushLoop, packed
 from tracker.store.keys import CONTROL, Keys, slot_of
 from tracker.store.types import StoreDown
-from tracker.store.wire import Heard, listened
+from tracker.store.wire import Heard, listened, proof_of
 
 Address = tuple[str, int]
 
@@ -83,6 +83,7 @@ class Cluster:
         self._owners: tuple[_Primary, ...] = ()  # by position in `_slots`
         self._doubted = asyncio.Event()
         self._mapped = asyncio.Event()
+        self._id = b""
         self._refusal: Distrust | None = None  # why a node was not asked for the map
 
     def server_at(self, address: Address) -> dict[str, Any]:
@@ -102,6 +103,11 @@ class Cluster:
 
     def primaries(self) -> Iterable[FlushLoop]:
         return [primary.loop for primary in dict.fromkeys(self._owners)]
+
+    def prove(self, id: bytes) -> None:
+        self._id = id
+        for shard in range(self._keys.shards):
+            self._owners[shard].loop.proof = proof_of(self._keys, shard, id)
 
     def identities(self) -> dict[str, Server]:
         """What each primary said of itself, under the first of its shards."""
@@ -147,6 +153,7 @@ class Cluster:
         self._owners = tuple(self._primaries[by_slot[slot]] for slot in self._slots)
         for shard in range(self._keys.shards):
             self._owners[shard].loop.fence = packed(b"SET", self._keys.fence(shard), b"")
+        self.prove(self._id)
         gone = [self._primaries.pop(address) for address in self._primaries.keys() - set(by_slot.values())]
         self._mapped.set()
         await asyncio.gather(*[primary.close() for primary in gone])

@@ -8,7 +8,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import structlog
 from hiredis import pack_command
+from msgspec import Struct
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 
@@ -16,15 +18,23 @@ from tracker.errors import ConfigError, MilepostError
 from tracker.store.connect import hang_up
 from tracker.store.types import StoreDown
 
+logger = structlog.get_logger()
+
 DEADLINE_S = 10.0  # for one flush, from the write to its last reply
 PATIENCE_S = 5.0  # how long a call may wait for a connection
 CONNECT_S = 5.0  # for one attempt to connect and to examine the server: one that is frozen accepts and never answers
 BATCH = 4_000
+_EMPTIED_S = 0.2  # between two looks whether the store is back
+_EMPTIED = "it was emptied (FLUSHALL?): nothing is taken in or answered until what it held is back"
 WAITING = 100_000
 
 
 class ReplyLost(StoreDown):
     """The call was sent and its reply never came: it may have run, or not."""
+
+
+class Emptied(StoreDown):
+    """The server answers, and what was in the store is gone from it: nothing that it says now is true of the store."""
 
 
 class Refused(StoreDown):
@@ -44,6 +54,13 @@ FENCE = packed(b"PUBLISH", b"milepost:fence", b"")
 
 
 _NO_FUNCTION = "Function not found"
+
+
+class Proof(Struct, frozen=True):
+    """A command and what it answers as long as this is the store that was opened."""
+
+    command: bytes
+    answer: bytes
 
 
 class _Call:
@@ -87,6 +104,7 @@ class FlushLoop:
         self.name = name
         self.wait_replicas = 0  # 2xx waits for so many replicas
         self.fence = FENCE
+        self.proof: Proof | None = None  # goes ahead of every flush
         self._connect = connect
         self._on_error = on_error
         self._deadline = deadline
@@ -96,6 +114,7 @@ class FlushLoop:
         self._connection: AbstractConnection | None = None
         self._closed = False
         self._stale = False  # the server may be the primary no more: find it anew
+        self._emptied = False
 
     @property
     def connected(self) -> bool:
@@ -142,22 +161,46 @@ class FlushLoop:
         answered = 0
         try:
             async with asyncio.timeout(self._deadline):
-                commands = [call.command for call in batch]
+                proof = self.proof
+                commands = [proof.command] if proof else []
+                commands += [call.command for call in batch]
                 if self.wait_replicas:
                     commands.append(self.fence)
                     commands.append(packed(b"WAIT", b"%d" % self.wait_replicas, b"%d" % int(self._deadline * 900)))
                 await connection.send_packed_command([b"".join(commands)], check_health=False)
+                if proof:
+                    self._check(proof, await self._reply(connection))
                 if self.wait_replicas:
                     await self._read_replicated(connection, batch)
                     return
                 for call in batch:
                     call.answer(await self._reply(connection))
                     answered += 1
+        except Emptied as error:
+            for call in batch:
+                call.fail(error)
+            await self._drop_connection()
         except (RedisError, OSError, RuntimeError, TimeoutError) as error:
             await self._broken(batch[answered:], error)
         except BaseException:
             self._lose(batch[answered:], StoreDown("closed"))
             raise
+
+    def _check(self, proof: Proof, told: object) -> None:
+        """Raise `Emptied` where the server has another store, or none; an error of its own says nothing of that."""
+        was, self._emptied = self._emptied, told != proof.answer and not isinstance(told, Exception)
+        if self._emptied and not was:
+            logger.error("store_emptied", server=self.name)
+        elif was and not self._emptied:
+            logger.warning("store_back", server=self.name)
+        if self._emptied:
+            raise Emptied(f"{self.name}: {_EMPTIED}")
+
+    async def _prove(self, connection: AbstractConnection) -> None:
+        """Raise `Emptied` before anything is sent to a server that was known to be so."""
+        if self.proof and self._emptied:
+            await connection.send_packed_command([self.proof.command], check_health=False)
+            self._check(self.proof, await self._reply(connection))
 
     async def _read_replicated(self, connection: AbstractConnection, batch: list[_Call]) -> None:
         """A reply counts only once `WAIT` has said that the replicas have the flush."""
@@ -209,10 +252,16 @@ class FlushLoop:
             try:
                 async with asyncio.timeout(CONNECT_S):
                     self._connection = await self._connect()
+                    await self._prove(self._connection)
+            except Emptied as error:
+                await self._drop_connection()
+                self._fail_waiting(error, older_than=0)
+                await asyncio.sleep(_EMPTIED_S)
             except ConfigError as error:
                 self._fail_waiting(error, older_than=0)
                 await asyncio.sleep(1.0)
             except (RedisError, OSError, RuntimeError, TimeoutError, StoreDown) as error:
+                await self._drop_connection()
                 self._fail_waiting(StoreDown(f"{self.name}: {_why(error)}"), older_than=self._patience)
                 if self._on_error:
                     self._on_error(error)

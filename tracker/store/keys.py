@@ -21,6 +21,7 @@ Every key of a shard begins with its tag, `{s3f0a}`, so that a cluster keeps the
 | `a:<account>` | stream | who did what, in the account's home shard |
 | `t` | set | tombstones of accounts (`a:`) and destinations (`d:`) |
 | `w` | channel | the account of each commit, empty where lanes were filled; who waits listens |
+| `id` | string | the store's id, which `meta` has too: gone where somebody emptied the server |
 | `fence` | string | empty; written behind what is read, in a cluster with replicas, so that `WAIT` covers it |
 
 Control records lie under the tag `{milepost}`: `meta`, `rv` (versions), `t` and a hash `r:<kind>` each; and what
@@ -153,13 +154,13 @@ class Keys:
         self.shards = shards
         self.tags = tags(shards)
         self.slots = tuple(slot_of(tag) for tag in self.tags)
-        fixed = ("due", "dl", "f", "fc", "fm", "b", "p", "l", "r", "t", "w")
+        fixed = ("due", "dl", "f", "fc", "fm", "b", "p", "l", "r", "t", "w", "id")
         self._fixed = {name: tuple(tag + name.encode() for tag in self.tags) for name in fixed}
         self.due, self.leases = self._fixed["due"], self._fixed["dl"]
         self.feed, self.fanned, self.marks = self._fixed["f"], self._fixed["fc"], self._fixed["fm"]
         self.bodies, self.pending = self._fixed["b"], self._fixed["p"]
         self.lanes, self.ready, self.tombs = self._fixed["l"], self._fixed["r"], self._fixed["t"]
-        self.channel = self._fixed["w"]
+        self.channel, self.id = self._fixed["w"], self._fixed["id"]
 
     def shard_of(self, account: str, number: str) -> int:
         """The shard that owns a waybill of an account."""

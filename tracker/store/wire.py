@@ -10,7 +10,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from tracker.store.clock import Clock
 from tracker.store.connect import Server, examine, hang_up, open_connection
-from tracker.store.flush import FlushLoop, Refused
+from tracker.store.flush import FlushLoop, Proof, Refused, packed
 from tracker.store.keys import Keys
 from tracker.store.types import Gone
 
@@ -43,6 +43,9 @@ class Wire(Protocol):
     async def mapped(self) -> None:
         """Return once it is known where the shards are."""
 
+    def prove(self, id: bytes) -> None:
+        """From now on each flush looks first whether its primary has the store of that id, if any, in it still."""
+
     def identities(self) -> dict[str, Server]:
         """What each connected primary said of itself, under a name that its successor keeps."""
 
@@ -57,6 +60,11 @@ async def listened(connection: AbstractConnection, heard: Heard) -> None:
             heard(message[1], None)
         elif message[0] == b"sunsubscribe":
             raise ConnectionError("a slot has moved: its channels are heard elsewhere")
+
+
+def proof_of(keys: Keys, shard: int, id: bytes) -> Proof | None:
+    """That the primary of the shard has the store of that id."""
+    return Proof(packed(b"GET", keys.id[shard]), id) if id else None
 
 
 class OneServer:
@@ -95,6 +103,9 @@ class OneServer:
 
     async def mapped(self) -> None:
         """One server is where it is."""
+
+    def prove(self, id: bytes) -> None:
+        self._loop.proof = proof_of(self._keys, 0, id)
 
     def identities(self) -> dict[str, Server]:
         return {"0": self._server} if self._server else {}
