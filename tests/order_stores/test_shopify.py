@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tracker.errors import BadInput
 from tracker.order_stores.conformance import WAYBILL, Trouble, desk
-from tracker.order_stores.platforms.shopify import check, fulfilments
+from tracker.order_stores.platforms.shopify import check, fulfilments, platform
 from tracker.order_stores.sdk import Fulfilment, ParseError, Push
 from tracker.store.types import Outcome
 
 from .peers.shopify import SECRET, ShopifyPeer
+from .peers.shopify_costs import LONGEST, Bucket
 
 STEPS = ("info_received", "picked_up", "in_transit", "out_for_delivery", "delivery_failed", "available_for_pickup")
 PUSH: dict[str, Any] = {
@@ -80,11 +83,51 @@ async def test_an_order_without_the_fulfilment_is_waited_for(shopify: ShopifyPee
     assert f"has no fulfilment with the tracking number {WAYBILL}" in answer.detail
 
 
-async def test_a_query_never_costs_more_than_one_may(shopify: ShopifyPeer):
+async def test_an_update_costs_three_queries_and_none_more_than_one_may(shopify: ShopifyPeer):
+    """At the platform's own pace they cost less than a shop on its standard plan gets back, a dozen events in."""
     shopify.sell("1001", [WAYBILL])
+    shopify.platform = structs.replace(platform, rate=1_000.0)
     async with desk(shopify) as fed:
-        await fed.deliver("picked_up", 1)
-    assert shopify.seen == [("POST", "/admin/api/2026-10/graphql.json")] * 3
+        for revision in range(1, 13):
+            await fed.deliver("delivered" if revision % 2 else "out_for_delivery", revision)
+    assert shopify.seen == [("POST", "/admin/api/2026-10/graphql.json")] * 36
+    assert max(shopify.asked) <= LONGEST
+    assert platform.rate * sum(shopify.bucket.spent[-3:]) / 3 <= shopify.bucket.restore
+
+
+async def test_a_bucket_that_is_empty_costs_no_parcel_its_event(shopify: ShopifyPeer):
+    """Eight lanes at once, over a bucket that holds no query just now: nothing is asked until it does, all are told."""
+    orders = {str(number): f"SF10000000002{number}" for number in range(10, 18)}
+    for number, waybill in orders.items():
+        shopify.sell(number, [waybill])
+    shopify.bucket = Bucket(500.0, 100.0)
+    shopify.bucket.take(300)
+    shopify.platform = structs.replace(platform, rate=1_000.0)
+    async with desk(shopify) as fed:
+
+        async def until_it_is_told(order: str, waybill: str) -> None:
+            while True:
+                answer = await fed.deliver("delivered", 1, order=order, waybill=waybill)
+                if answer.outcome is Outcome.DONE:
+                    return
+                assert answer.outcome is Outcome.RETRY
+                assert answer.retry_after_ms > 0
+                await asyncio.sleep(answer.retry_after_ms / 1000)
+
+        async with asyncio.timeout(60):
+            await asyncio.gather(*itertools.starmap(until_it_is_told, orders.items()))
+    assert [shopify.told(*one) for one in orders.items()] == [["DELIVERED"]] * 8
+    assert 0 < shopify.throttled <= 16
+
+
+async def test_a_fulfilment_of_several_parcels_is_found_by_each(shopify: ShopifyPeer):
+    """Up to the ten that are looked at."""
+    waybills = [f"SF10000000003{n:02}" for n in range(10)]
+    shopify.sell("1001", waybills)
+    shopify.orders["#1001"] = dict.fromkeys(waybills, "gid://shopify/Fulfillment/7")
+    async with desk(shopify) as fed:
+        assert (await fed.deliver("delivered", 1, waybill=waybills[-1])).outcome is Outcome.DONE
+    assert [event["status"] for event in shopify.events["gid://shopify/Fulfillment/7"]] == ["DELIVERED"]
 
 
 async def test_an_app_gets_a_token_for_its_secret_once(shopify: ShopifyPeer):

@@ -1,54 +1,41 @@
-"""Shopify's Admin GraphQL API, as far as fulfilment events go. Queries are told by the root field that they name."""
+"""Shopify's Admin GraphQL API, as far as fulfilment events go: its schema, its ids, its costs and its bucket."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from graphql import GraphQLError, GraphQLScalarType, build_schema, graphql_sync, parse
 
 from tracker.order_stores.platforms.shopify import platform
 
 from .peer import Peer
+from .shopify_costs import LONGEST, Bucket, actual, requested
 
 TOKEN = "shpat_not_a_real_token_of_a_shop"
 SECRET = "shpss_not_a_real_secret_of_an_app"
-# https://shopify.dev/docs/api/admin-graphql/latest/enums/FulfillmentEventStatus
-STATUSES = {
-    "ATTEMPTED_DELIVERY",
-    "CARRIER_PICKED_UP",
-    "CONFIRMED",
-    "DELAYED",
-    "DELIVERED",
-    "FAILURE",
-    "IN_TRANSIT",
-    "LABEL_PRINTED",
-    "LABEL_PURCHASED",
-    "OUT_FOR_DELIVERY",
-    "PICKED_UP",
-    "READY_FOR_PICKUP",
-}
-# https://shopify.dev/docs/api/admin-graphql/latest/input-objects/FulfillmentEventInput
-INPUT = {
-    "address1",
-    "city",
-    "country",
-    "estimatedDeliveryAt",
-    "fulfillmentId",
-    "happenedAt",
-    "latitude",
-    "longitude",
-    "message",
-    "province",
-    "status",
-    "zip",
-}
+SCHEMA = build_schema(Path(__file__).with_suffix(".graphql").read_text(encoding="utf-8"))
+FULFILMENT = re.compile(r"gid://shopify/Fulfillment/\d+")  # https://shopify.dev/docs/api/usage/gids
+
+
+def _moment(value: Any) -> str:
+    """A DateTime is ISO 8601 with its offset: https://shopify.dev/docs/api/admin-graphql/latest/scalars/DateTime"""
+    if not isinstance(value, str) or datetime.fromisoformat(value).tzinfo is None:
+        raise GraphQLError(f"{value!r} is no DateTime")
+    return value
+
+
+_DATE_TIME = SCHEMA.get_type("DateTime")
+assert isinstance(_DATE_TIME, GraphQLScalarType)
+_DATE_TIME.parse_value = _moment  # type: ignore[method-assign]
 
 
 class ShopifyPeer(Peer):
-    """One fulfilment for each waybill of an order."""
+    """One fulfilment for each waybill of an order, unless `orders` is told otherwise."""
 
     platform = platform
 
@@ -57,13 +44,17 @@ class ShopifyPeer(Peer):
         self.credentials = {"access_token": TOKEN}
         self.orders: dict[str, dict[str, str]] = {}  # name → waybill → id of its fulfilment
         self.events: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)  # of a fulfilment
-        self._mutates = False
+        self.bucket = Bucket()
+        self.asked: list[int] = []  # what each query might have cost
+        self.throttled = 0
+        self._refuses = self._mutates = False
         self.grants = 0
         self.life_s = 86_399
 
     def sell(self, number: str, waybills: list[str]) -> None:
-        gid = "gid://shopify/Fulfillment/"
-        self.orders[f"#{number}"] = {one: f"{gid}{number}{place}" for place, one in enumerate(waybills)}
+        at = 1_000 * len(self.orders)
+        ids = [f"gid://shopify/Fulfillment/{at + place}" for place, _ in enumerate(waybills)]
+        self.orders[f"#{number}"] = dict(zip(waybills, ids, strict=True))
 
     def told(self, number: str, waybill: str) -> list[str]:
         return [event["status"] for event in self.events[self.orders[f"#{number}"][waybill]]]
@@ -78,7 +69,7 @@ class ShopifyPeer(Peer):
             # Status: https://shopify.dev/docs/api/admin-graphql#status-and-error-codes; the words are assumed.
             return web.json_response({"errors": "[API] Invalid API key or access token"}, status=401)
         said = await request.json()
-        return web.json_response({"data": self._execute(said["query"], said["variables"]), "extensions": _cost(900)})
+        return web.json_response(self._answer(said["query"], said["variables"]))
 
     def _grant(self, asked: dict[str, Any]) -> web.Response:
         # https://shopify.dev/docs/apps/build/authentication-authorization/access-tokens/client-credentials-grant
@@ -88,64 +79,100 @@ class ShopifyPeer(Peer):
         self.grants += 1
         return web.json_response({"access_token": TOKEN, "scope": "write_fulfillments", "expires_in": self.life_s})
 
-    def _execute(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+    def _answer(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
         self._mutates = query.lstrip().startswith("mutation")
-        if "fulfillmentEventCreate" in query:
-            return {"fulfillmentEventCreate": self._create(variables["event"])}
-        if "fulfillment(" in query:
-            return {"fulfillment": self._read(variables["id"])}
-        if "orders(" in query:
-            return {"orders": {"nodes": self._find(variables["query"])}}
-        return {"shop": {"name": "Tea House"}}
-
-    def _find(self, query: str) -> list[dict[str, Any]]:
-        # `name:` filters by the order's name: https://shopify.dev/docs/api/admin-graphql/latest/queries/orders
-        # That the name is found without its `#` is assumed.
-        # Quotes inside a quoted value are escaped: https://shopify.dev/docs/api/usage/search-syntax
-        fits = re.fullmatch(r'name:"((?:[^"\\]|\\.)*)"', query)
-        assert fits, query
-        found = self.orders.get(f"#{fits[1]}")
-        if found is None:
-            return []
-        fulfilments = [{"id": id, "trackingInfo": [{"number": waybill}]} for waybill, id in found.items()]
-        return [{"name": f"#{fits[1]}", "fulfillments": fulfilments}]
-
-    def _read(self, id: str) -> dict[str, Any]:
-        nodes = [{"status": one["status"], "happenedAt": one["happenedAt"]} for one in self.events[id]]
-        return {"events": {"nodes": sorted(nodes, key=lambda node: node["happenedAt"], reverse=True)}}
-
-    def _create(self, event: dict[str, Any]) -> dict[str, Any]:
-        assert event.keys() <= INPUT
-        assert event["status"] in STATUSES
-        assert datetime.fromisoformat(event["happenedAt"]).tzinfo  # a DateTime is ISO 8601 with its offset
-        if event["fulfillmentId"] not in [id for found in self.orders.values() for id in found.values()]:
-            return _user_error("Fulfillment does not exist.")
-        # Nothing says that the same event is kept once: it is not.
-        self.events[event["fulfillmentId"]].append(event)
-        return {"fulfillmentEvent": {"id": "gid://shopify/FulfillmentEvent/1"}, "userErrors": []}
+        document = parse(query)
+        asked = requested(document)
+        self.asked.append(asked)
+        if asked > LONGEST:
+            return _failure("MAX_COST_EXCEEDED", f"Query cost is {asked}, which exceeds the limit of a query")
+        if not self.bucket.take(asked):
+            self.throttled += 1
+            return _failure("THROTTLED", "Throttled") | {"extensions": self.bucket.state(asked, None)}
+        result = graphql_sync(SCHEMA, query, _Root(self), variable_values=variables)
+        was = actual(document, result.data)
+        self.bucket.settle(asked, was)
+        answer: dict[str, Any] = {"data": result.data, "extensions": self.bucket.state(asked, was)}
+        if result.errors:  # 200 with `errors`: https://shopify.dev/docs/api/admin-graphql#status-and-error-codes
+            answer["errors"] = [{"message": error.message} for error in result.errors]
+        return answer
 
     async def refuse(self, request: web.Request) -> web.Response:
-        if "mutation" not in (await request.json())["query"]:
+        self._refuses = True
+        try:
             return await self.serve(request)
-        # userErrors: https://shopify.dev/docs/api/admin-graphql/latest/mutations/fulfillmentEventCreate
-        data = {"fulfillmentEventCreate": _user_error("The event is refused: the fulfillment was cancelled")}
-        return web.json_response({"data": data, "extensions": _cost(900)})
+        finally:
+            self._refuses = False
 
     def limit(self) -> web.Response:
         # 200 with THROTTLED and the state of the bucket:
         # https://shopify.dev/docs/apps/build/apis/graphql-admin/rate-limits
-        error = {"message": "Throttled", "extensions": {"code": "THROTTLED"}}
-        return web.json_response({"errors": [error], "extensions": _cost(0)})
+        return web.json_response(_failure("THROTTLED", "Throttled") | {"extensions": Bucket(0).state(700, None)})
 
     def changes(self, request: web.Request) -> bool:
         return self._mutates
 
 
+class _Root:
+    """Answers the schema's root fields."""
+
+    def __init__(self, peer: ShopifyPeer) -> None:
+        self._peer = peer
+
+    def shop(self, _: Any) -> dict[str, str]:
+        return {"name": "Tea House"}
+
+    def orders(self, _: Any, first: int, query: str) -> dict[str, Any]:
+        # `name:` filters by the order's name: https://shopify.dev/docs/api/admin-graphql/latest/queries/orders
+        # That the name is found without its `#` is assumed.
+        # Quotes inside a quoted value are escaped: https://shopify.dev/docs/api/usage/search-syntax
+        fits = re.fullmatch(r'name:"((?:[^"\\]|\\.)*)"', query)
+        assert fits, query
+        name = f"#{fits[1]}"
+        found = self._peer.orders.get(name)
+        if found is None:
+            return {"nodes": []}
+        order = {"id": "gid://shopify/Order/1", "name": name, "fulfillments": self._within(found)}
+        return {"nodes": [order][:first]}
+
+    def _within(self, found: dict[str, str]) -> Any:
+        rows = [self._fulfilment(id, found) for id in dict.fromkeys(found.values())]
+        return lambda _, first: rows[:first]
+
+    def fulfillment(self, _: Any, id: str) -> Any:
+        if not FULFILMENT.fullmatch(id):
+            raise GraphQLError(f"Invalid global id '{id}'")
+        holding = (found for found in self._peer.orders.values() if id in found.values())
+        return next((self._fulfilment(id, found) for found in holding), None)
+
+    def _fulfilment(self, id: str, found: dict[str, str]) -> dict[str, Any]:
+        def events(_: Any, first: int, reverse: bool, **sorting: str) -> dict[str, Any]:
+            assert sorting == {"sortKey": "HAPPENED_AT"}
+            rows = sorted(self._peer.events[id], key=lambda one: str(one["happenedAt"]), reverse=reverse)
+            return {"nodes": rows[:first]}
+
+        tracking = [{"company": "SF", "number": waybill} for waybill, of in found.items() if of == id]
+        return {"id": id, "name": "#1.1", "trackingInfo": lambda _, first: tracking[:first], "events": events}
+
+    # https://shopify.dev/docs/api/admin-graphql/latest/mutations/fulfillmentEventCreate
+    def fulfillmentEventCreate(self, _: Any, fulfillmentEvent: dict[str, Any]) -> dict[str, Any]:  # noqa: N802, N803
+        id = fulfillmentEvent["fulfillmentId"]
+        if not FULFILMENT.fullmatch(id):
+            raise GraphQLError(f"Invalid global id '{id}'")
+        if self._peer._refuses:
+            return _user_error("The event is refused: the fulfillment was cancelled")
+        if not any(id in found.values() for found in self._peer.orders.values()):
+            return _user_error("Fulfillment does not exist.")
+        # Nothing says that the same event is kept once: it is not.
+        number = sum(map(len, self._peer.events.values())) + 1
+        self._peer.events[id].append({"id": f"gid://shopify/FulfillmentEvent/{number}"} | fulfillmentEvent)
+        return {"fulfillmentEvent": self._peer.events[id][-1], "userErrors": []}
+
+
+def _failure(code: str, message: str) -> dict[str, Any]:
+    return {"errors": [{"message": message, "extensions": {"code": code}}]}
+
+
 def _user_error(message: str) -> dict[str, Any]:
     errors = [{"field": ["fulfillmentEvent", "fulfillmentId"], "message": message}]
     return {"fulfillmentEvent": None, "userErrors": errors}
-
-
-def _cost(available: float) -> dict[str, Any]:
-    status = {"maximumAvailable": 2000.0, "currentlyAvailable": available, "restoreRate": 100.0}
-    return {"cost": {"requestedQueryCost": 700, "actualQueryCost": None, "throttleStatus": status}}
