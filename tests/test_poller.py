@@ -41,7 +41,8 @@ from tracker.errors import BadInput
 from tracker.ingest.door import Ingest
 from tracker.ingest.types import Registration
 from tracker.model import ChangeKind, Details, Document, Shipment, Status
-from tracker.poller import Poller, PollSettings
+from tracker.poller.means import PollSettings
+from tracker.poller.queues import Poller
 from tracker.quarantine import Quarantined, Ward
 from tracker.secrets import Sealer, new_key
 from tracker.stall import DEFAULT, Stage, StallPolicy
@@ -472,7 +473,7 @@ async def test_an_answer_that_nobody_can_read_is_kept_whole(world: World) -> Non
 async def test_an_answer_for_which_there_is_no_room_is_asked_for_again(world: World) -> None:
     """It was not acknowledged to anybody: the carrier is left alone for a while as ever, and nothing is kept."""
     await world.connect("acme")
-    world.poller.store = Ward(world.store, lambda: "", most=10)
+    world.poller.means.store = Ward(world.store, lambda: "", most=10)
     world.peer.answers["acme"] = says(200, "<html>维护中</html>", Content_Type="text/html")
     [id] = await world.follow("AC000001")
     await world.until(lambda: id in world.settling.settled)
@@ -516,7 +517,7 @@ async def test_a_queue_holds_no_more_than_its_connection_can_do(world: World) ->
 
 async def test_the_breaker_opens_and_heals_and_the_parcels_come_in(world: World) -> None:
     connection = await world.connect("acme")
-    world.poller.settings = structs.replace(world.poller.settings, backoff_s=0.05)
+    world.poller.means.settings = structs.replace(world.poller.means.settings, backoff_s=0.05)
     numbers = [f"AC{n:06}" for n in range(3)]
     world.peer.parcels = {number: [scan("PUP")] for number in numbers}
     world.peer.answers["acme"] = says(500, "oops")

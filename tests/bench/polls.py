@@ -30,7 +30,7 @@ from tracker.ingest.types import Registration
 from tracker.metrics import Metrics
 from tracker.model import Document, Shipment
 from tracker.normalise import reader
-from tracker.poller import Poller
+from tracker.poller.queues import Poller
 from tracker.secrets import Sealer, new_key
 from tracker.stall import StallPolicy
 from tracker.store import Store, StoreSettings, open_store

@@ -31,7 +31,8 @@ from tracker.ingest.types import IngestSettings
 from tracker.metrics import Metrics
 from tracker.order_stores import OrderStoreDestination, OrderStores, Platforms
 from tracker.orders import OrderBook, OrderDestination, OrderSettings, open_book
-from tracker.poller import Poller, PollSettings
+from tracker.poller.means import PollSettings
+from tracker.poller.queues import Poller
 from tracker.quarantine import Ward
 from tracker.redelivery import Redelivery
 from tracker.secrets import Sealer, decode_key, key_from
