@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tracker.store import Store, StoreSettings, open_store, tips, wakes
-from tracker.store.types import FeedEntry
+from tracker.store.types import FeedEntry, FeedPage
 
 from .goods import creation, next_write, register
 
@@ -130,6 +130,43 @@ async def test_thirty_two_readers_of_a_busy_account_cost_a_bounded_number_of_loo
     for reader in readers:
         for write, last in zip(writes, revisions, strict=True):
             assert [entry.revision for entry in reader.seen if entry.id == write.id] == list(range(1, last + 1))
+
+
+async def test_readers_that_came_at_different_times_share_a_look(store: Store) -> None:
+    """What the neighbours did in between moves nobody: who has read all stands at its account's own last entry."""
+    await register(store, "acme", "W0")
+    with net(60):
+        async with contextlib.AsyncExitStack() as stack:
+            readers: list[Reader] = []
+            for came in range(4):
+                for n in range(20):
+                    await register(store, "busy", f"W{came}-{n}")
+                readers += await stack.enter_async_context(waiting(store, "acme"))
+            before = await reads(store)
+            await register(store, "acme", "W1")
+            for reader in readers:
+                await reader.has(1)
+            assert await reads(store) == before + 1
+
+
+async def test_what_is_heard_while_a_shard_is_read_is_read_again(store: Store) -> None:
+    """The read may have missed it: only what was heard before it was sent is certainly in its answer."""
+    id = await register(store, "acme", "W0")
+    shard = store.shard_of_id(id)
+    with net(60), store.following("acme") as tip:
+        page = await tip.join(None, 10)
+        positions = store.positions(page.cursor)
+        async with asyncio.timeout(5):
+            while tip.news(positions):  # the channels that just began to be heard
+                await tip.after(page, 10, 0.1)
+        tip.written(shard)
+        asked = tip.ask(positions, store.epoch)
+        assert asked.keys() == {shard}
+        tip.written(shard)
+        tip.learn(shard, asked[shard], positions[shard] or (0, 0), 1)
+        assert tip.news(positions) == [shard]
+        assert await tip.after(page, 10, 5) == FeedPage((), page.cursor, False, 1, 1)
+        assert tip.news(positions) == []
 
 
 async def test_a_reader_hears_of_a_commit_within_milliseconds(store: Store) -> None:
