@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 from inspect import signature
 from types import ModuleType
 
-from tests.store import test_agenda, test_feed, test_lanes, test_parking, test_relay, test_shipments
+from tests.store import test_agenda, test_feed, test_lanes, test_parking, test_relay, test_shipments, test_tips
 from tracker.store import Store
 
 Story = Callable[[Store], Awaitable[None]]
-MODULES = (test_agenda, test_feed, test_lanes, test_parking, test_relay, test_shipments)
+MODULES = (test_agenda, test_feed, test_lanes, test_parking, test_relay, test_shipments, test_tips)
 
 
 def _of(module: ModuleType) -> list[Story]:

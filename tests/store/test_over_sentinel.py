@@ -20,7 +20,7 @@ from tests.store.goods import creation, next_write, register
 from tests.store.stories import STORIES, Story, named
 from tests.store.topologies import Watched, watched
 from tracker.store import Store, StoreSettings, open_store
-from tracker.store.types import Committed, Conflict, Stored, StoreDown
+from tracker.store.types import Committed, Conflict, CursorTooOld, Stored, StoreDown
 
 FAILOVERS = int(os.environ.get("MILEPOST_FAILOVERS", "1"))
 EVERY = 25  # so many stories from one failover to the next
@@ -168,6 +168,26 @@ async def test_what_no_replica_has_is_not_acknowledged_to_another_reader(
             replica.signal(signal.SIGCONT)
         assert await writing == Committed(1, 1)
         assert await reading == [Stored(1, 1, write.document)]
+
+
+async def test_who_waits_while_the_primary_changes_is_told_to_begin_anew(store: Store, topology: Watched) -> None:
+    """What it had read may be no more; from the new head it is woken as before."""
+    await topology.ready()
+    with store.following("acme") as tip:
+        page = await tip.join(await store.head(), 100)
+        await topology.killed()
+        async with asyncio.timeout(60):
+            with pytest.raises(CursorTooOld):
+                while True:
+                    with contextlib.suppress(StoreDown):
+                        page = await tip.after(page, 100, 1) or page
+        await answering(store)
+        page = await tip.join(await store.head(), 100)
+        id = await register(store, "acme", "W1")
+        async with asyncio.timeout(10):
+            while not page.entries:
+                page = await tip.after(page, 100, 1) or page
+        assert [entry.id for entry in page.entries] == [id]
 
 
 async def changes(store: Store) -> list[object]:
