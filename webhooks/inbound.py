@@ -134,7 +134,8 @@ class Inbound:
         except Gone:  # its account was deleted a moment ago
             outcome, response = "refused", _unknown().answer()
         except (StoreDown, Conflict, TimeoutError) as error:
-            log.warning("push.not_taken", carrier=carrier.slug if carrier else "", error=str(error))
+            why = str(error) or f"not written within {ANSWERED_WITHIN_S:g} s"
+            log.warning("push.not_taken", carrier=carrier.slug if carrier else "", error=why)
             outcome, response = "unavailable", self._not_now(carrier, push, _away())
         self._observer.intake(carrier.slug if carrier else "", outcome, time.perf_counter() - started)
         return response

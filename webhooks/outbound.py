@@ -61,7 +61,7 @@ class LaneStore(Protocol):
     async def claim_lanes(
         self, claim: str, *, free: Mapping[str, int], default_free: int, limit: int, lease_ms: int
     ) -> list[Delivery]: ...
-    async def settle_lanes(self, settlements: Sequence[Settlement]) -> None: ...
+    async def settle_lanes(self, settlements: Sequence[Settlement]) -> int: ...
     async def wake(self, timeout: float) -> object: ...
 
 
@@ -431,13 +431,15 @@ class Outbound:
         """Settle in order; what the store did not answer stays, and is settled again: its claim fences it."""
         while batch := self._settlements[:_SETTLED_AT_ONCE]:
             try:
-                await self._store.settle_lanes(batch)
+                late = await self._store.settle_lanes(batch)
             except StoreDown as error:
                 self._note_down(error)
                 await asyncio.sleep(_PAUSE_S)
                 self._ended.set()
                 return False
             del self._settlements[: len(batch)]
+            if late:  # we stood still, or were too slow: others have them by now, or this was settled and nobody heard
+                log.info("settled_too_late", deliveries=late)
             self._nudged.set()
         return True
 

@@ -57,6 +57,11 @@ async def until(condition: Any, *, within: float, what: str, every: float = 0.02
         await asyncio.sleep(every)
 
 
+def _state(pid: int) -> str:
+    """Of a process, as /proc has it: Z a zombie, T stopped."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 class Daemon:
     """One data directory and port, and whatever daemon runs there. Leaving the context ends every process of it."""
 
@@ -96,6 +101,11 @@ class Daemon:
     @property
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it stands still, by SIGSTOP."""
+        return _state(self.pid) == "T"
 
     async def __aenter__(self) -> Self:
         self._http = aiohttp.ClientSession(timeout=_TIMEOUT)
@@ -184,8 +194,7 @@ class Daemon:
         if not seen.parent.exists():  # no /proc here: the pid file is all there is
             return True
         try:
-            state = seen.joinpath("stat").read_text().rpartition(")")[2].split()[0]
-            return state != "Z" and seen.joinpath("cwd").readlink() == (self.directory / "store").resolve()
+            return _state(pid) != "Z" and seen.joinpath("cwd").readlink() == (self.directory / "store").resolve()
         except OSError:
             return False
 

@@ -7,7 +7,7 @@ import hmac
 import random
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from hashlib import sha256
 
@@ -56,6 +56,18 @@ class Ledger(Struct):
     repeated: int = 0  # pushes of a scan that had its 2xx already
     answers: Counter[str] = field(default_factory=Counter)
     longest_silence_s: float = 0.0  # between two acknowledgements
+
+    @classmethod
+    def of(cls, ledgers: Iterable[Ledger]) -> Ledger:
+        """What several carriers know together."""
+        whole = cls()
+        for one in ledgers:
+            whole.acknowledged |= one.acknowledged
+            whole.pushes += one.pushes
+            whole.repeated += one.repeated
+            whole.answers += one.answers
+            whole.longest_silence_s = max(whole.longest_silence_s, one.longest_silence_s)
+        return whole
 
 
 def waybills(shipments: int, *, first: int = 1) -> list[str]:
@@ -190,3 +202,15 @@ class Carrier:
         self.ledger.acknowledged[name] = scan
         if self._dice.random() < self._again:
             self._waiting.append(scan)
+
+
+def deal(scans: Sequence[Scan], hooks: Sequence[str], *, rate: float) -> list[Carrier]:
+    """The scans of each parcel, dealt to a carrier for each daemon: all of them write the same shipments at once.
+
+    `rate` is that of all together.
+    """
+    dice = random.Random(3)
+    dealt: list[list[Scan]] = [[] for _ in hooks]
+    for scan in scans:
+        dealt[dice.randrange(len(hooks))].append(scan)
+    return [Carrier(hook, some, rate=rate / len(hooks)) for hook, some in zip(hooks, dealt, strict=True)]

@@ -1,8 +1,8 @@
-"""`milepost`, killed from inside at a named point: `python -m tests.faults.pierced POINT PASS serve …`.
+"""`milepost`, killed or frozen from inside at a named point: `python -m tests.faults.pierced KILL POINT PASS serve …`.
 
 The product knows nothing of this. The method at the point is wrapped before the daemon is built, and at its pass-th
-call the process ends itself with SIGKILL: before the call, amid it (some milliseconds after it began), or after it has
-answered.
+call the process ends itself with SIGKILL, or stops with SIGSTOP until somebody lets it go on: before the call, amid it
+(some milliseconds after it began), or after it has answered.
 """
 
 from __future__ import annotations
@@ -68,12 +68,12 @@ POINTS = {
 LEASED = frozenset(list(POINTS)[-5:])  # those that leave polls under a lease of two minutes
 
 
-def _die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+def pierce(point: Point, passes: int, number: signal.Signals) -> None:
+    """Wrap the point's method: at its `passes`-th call this process gets that signal."""
 
+    def strike() -> None:
+        os.kill(os.getpid(), number)
 
-def pierce(point: Point, passes: int) -> None:
-    """Wrap the point's method: its `passes`-th call is the last that this process makes."""
     whole: Callable[..., Awaitable[Any]] = getattr(point.owner, point.method)
     passed = 0
 
@@ -83,21 +83,21 @@ def pierce(point: Point, passes: int) -> None:
             passed += 1
         last = passed == passes
         if last and point.when == "before":
-            _die()
+            strike()
         if last and point.when == "amid":
-            asyncio.get_running_loop().call_later(_AMID_S, _die)
+            asyncio.get_running_loop().call_later(_AMID_S, strike)
         result = await whole(*args, **options)
         if point.needs_result and result:
             passed += 1
             last = passed == passes
         if last and point.when == "after":
-            _die()
+            strike()
         return result
 
     setattr(point.owner, point.method, pierced)
 
 
 if __name__ == "__main__":
-    name, count, *words = sys.argv[1:]
-    pierce(POINTS[name], int(count))
+    what, name, count, *words = sys.argv[1:]
+    pierce(POINTS[name], int(count), signal.Signals[f"SIG{what}"])
     sys.exit(main(words))

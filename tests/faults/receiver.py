@@ -52,6 +52,7 @@ class Receiver:
         self.refused = 0
         self.asked = 0  # queries to the carrier
         self.delay_s = delay_s
+        self.beat_s = 0.0  # answers wait for its next beat, so that many go out at once
         self.answer = answer
         self.under_way = 0
         self._times: Counter[str] = Counter()
@@ -115,6 +116,8 @@ class Receiver:
         try:
             if self.delay_s:
                 await asyncio.sleep(self.delay_s)
+            if self.beat_s:
+                await asyncio.sleep(self.beat_s - time.monotonic() % self.beat_s)
             status = self.answer(arrival, self._times[arrival.id])
         finally:
             self.under_way -= 1

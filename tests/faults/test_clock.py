@@ -15,10 +15,10 @@ from tests.faults.conftest import settings
 from tests.faults.daemon import Daemon
 from tests.faults.drill import Drill, begin
 from tests.faults.load import Carrier, register, scans_of, settle_in, waybills
+from tests.faults.pair import pair_of
 from tests.faults.receiver import Arrival, Receiver
 from tests.faults.shifted import shift
-from tests.faults.test_two_daemons import SEALING, together
-from tracker.store.embedded import EmbeddedServer
+from tests.faults.test_two_daemons import together
 
 OFF_S = 600.0
 SCHEDULE = {"delivery.schedule_factor": "0.2"}  # the second attempt after a second, the third after another minute
@@ -110,30 +110,20 @@ def second_attempts(receiver: Receiver) -> list[tuple[Arrival, Arrival]]:
 async def test_two_daemons_whose_clocks_are_twenty_minutes_apart_agree(tmp_path: Path, receiver: Receiver) -> None:
     """Over one server, each with every role: no message twice, none too early, none left."""
     receiver.answer = refused_at_first
-    with EmbeddedServer(tmp_path / "server") as server:
-        shared = {
-            "store.url": server.url,
-            "orders.url": f"sqlite+aiosqlite:///{tmp_path / 'orders.db'}",
-            "secrets.key": SEALING,
-        }
-        chosen = settings(receiver) | SCHEDULE | shared
-        async with (
-            Daemon(tmp_path / "one", settings=chosen) as one,
-            Daemon(tmp_path / "two", settings=chosen) as two,
-        ):
-            for daemon, seconds in ((one, OFF_S), (two, -OFF_S)):
-                wrong_clock(daemon, tmp_path, seconds)
-                await daemon.start()
-            hook = await settle_in(one, receiver)
-            numbers = await register(one, waybills(20))
-            scans = scans_of(list(numbers))
-            hooks = hook, hook.replace(one.url, two.url)
-            carriers = [Carrier(hook, scans[at::2], rate=50) for at, hook in enumerate(hooks)]
-            await asyncio.gather(*(carrier.run() for carrier in carriers))
-            ledger = together(carriers)
-            found = await examine(one, receiver, ledger, numbers)
-            note("test_two_daemons,_clocks_twenty_minutes_apart", ledger, found)
-            assert found.wrong == {}
-            assert found.redelivered == 0
-            for first, second in second_attempts(receiver):
-                assert 0.8 <= second.at - first.at <= 12, second.id
+    async with pair_of(tmp_path, receiver, SCHEDULE) as (one, two):
+        for daemon, seconds in ((one, OFF_S), (two, -OFF_S)):
+            wrong_clock(daemon, tmp_path, seconds)
+            await daemon.start()
+        hook = await settle_in(one, receiver)
+        numbers = await register(one, waybills(20))
+        scans = scans_of(list(numbers))
+        hooks = hook, hook.replace(one.url, two.url)
+        carriers = [Carrier(hook, scans[at::2], rate=50) for at, hook in enumerate(hooks)]
+        await asyncio.gather(*(carrier.run() for carrier in carriers))
+        ledger = together(carriers)
+        found = await examine(one, receiver, ledger, numbers)
+        note("test_two_daemons,_clocks_twenty_minutes_apart", ledger, found)
+        assert found.wrong == {}
+        assert found.redelivered == 0
+        for first, second in second_attempts(receiver):
+            assert 0.8 <= second.at - first.at <= 12, second.id

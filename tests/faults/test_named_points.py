@@ -11,15 +11,15 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from tests.faults.audit import Findings, differences, examine, feed, note, table
+from tests.faults.audit import feed, table
 from tests.faults.conftest import LONG, settings
-from tests.faults.daemon import Daemon, Tenant, tenant, until
-from tests.faults.load import STEPS, Carrier, Scan, journey, register, scans_of, settle_in, waybills
+from tests.faults.daemon import Daemon, tenant, until
+from tests.faults.load import STEPS
 from tests.faults.pierced import LEASED, POINTS
 from tests.faults.receiver import Receiver
+from tests.faults.side import Side
 
 KILLS = 200 if LONG else 10
 AT_RANDOM = 0.2  # the share of kills that come from outside, at any moment
@@ -27,65 +27,8 @@ SCANS_A_KILL = 20  # of each account
 KILL_S = 2.6  # about what a start and a kill take
 POLLED = 10 if LONG else 0  # parcels of each account that are only asked for: a lease of two minutes at the end
 MOST_PASSES = 12
-LEASE_S = 130.0  # of a poll that a killed daemon had under way, and a margin
-SIGNING = "whsec_ZHJpbGxkcmlsbGRyaWxsZHJpbGxkcmlsbGRyaWxs"
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1500)]
-
-
-class Side:
-    """One account with its carrier and its subscriber. Both accounts follow the same waybills."""
-
-    def __init__(self, name: str, account: Daemon | Tenant, receiver: Receiver) -> None:
-        self.name, self.account, self.receiver = name, account, receiver
-        self.numbers: dict[str, str] = {}
-        self.polled: dict[str, list[Scan]] = {}
-        self.carrier: Carrier | None = None
-
-    async def begin(self) -> None:
-        """Connect carrier, subscriber and order store; register what is pushed, and what is asked for."""
-        hook = await settle_in(self.account, self.receiver)
-        store = {
-            "platform": "http",
-            "base": f"{self.receiver.carrier}/orders",
-            "credentials": {"signing_secret": SIGNING},
-        }
-        await self.account.call("POST", "/v1/order-stores", store)
-        parcels = KILLS * SCANS_A_KILL // len(STEPS)
-        numbers = waybills(parcels + POLLED)
-        self.numbers = await register(self.account, numbers)
-        mark = f" ({self.name})"
-        self.polled = {waybill: list(journey(waybill, mark=mark)) for waybill in numbers[parcels:]}
-        rate = SCANS_A_KILL / KILL_S
-        self.carrier = Carrier(hook, scans_of(numbers[:parcels], mark=mark), rate=rate)
-
-    def reveal(self, share: float) -> None:
-        """From now on the carrier tells of that share of the journeys that are only asked for."""
-        for waybill, scans in self.polled.items():
-            told = scans[: round(share * len(scans))]
-            events = [msgspec.json.decode(scan.body)["shipment"]["events"][0] for scan in told]
-            if events:
-                self.receiver.histories[waybill] = events
-
-    async def examined(self) -> Findings:
-        """Everything held against everything, what came by polls included."""
-        assert self.carrier
-        await until(self._asked_for, within=LEASE_S, what="the parcels that are only asked for", every=0.5)
-        ledger = self.carrier.ledger
-        ledger.acknowledged |= {(scan.waybill, scan.place): scan for some in self.polled.values() for scan in some}
-        found = await examine(self.account, self.receiver, ledger, self.numbers)
-        views = {id: await self.account.call("GET", f"/v1/shipments/{id}") for id in self.numbers.values()}
-        await until(lambda: not self._untold(views), within=60, what="the order store's last word", every=0.5)
-        note(f"test_kill_9_at_named_points_{KILLS}_times,_account_{self.name}", ledger, found)
-        return found
-
-    async def _asked_for(self) -> bool:
-        ids = [self.numbers[waybill] for waybill in self.polled]
-        views = [await self.account.call("GET", f"/v1/shipments/{id}") for id in ids]
-        return all(len(view["events"]) >= len(STEPS) for view in views)
-
-    def _untold(self, views: dict[str, dict[str, object]]) -> list[str]:
-        return differences(list(self.receiver.books.values()), views)
 
 
 @pytest.fixture
@@ -98,7 +41,8 @@ async def sides(tmp_path: Path, receiver: Receiver) -> AsyncIterator[tuple[Daemo
             sides = [Side("a", daemon, receiver), Side("b", await tenant(daemon, "other"), other)]
             for side in sides:
                 side.receiver.delay_s = 0.01
-                await side.begin()
+                parcels = KILLS * SCANS_A_KILL // len(STEPS)
+                await side.begin(parcels, polled=POLLED, rate=SCANS_A_KILL / KILL_S)
             yield daemon, sides
 
 
@@ -112,9 +56,8 @@ async def kill_again_and_again(daemon: Daemon, sides: list[Side], kills: Counter
             side.reveal((turn + 1) / KILLS)
         point = "at random" if dice.random() < AT_RANDOM else named
         await daemon.kill()
-        daemon.program = (
-            ("tests.faults.pierced", point, str(dice.randint(1, MOST_PASSES))) if point in POINTS else ("tracker.cli",)
-        )
+        killed = ("tests.faults.pierced", "KILL", point, str(dice.randint(1, MOST_PASSES)))
+        daemon.program = killed if point in POINTS else ("tracker.cli",)
         daemon.spawn()
         try:
             patience = 0.5 + 2.5 * dice.random() if point == "at random" else 12.0
@@ -127,8 +70,8 @@ async def kill_again_and_again(daemon: Daemon, sides: list[Side], kills: Counter
     daemon.program = ("tracker.cli",)
     await daemon.start()
     for side in sides:
-        assert side.carrier
-        side.carrier.hasten()
+        for carrier in side.carriers:
+            carrier.hasten()
 
 
 async def watch(sides: list[Side], ended: asyncio.Event) -> int:
@@ -151,19 +94,17 @@ async def test_kill_9_at_named_points(sides: tuple[Daemon, list[Side]], capsys: 
         watching = tasks.create_task(watch(both, ended))
         async with asyncio.TaskGroup() as inner:
             for side in both:
-                assert side.carrier
-                inner.create_task(side.carrier.run())
+                inner.create_task(side.push())
             inner.create_task(kill_again_and_again(daemon, both, kills))
         ended.set()
-    findings = [await side.examined() for side in both]
+    findings = [await side.examined(f"test_kill_9_at_named_points_{KILLS}_times,_account_{side.name}") for side in both]
     with capsys.disabled():
         print(
             f"\n{kills.total()} kills -9 on one data directory, under load, looked at {watching.result()} times between"
         )
         rows: dict[str, object] = dict(sorted(kills.items()))
         for side, found in zip(both, findings, strict=True):
-            assert side.carrier
-            rows[f"acknowledged, account {side.name}"] = len(side.carrier.ledger.acknowledged)
+            rows[f"acknowledged, account {side.name}"] = len(side.ledger.acknowledged)
             rows[f"changes, arrivals, redelivered, account {side.name}"] = (
                 found.changes,
                 found.arrivals,

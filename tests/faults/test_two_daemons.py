@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,67 +14,47 @@ from pathlib import Path
 import pytest
 
 from tests.faults.audit import examine, note
-from tests.faults.conftest import LONG, settings
+from tests.faults.conftest import LONG
 from tests.faults.daemon import Daemon, until
-from tests.faults.load import Carrier, Ledger, register, scans_of, settle_in, waybills
+from tests.faults.load import Carrier, Ledger, deal, register, scans_of, settle_in, waybills
+from tests.faults.pair import Pair, pair_of
 from tests.faults.receiver import Receiver
-from tracker.store.embedded import EmbeddedServer
 
 PARCELS = 300 if LONG else 40
 ROUNDS = 8 if LONG else 1
 TIMEOUT_S = 1.0
 LEASE_S = 3 * TIMEOUT_S + 5  # of a claim
-SEALING = "bWlsZXBvc3QgdHdvIGRhZW1vbnMgb25lIHNlcnZlciE="
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 
 
 @pytest.fixture
-async def pair(tmp_path: Path, receiver: Receiver) -> AsyncIterator[tuple[Daemon, Daemon]]:
-    """Both run; the second has the first one's key."""
-    with EmbeddedServer(tmp_path / "server") as server:
-        shared = {
-            "store.url": server.url,
-            "orders.url": f"sqlite+aiosqlite:///{tmp_path / 'orders.db'}",
-            "secrets.key": SEALING,
-            "delivery.timeout_s": str(TIMEOUT_S),
-        }
-        chosen = settings(receiver) | shared
-        async with (
-            Daemon(tmp_path / "one", settings=chosen) as one,
-            Daemon(tmp_path / "two", settings=chosen) as two,
-        ):
-            await one.start()
-            await two.start()
-            yield one, two
+async def pair(tmp_path: Path, receiver: Receiver) -> AsyncIterator[Pair]:
+    """Both run."""
+    async with pair_of(tmp_path, receiver, {"delivery.timeout_s": str(TIMEOUT_S)}) as (one, two):
+        await one.start()
+        await two.start()
+        yield one, two
 
 
-async def load(pair: tuple[Daemon, Daemon], receiver: Receiver, *, rate: float) -> tuple[list[Carrier], dict[str, str]]:
-    """The scans of each parcel, dealt to a carrier for each daemon: both write the same shipments at once."""
+async def load(pair: Pair, receiver: Receiver, *, rate: float) -> tuple[list[Carrier], dict[str, str]]:
+    """Carriers for both daemons; `rate` is that of both together."""
     one, two = pair
     hook = await settle_in(one, receiver)
     numbers = await register(one, waybills(PARCELS))
-    dice, dealt = random.Random(3), ([], [])  # type: ignore[var-annotated]
-    for scan in scans_of(list(numbers)):
-        dealt[dice.randrange(2)].append(scan)
     hooks = hook, hook.replace(one.url, two.url)
-    return [Carrier(hook, scans, rate=rate) for hook, scans in zip(hooks, dealt, strict=True)], numbers
+    return deal(scans_of(list(numbers)), hooks, rate=rate), numbers
 
 
 def together(carriers: list[Carrier]) -> Ledger:
-    ledger = Ledger()
-    for carrier in carriers:
-        ledger.acknowledged |= carrier.ledger.acknowledged
-        ledger.longest_silence_s = max(ledger.longest_silence_s, carrier.ledger.longest_silence_s)
-        ledger.answers += carrier.ledger.answers
-    return ledger
+    return Ledger.of(carrier.ledger for carrier in carriers)
 
 
 async def test_two_daemons_share_the_work_and_nobody_delivers_what_the_other_does(
-    pair: tuple[Daemon, Daemon], receiver: Receiver
+    pair: Pair, receiver: Receiver
 ) -> None:
     """Without a fault each message comes once, whoever took the push and whoever delivers it."""
-    carriers, numbers = await load(pair, receiver, rate=50)
+    carriers, numbers = await load(pair, receiver, rate=100)
     await asyncio.gather(*(carrier.run() for carrier in carriers))
     ledger = together(carriers)
     found = await examine(pair[0], receiver, ledger, numbers)
@@ -86,12 +65,12 @@ async def test_two_daemons_share_the_work_and_nobody_delivers_what_the_other_doe
 
 
 async def test_one_of_two_daemons_is_killed_or_stands_still_and_the_other_goes_on(
-    pair: tuple[Daemon, Daemon], receiver: Receiver
+    pair: Pair, receiver: Receiver
 ) -> None:
     """A frozen daemon wakes up when its claims have long been another's: it tells nothing first that is not its own."""
     one, two = pair
     receiver.delay_s = 0.5  # many a lane is busy when the frozen one wakes up and settles what it had
-    carriers, numbers = await load(pair, receiver, rate=12)
+    carriers, numbers = await load(pair, receiver, rate=24)
 
     async def trouble() -> None:
         for _ in range(ROUNDS):

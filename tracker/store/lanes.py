@@ -114,8 +114,11 @@ class Lanes(Rows):
         """What was claimed in one shard under that id, where the answer was lost; less what was settled meanwhile."""
         return deliveries(shard, claim, await self._claim_lanes(shard, claim, {}, 1))
 
-    async def settle_lanes(self, settlements: Sequence[Settlement]) -> None:
-        """Say what became of deliveries, one call per shard. A claim that is no longer the latest changes nothing."""
+    async def settle_lanes(self, settlements: Sequence[Settlement]) -> int:
+        """Say what became of deliveries, one call per shard. A claim that is no longer the latest changes nothing.
+
+        Answers how many of them that were.
+        """
         by_shard: dict[int, list[Settlement]] = defaultdict(list)
         for settlement in settlements:
             by_shard[self.keys.split(settlement.delivery.id)[0]].append(settlement)
@@ -124,8 +127,11 @@ class Lanes(Rows):
             for shard, some in by_shard.items()
             for at in range(0, len(some), ITEMS)
         ]
-        for answer in await asyncio.gather(*calls, *self._logged(settlements)):
+        answers = await asyncio.gather(*calls, *self._logged(settlements))
+        settled = sum(int(checked(answer)[1]) for answer in answers[: len(calls)])
+        for answer in answers[len(calls) :]:
             checked(answer)
+        return len(settlements) - settled
 
     def _settle_lanes(self, shard: int, settlements: Sequence[Settlement]) -> asyncio.Future[list[bytes]]:
         keys = self.keys
