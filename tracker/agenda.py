@@ -240,8 +240,8 @@ class Agenda:
         return len(items) < limit
 
     async def _learn_heard(self) -> None:
-        if self._clock() - self._heard_at >= self._settings.heard_s:
-            self._heard_at = self._clock()
+        if time.monotonic() - self._heard_at >= self._settings.heard_s:
+            self._heard_at = time.monotonic()
             await self._connections.refresh_heard()
 
     async def _read(self, items: Sequence[DueItem]) -> list[Look]:

@@ -63,7 +63,10 @@ class Shelf(Protocol):
 
 
 class Audit:
-    """The audit trails of all accounts. `note` and `stranger` never wait and never fail."""
+    """The audit trails of all accounts. `note` and `stranger` never wait and never fail.
+
+    `clock` is a steady one; the times of the trail are the store's own.
+    """
 
     def __init__(
         self,
@@ -72,7 +75,7 @@ class Audit:
         keep_days: float = 365.0,
         keep_entries: int = 100_000,
         every_s: float = 0.5,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._keep_ms = round(keep_days * 86_400_000)

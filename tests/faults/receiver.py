@@ -49,6 +49,9 @@ class Receiver:
         self.premature: list[Arrival] = []  # first arrivals while the revision below was not accepted
         self.books: dict[str, Any] = {}  # order number → the order, as an order store was last told
         self.histories: dict[str, list[Any]] = {}  # waybill → events that the carrier's interface tells of
+        self.signatures: list[
+            tuple[float, int]
+        ] = []  # of each webhook: when it came, s since 1970, and how many it had
         self.refused = 0
         self.asked = 0  # queries to the carrier
         self.delay_s = delay_s
@@ -102,6 +105,7 @@ class Receiver:
     async def _hook(self, request: web.Request) -> web.Response:
         body = await request.read()
         assert self._signer
+        self.signatures.append((time.time(), len(request.headers.get("webhook-signature", "").split())))
         try:
             self._signer.verify(request.headers, body, now=time.time())
         except BadSignature as error:

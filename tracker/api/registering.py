@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import time
 from collections.abc import Collection, Sequence
 from typing import Any, cast
 
@@ -130,4 +129,5 @@ def batch_result(results: list[ItemResult]) -> BatchResult:
 def view_of(call: Call, shipment: Shipment, *, events: bool = False) -> ShipmentView:
     """The shipment as the API shows it."""
     url = call.services.settings.tracking_url.replace("{id}", shipment.document.id)
-    return cast(ShipmentView, shipment_view(shipment, now=int(time.time() * 1000), tracking_url=url, events=events))
+    now = int(call.services.store.clock() * 1000)
+    return cast(ShipmentView, shipment_view(shipment, now=now, tracking_url=url, events=events))

@@ -81,6 +81,7 @@ def _mount_console(root: web.Application, parts: Parts, settings: Settings) -> N
             secret=parts.cookie_secret,
             open_account=OPERATOR if settings.http.open_console else "",
             secure=settings.public_url.startswith("https://"),
+            clock=parts.store.clock,
             bounds=parts.bounds,
             audit=parts.audit,
         ),

@@ -153,7 +153,7 @@ class Connections:
     async def note_heard(self, connection: Connection, *, now: int) -> None:
         """The connection has told us of something at `now` (ms); written once a minute."""
         self._heard[connection.id] = now
-        if now - self._heard_written.get(connection.id, 0) >= _HEARD_EVERY_MS:
+        if abs(now - self._heard_written.get(connection.id, 0)) >= _HEARD_EVERY_MS:  # after a step back at once
             self._heard_written[connection.id] = now
             await self._store.put_record(HEARD, connection.account, connection.id, str(now).encode())
 

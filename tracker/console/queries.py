@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -23,6 +22,9 @@ _KEY = "key"
 
 class Shelf(Protocol):
     """What is asked of the store."""
+
+    @property
+    def clock(self) -> Callable[[], float]: ...
 
     async def page(
         self,
@@ -141,7 +143,7 @@ class Queries:
 
     async def still_valid(self, account: str, key_id: str) -> bool:
         key = await self._store.get_record(_KEY, account, key_id)
-        return key is not None and not msgspec.json.decode(key, type=ApiKey).expired(round(time.time() * 1000))
+        return key is not None and not msgspec.json.decode(key, type=ApiKey).expired(round(self._store.clock() * 1000))
 
     async def _page(self, account: str, *, cursor: str | None, **which: Any) -> tuple[list[View], str | None]:
         try:

@@ -49,12 +49,12 @@ async def ask(request: web.Request) -> web.Response:
 @routes.post("/login")
 async def sign_in(request: web.Request) -> web.Response:
     """Check the key; the cookie that follows says whose it is and nothing more."""
-    desk, now = request.app[DESK], request.app[DESK].clock()
+    desk = request.app[DESK]
     form = await read(request)
     key, token = form.get("key", "").strip(), form.get("form", "")
     if not same_origin(request) or not desk.signer.form_is_ours(request.cookies.get(FORM_COOKIE, ""), token):
         return _form(request, "login_form_old", status=403)
-    bounds, id = desk.bounds, public_part(key)
+    bounds, id, now = desk.bounds, public_part(key), desk.bounds.clock()
     wait = max(bounds.wait_s(request, id), bounds.guesses.wait_s(id, now))
     if wait:
         return _form(request, "login_throttled", status=429, wait=wait)
@@ -68,7 +68,7 @@ async def sign_in(request: web.Request) -> web.Response:
     bounds.guesses.succeeded(id)
     bounds.proved(request, id)
     note(request, "sign_in", 303, account=account, key=id)
-    return _welcome(request, Session(account, id, int(now) + LIFE_S))
+    return _welcome(request, Session(account, id, int(desk.clock()) + LIFE_S))
 
 
 @routes.post("/logout")

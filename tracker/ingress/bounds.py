@@ -17,7 +17,7 @@ class Bounds(Struct, frozen=True, kw_only=True):
     """`keys` and `pushes` bound those who have proved who they are, `strangers` and `guesses` those who have not.
 
     Somebody is a `name` (of a key, of a connection) at an address. Whoever proved the name there before does not wait
-    because of a neighbour.
+    because of a neighbour. `clock` is a steady one: what is counted here lasts no longer than the process.
     """
 
     addresses: Addresses = field(default_factory=Addresses)
@@ -25,7 +25,7 @@ class Bounds(Struct, frozen=True, kw_only=True):
     pushes: Rates = field(default_factory=lambda: Rates(0.0, policy="connection"))
     strangers: Rates = field(default_factory=lambda: Rates(0.0, policy="address"))
     guesses: Guesses = field(default_factory=Guesses)
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float] = time.monotonic
 
     def wait_s(self, request: web.Request, name: str, *, guessing: str = "") -> int:
         """How long this one has to wait before it is looked at; 0: not at all.
