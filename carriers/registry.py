@@ -3,28 +3,16 @@
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
-from types import ModuleType
 from typing import Any
-
-from msgspec import Struct
 
 import carriers
 from carriers.sdk import Carrier
 from tracker.catalogue import listed
+from tracker.plugins import Failure, Take, installed, modules, record
 
 ENTRY_POINT = "milepost.carriers"
 KIT = "conformance"  # a folder beside the carriers', and no carrier
-
-
-class Failure(Struct, frozen=True):
-    """A carrier that could not be loaded: where it was found, and why not."""
-
-    origin: str  # `carriers.acme`, or `acme-post 1.0 (milepost_acme:carrier)`
-    problem: str
 
 
 class Registry:
@@ -70,7 +58,7 @@ def load() -> tuple[Registry, list[Failure]]:
     failures: list[Failure] = []
     for origin, name, take in _sources():
         try:
-            carrier = _carrier(take())
+            carrier = record(take(), "carrier", Carrier, _FIELDS)
             _claim(origins, carrier, name)
         except (Exception, SystemExit) as error:  # an adapter may break in any way, and must not stop the daemon
             failures.append(Failure(origin, f"{type(error).__name__}: {error}"))
@@ -79,22 +67,15 @@ def load() -> tuple[Registry, list[Failure]]:
     return Registry(found.values(), origins), failures
 
 
-def _sources() -> Iterator[tuple[str, str, Callable[[], object]]]:
+def _sources() -> Iterator[tuple[str, str, Take]]:
     """Where carriers may be: (origin, the folder's name or "", how to take it)."""
-    for module in pkgutil.iter_modules(carriers.__path__):
+    for module, origin, take in modules(carriers):
         if module.ispkg and module.name != KIT:
-            origin = f"{carriers.__name__}.{module.name}"
-            yield origin, module.name, lambda origin=origin: import_module(origin)  # type: ignore[misc]
-    for entry in sorted(entry_points(group=ENTRY_POINT), key=lambda entry: entry.name):
-        yield _package(entry), "", entry.load
+            yield origin, module.name, take
+    for origin, take in installed(ENTRY_POINT):
+        yield origin, "", take
 
 
-def _package(entry: EntryPoint) -> str:
-    name = f"{entry.dist.name} {entry.dist.version}" if entry.dist else ENTRY_POINT
-    return f"{name} ({entry.value})"
-
-
-# A record checks nothing when it is made; what a wrong one would break far from here is looked at here.
 _OPTIONAL = (Callable, type(None))
 _FIELDS: Mapping[str, Any] = {
     **dict.fromkeys(("slug", "name", "name_zh", "docs", "base", "zone"), str),
@@ -107,21 +88,6 @@ _FIELDS: Mapping[str, Any] = {
     "parse": Callable,
     "batch": int,
 }
-
-
-def _carrier(loaded: object) -> Carrier:
-    carrier = getattr(loaded, "carrier", None) if isinstance(loaded, ModuleType) else loaded
-    if not isinstance(carrier, Carrier):
-        raise TypeError(f"exposes no Carrier named `carrier`, but {type(carrier).__name__}")
-    for name, kind in _FIELDS.items():
-        if not isinstance(getattr(carrier, name), kind):
-            raise TypeError(f"{name} is {getattr(carrier, name)!r:.60}: expected {_words(kind)}")
-    return carrier
-
-
-def _words(kind: Any) -> str:
-    kinds = kind if isinstance(kind, tuple) else (kind,)
-    return " or ".join("None" if one is type(None) else one.__name__ for one in kinds)
 
 
 def _claim(origins: Mapping[str, str], carrier: Carrier, folder: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 import carriers
 from carriers import registry
 from carriers.sdk import Carrier, M
+from tracker.plugins import Failure
 
 ADAPTER = """
 from carriers.sdk import Carrier, M
@@ -96,7 +97,7 @@ def test_an_installed_package_can_not_take_the_place_of_one_of_ours(
     carrier = found.get("acme")
     assert isinstance(carrier, Carrier) and carrier.name == "Acme"
     assert [str(failure) for failure in failures] == [
-        str(registry.Failure("acme-post 1.0 (acme_post)", "ValueError: slug 'acme' is taken by carriers.acme"))
+        str(Failure("acme-post 1.0 (acme_post)", "ValueError: slug 'acme' is taken by carriers.acme"))
     ]
 
 

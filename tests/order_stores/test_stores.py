@@ -116,7 +116,7 @@ def test_a_module_that_breaks_harms_no_other(monkeypatch: pytest.MonkeyPatch):
         def load(self) -> object:
             raise SystemExit("no such thing")
 
-    monkeypatch.setattr("tracker.order_stores.registry.entry_points", lambda group: [Entry()])
+    monkeypatch.setattr("tracker.plugins.entry_points", lambda group: [Entry()])
     platforms, failures = load()
     assert [failure.problem for failure in failures] == ["SystemExit: no such thing"]
     assert platforms.get("http")

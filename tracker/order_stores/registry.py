@@ -3,29 +3,17 @@
 
 from __future__ import annotations
 
-import pkgutil
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
-from types import ModuleType
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
-
-from msgspec import Struct
 
 from tracker.order_stores import platforms
 from tracker.order_stores.sdk import Platform
+from tracker.plugins import Failure, Take, installed, modules, record
 
 ENTRY_POINT = "milepost.order_stores"
 
 _SLUG = re.compile(r"[a-z][a-z0-9_]{0,30}")
-
-
-class Failure(Struct, frozen=True):
-    """A platform that could not be loaded: where it was found, and why not."""
-
-    origin: str
-    problem: str
 
 
 class Platforms:
@@ -58,20 +46,12 @@ def load() -> tuple[Platforms, list[Failure]]:
     return Platforms(found.values()), failures
 
 
-def _sources() -> Iterator[tuple[str, Callable[[], object]]]:
-    for module in pkgutil.iter_modules(platforms.__path__):
-        origin = f"{platforms.__name__}.{module.name}"
-        yield origin, lambda origin=origin: import_module(origin)  # type: ignore[misc]
-    for entry in sorted(entry_points(group=ENTRY_POINT), key=lambda entry: entry.name):
-        yield _package(entry), entry.load
+def _sources() -> Iterator[tuple[str, Take]]:
+    for _, origin, take in modules(platforms):
+        yield origin, take
+    yield from installed(ENTRY_POINT)
 
 
-def _package(entry: EntryPoint) -> str:
-    name = f"{entry.dist.name} {entry.dist.version}" if entry.dist else ENTRY_POINT
-    return f"{name} ({entry.value})"
-
-
-# A record checks nothing when it is made; what a wrong one would break far from here is looked at here.
 _FIELDS: Mapping[str, Any] = {
     **dict.fromkeys(("slug", "name", "docs", "address", "word"), str),
     **dict.fromkeys(("tell", "probe"), Callable),
@@ -83,22 +63,12 @@ _FIELDS: Mapping[str, Any] = {
 
 
 def _platform(loaded: object) -> Platform:
-    platform = getattr(loaded, "platform", None) if isinstance(loaded, ModuleType) else loaded
-    if not isinstance(platform, Platform):
-        raise TypeError(f"exposes no Platform named `platform`, but {type(platform).__name__}")
-    for name, kind in _FIELDS.items():
-        if not isinstance(getattr(platform, name), kind):
-            raise TypeError(f"{name} is {getattr(platform, name)!r:.60}: expected {_words(kind)}")
+    platform = record(loaded, "platform", Platform, _FIELDS)
     if not _SLUG.fullmatch(platform.slug):
         raise ValueError(f"slug {platform.slug!r} must be up to 31 of a-z, 0-9 and _, a letter first")
     for problem in wrong_words(platform, platform.statuses):
         raise ValueError(problem)
     return platform
-
-
-def _words(kind: Any) -> str:
-    kinds: Sequence[Any] = kind if isinstance(kind, tuple) else (kind,)
-    return " or ".join("None" if one is type(None) else one.__name__ for one in kinds)
 
 
 def wrong_words(platform: Platform, statuses: Mapping[str, str]) -> Iterator[str]:
