@@ -18,7 +18,7 @@ from carriers.sdk import Carrier, Report
 from tracker.connections.connection import Connection
 from tracker.errors import BadInput
 from tracker.ingest.cleaning import fingerprint
-from tracker.ingest.types import Received
+from tracker.ingest.types import Hearing
 from tracker.model import Event, Shipment
 from tracker.normalise import reader
 from tracker.quarantine import ORDER_STORE, Quarantined
@@ -55,22 +55,9 @@ class Page(Struct, frozen=True, kw_only=True):
     cursor: str | None = None
 
 
-class Door(Protocol):
+class Door(Hearing, Protocol):
     """The one door, as a replay needs it."""
 
-    async def receive(
-        self,
-        account: str,
-        source: str,
-        carrier: Carrier,
-        reports: Sequence[Report],
-        *,
-        fingerprint: str,
-        now: int,
-        heard_at: int | None = None,
-        asked: bool = False,
-        register: bool = False,
-    ) -> Received: ...
     async def remap(self, account: str, id: str, classify: Tables, *, now: int, dry: bool = False) -> Pair | None: ...
 
 

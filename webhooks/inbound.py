@@ -20,7 +20,7 @@ from carriers.sdk import Answer, Carrier, ParseError, Push, Report
 from tracker.connections.connection import Connection
 from tracker.connections.kept import Connections
 from tracker.ingest.cleaning import fingerprint
-from tracker.ingest.types import Received
+from tracker.ingest.types import Hearing
 from tracker.ingress.bodies import BodyRefused, read_body, when_read
 from tracker.ingress.bounds import Bounds
 from tracker.quarantine import quarantined
@@ -34,23 +34,6 @@ _ONE_PUSH = 8 * 1024  # bytes that count as one push
 PATH = "/hooks/{connection}"
 
 log = structlog.get_logger()
-
-
-class Door(Protocol):
-    """The one door, as pushes need it."""
-
-    async def receive(
-        self,
-        account: str,
-        source: str,
-        carrier: Carrier,
-        reports: Sequence[Report],
-        *,
-        fingerprint: str,
-        now: int,
-        asked: bool = False,
-        register: bool = False,
-    ) -> Received: ...
 
 
 class Quarantine(Protocol):
@@ -88,7 +71,7 @@ class Inbound:
 
     def __init__(
         self,
-        ingest: Door,
+        ingest: Hearing,
         store: Quarantine,
         connections: Connections,
         observer: Observer,

@@ -49,6 +49,24 @@ class Parked(Struct, frozen=True):
     report: Report
 
 
+class Hearing(Protocol):
+    """The door, as those need it who bring what was said."""
+
+    async def receive(
+        self,
+        account: str,
+        source: str,
+        carrier: Carrier,
+        reports: Sequence[Report],
+        *,
+        fingerprint: str,
+        now: int,
+        heard_at: int | None = None,
+        asked: bool = False,
+        register: bool = False,
+    ) -> Received: ...
+
+
 class Carriers(Protocol):
     """The registry as the door needs it."""
 

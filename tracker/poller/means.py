@@ -12,7 +12,7 @@ from tracker.agenda import Schedule, Settling, answers
 from tracker.carrier_http.exits import Exits
 from tracker.connections.connection import Connection, Route
 from tracker.connections.kept import Connections
-from tracker.ingest.types import Received
+from tracker.ingest.types import Hearing
 from tracker.model import Document
 from tracker.watch import Watch
 
@@ -27,22 +27,6 @@ class PollSettings(Struct, frozen=True, kw_only=True):
     backoff_s: float = 300.0  # after an answer that nobody can use
     refused_s: float = 900.0  # after our credentials were refused
     limited_s: float = 60.0  # after an answer that says "too often" in its body
-
-
-class Door(Protocol):
-    """The one door, as the poller needs it."""
-
-    async def receive(
-        self,
-        account: str,
-        source: str,
-        carrier: Carrier,
-        reports: Sequence[Report],
-        *,
-        fingerprint: str,
-        now: int,
-        asked: bool = False,
-    ) -> Received: ...
 
 
 class Quarantine(Protocol):
@@ -61,7 +45,7 @@ class Observer(Protocol):
 class Means(Struct, kw_only=True):
     """What a question is asked with, read by, taken in and settled by. Whose words they are: see `Poller`."""
 
-    ingest: Door
+    ingest: Hearing
     store: Quarantine
     connections: Connections
     schedule: Schedule

@@ -13,7 +13,8 @@ from tracker.agenda import Look, Schedule, Settling
 from tracker.carrier_http.exits import Exits
 from tracker.connections.connection import Connection, Route
 from tracker.connections.kept import Connections
-from tracker.poller.means import Door, Means, Observer, PollSettings, Quarantine, pace_of
+from tracker.ingest.types import Hearing
+from tracker.poller.means import Means, Observer, PollSettings, Quarantine, pace_of
 from tracker.poller.question import Question
 from tracker.watch import Watch
 
@@ -26,7 +27,7 @@ class Poller:
 
     def __init__(
         self,
-        ingest: Door,
+        ingest: Hearing,
         store: Quarantine,
         connections: Connections,
         schedule: Schedule,
