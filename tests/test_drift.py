@@ -15,7 +15,9 @@ from carriers.fixtures import folder_of, read_fixtures
 from carriers.sdk import Carrier, M, Meaning, Problem, ProblemKind, Report, Scan, Summary
 from tracker.accounts import Accounts
 from tracker.departures import Departures
-from tracker.drift import KEYS, Drifting, DriftKind, DriftWatch, masked, skeleton_mark
+from tracker.drift.kinds import Drifting, DriftKind
+from tracker.drift.watch import KEYS, DriftWatch
+from tracker.drift.words import masked, skeleton_mark
 from tracker.model import Document
 from tracker.store import Store
 from tracker.store.types import Sighting, StoreDown

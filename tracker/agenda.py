@@ -29,6 +29,7 @@ _UNSEEN_MS = HOUR * 1000  # how soon to look again at a parcel whose carrier is 
 _UNROUTED_MS = 15 * 60_000  # how soon a new shipment without a route is looked at again: one may be added
 
 log = structlog.get_logger()
+
 _decode = msgspec.msgpack.Decoder(Document).decode
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tracker.accounts import OPERATOR, Scope
-from tracker.drift import DriftWatch
+from tracker.drift.watch import DriftWatch
 from tracker.model import Document
 
 from .world import NOW, Api

@@ -22,7 +22,7 @@ from tracker.api.route import Route
 from tracker.audit import Audit
 from tracker.connections.kept import Connections
 from tracker.departures import Departures
-from tracker.drift import DriftWatch
+from tracker.drift.watch import DriftWatch
 from tracker.ingest.door import Ingest
 from tracker.metrics import Metrics
 from tracker.order_stores import OrderStore, OrderStores

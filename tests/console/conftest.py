@@ -17,7 +17,7 @@ from tracker.audit import Audit
 from tracker.console import ConsoleSettings, console_app
 from tracker.console.endpoints import Endpoints
 from tracker.console.queries import CarrierNames, Queries
-from tracker.drift import DriftWatch
+from tracker.drift.watch import DriftWatch
 from tracker.ingest.door import Ingest
 from tracker.ingest.types import Registration
 from tracker.metrics import Metrics

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracker.shapes import fingerprint_of, shape_of
+from tracker.drift.shapes import fingerprint_of, shape_of
 
 FIXTURES = sorted(
     path

@@ -9,7 +9,7 @@ from pydantic import Field
 from tracker.api.models.common import Label
 from tracker.api.models.drift import DriftList, DriftView
 from tracker.api.route import Call, Query, Routes
-from tracker.drift import DriftKind, drift_view
+from tracker.drift.kinds import DriftKind, drift_view
 
 routes = Routes("drift and replay")
 

@@ -14,7 +14,7 @@ from carriers.sdk import Carrier
 from tracker.accounts import Accounts
 from tracker.audit import Audit
 from tracker.departures import Departures
-from tracker.drift import Drifting
+from tracker.drift.kinds import Drifting
 from tracker.ingest.types import Registered, Registration
 from tracker.ingress.bounds import Bounds
 from tracker.model import Document, Shipment

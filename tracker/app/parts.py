@@ -23,7 +23,7 @@ from tracker.crowding import Crowding
 from tracker.departures import Departures
 from tracker.detect import Hints
 from tracker.disk import DiskWatch, cramped
-from tracker.drift import DriftWatch
+from tracker.drift.watch import DriftWatch
 from tracker.errors import ConfigError
 from tracker.habits import hints_of
 from tracker.ingest.door import Ingest

@@ -16,6 +16,7 @@ from tracker.config.settings import Settings
 from tracker.errors import ConfigError
 
 ENV = "MILEPOST_"
+
 # what the command line reads itself: the settings file, and where and as whom it asks a running daemon
 _CLIENT = (ENV + "CONFIG", ENV + "URL", ENV + "API_KEY")
 

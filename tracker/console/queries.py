@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from tracker.accounts import OPERATOR, ApiKey, Scope
 from tracker.console.services import Found, OrderList, ShipmentList, View
-from tracker.drift import Drifting, drift_view
+from tracker.drift.kinds import Drifting, drift_view
 from tracker.errors import BadInput
 from tracker.model import Shipment
 from tracker.orders import OrderBook, OrderQuery, order_view

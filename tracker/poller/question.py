@@ -23,7 +23,9 @@ from tracker.quarantine import quarantined
 from tracker.store.types import Full
 
 _MARGIN_S = 10.0  # of a lease that must be left after the longest question
+
 log = structlog.get_logger()
+
 _OF_PARCELS = (ProblemKind.NOT_FOUND, ProblemKind.INVALID)
 
 

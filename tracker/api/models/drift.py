@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
-from tracker.drift import DriftKind
+from tracker.drift.kinds import DriftKind
 
 
 class DriftView(TypedDict):

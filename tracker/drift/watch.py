@@ -1,36 +1,27 @@
-"""Drift: what carriers say that no table covers, kept for the one who will map it.
-
-Four kinds: a code that no table and no phrase covers, a text without a code that no phrase covers, a body that says
-nothing, and a shape: a body with a path, or a kind of value, that no body of its carrier had before and none of those
-that its adapter was written after. What is heard is
-counted here and written every few seconds, so that a webhook pays for a look into a table. Of a busy carrier a sample
-of the bodies is looked at.
-"""
+"""The one who hears what nothing covers, writes it every few seconds, and tells of it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
-from enum import StrEnum
-from hashlib import blake2b
-from typing import Any, Protocol
+from collections.abc import Callable, Collection, Sequence
+from typing import Protocol
 
 import structlog
 from msgspec import Struct, structs
 
 from carriers.sdk import Carrier, Report
 from tracker.accounts import Account
+from tracker.drift.kinds import PATH, Drifting, DriftKind, drifting, key_of, told, with_example
+from tracker.drift.shapes import documented, fingerprint_of, shape_of
+from tracker.drift.words import LONGEST, masked, skeleton_mark, speaks
 from tracker.model import Document
 from tracker.normalise import UNKNOWN, classify
-from tracker.shapes import documented, fingerprint_of, shape_of
 from tracker.store.sightings import EVERYBODY, Key
 from tracker.store.types import Gone, Sighting, StoreDown
 from tracker.underway import UnderWay
-from tracker.views import iso
 
 KEYS = 100  # codes, texts and shapes of a carrier, each, for an account and for all
 _PATHS = 2_000  # of a carrier
@@ -40,41 +31,8 @@ _LARGEST = 256 * 1024  # bytes; a larger body is not looked at
 _SHAPES = 5_000  # fingerprints of a carrier that are remembered
 _KEEP_MS = 90 * 86_400_000
 _CODE = 64  # characters
-_TEXT = 300  # characters
-
-_PHONE = re.compile(r"\+?\d(?:[ ()（）.-]{0,2}\d){6,}")
-_BRACKETS = re.compile(r"【[^】]*】|\[[^\]]*\]|[(（][^)）]*[)）]")
 
 log = structlog.get_logger()
-
-
-class DriftKind(StrEnum):
-    """What was said that nothing covers."""
-
-    CODE = "code"
-    TEXT = "text"
-    EMPTY = "empty"
-    SHAPE = "shape"
-
-
-_PATH = "path"  # beside the kinds: what a carrier's bodies are known to have
-
-
-class Drifting(Struct, frozen=True, kw_only=True):
-    """Something that a carrier said and nothing covers. `key` is the code, or a fingerprint; "": the rest.
-
-    `text` is an example with phone numbers masked, or the new paths of a shape; `account` is whose shipment it was.
-    """
-
-    carrier: str
-    kind: DriftKind
-    key: str
-    count: int
-    first_at: int  # ms
-    last_at: int  # ms
-    text: str = ""
-    shipment: str = ""
-    account: str = ""
 
 
 class Shelf(Protocol):
@@ -169,7 +127,7 @@ class DriftWatch:
 
     def heard(self, account: str, carrier: str, body: bytes, reports: Sequence[Report]) -> None:
         """A body that the adapter could read, and what it read there."""
-        if not _speaks(reports):
+        if not speaks(reports):
             self._observer.empty_body(carrier)
             self._count(account, carrier, DriftKind.EMPTY, "no scans" if reports else "no reports", "", "")
         room = self._room.get(carrier, _SAMPLE)
@@ -184,7 +142,7 @@ class DriftWatch:
             key = ""
             pending = self._pending.get((account, carrier, kind, key))
         if pending is None:
-            self._pending[account, carrier, kind, key] = _Pending(now, text[: 2 * _TEXT], shipment)
+            self._pending[account, carrier, kind, key] = _Pending(now, text[: 2 * LONGEST], shipment)
         else:
             pending.count += 1
             pending.last_at = now
@@ -213,13 +171,13 @@ class DriftWatch:
             kept[account.name] = await self._store.sightings(account.name)
         for one in kept[EVERYBODY]:
             self._remember(one)
-        mapped = {_key(one) for some in kept.values() for one in some if not self._still_unknown(one)}
+        mapped = {key_of(one) for some in kept.values() for one in some if not self._still_unknown(one)}
         oldest = round(self._clock() * 1000) - _KEEP_MS
         for owner, some in kept.items():
-            await self._store.forget(owner, [_key(s) for s in some if _key(s) in mapped or _outdated(s, oldest)])
+            await self._store.forget(owner, [key_of(s) for s in some if key_of(s) in mapped or _outdated(s, oldest)])
 
     def _remember(self, one: Sighting) -> None:
-        if one.kind == _PATH:
+        if one.kind == PATH:
             self._paths[one.carrier].add(one.key)
         elif one.kind == DriftKind.SHAPE:
             self._noted[one.carrier].add(one.key)
@@ -255,10 +213,10 @@ class DriftWatch:
         everybody: dict[Key, Sighting] = {}
         own: defaultdict[str, list[Sighting]] = defaultdict(list)
         for (account, carrier, kind, key), p in pending.items():
-            said = Sighting(carrier, kind, key, p.count, p.first_at, p.last_at, masked(p.text)[:_TEXT], p.shipment)
+            said = Sighting(carrier, kind, key, p.count, p.first_at, p.last_at, masked(p.text)[:LONGEST], p.shipment)
             own[account].append(said)
             fact = said if kind is DriftKind.SHAPE else structs.replace(said, text="", shipment="")
-            everybody[_key(said)] = _sum(everybody.get(_key(said)), fact)
+            everybody[key_of(said)] = _sum(everybody.get(key_of(said)), fact)
         return [(EVERYBODY, list(everybody.values())), *own.items()] if pending else []
 
     # ------------------------------------------------------------ shapes
@@ -302,7 +260,7 @@ class DriftWatch:
     async def _note_shapes(self, shapes: Sequence[_Shape]) -> None:
         """Note the shapes with paths that no process has seen before."""
         now = round(self._clock() * 1000)
-        said = [Sighting(shape.carrier, _PATH, path, 1, now, now) for shape in shapes for path in sorted(shape.paths)]
+        said = [Sighting(shape.carrier, PATH, path, 1, now, now) for shape in shapes for path in sorted(shape.paths)]
         fresh = iter(await self._store.note(EVERYBODY, said, limit=_PATHS))
         for shape in shapes:
             new = [path for path in sorted(shape.paths) if next(fresh)]
@@ -316,7 +274,7 @@ class DriftWatch:
 
     async def of(self, account: str) -> list[Drifting]:
         """What an account's own shipments and bodies said, the latest first."""
-        return _told(_drifting(one, account) for one in await self._store.sightings(account))
+        return told(drifting(one, account) for one in await self._store.sightings(account))
 
     async def of_all(self) -> list[Drifting]:
         """What all of them said, the latest first, each with the latest example."""
@@ -325,53 +283,14 @@ class DriftWatch:
         examples: dict[Key, Drifting] = {}
         for name, some in zip(names, own, strict=True):
             for one in some:
-                known = examples.get(_key(one))
+                known = examples.get(key_of(one))
                 if known is None or known.last_at < one.last_at:
-                    examples[_key(one)] = _drifting(one, name)
-        return _told(_with_example(one, examples.get(_key(one))) for one in everybody if one.kind != _PATH)
-
-
-def drift_view(one: Drifting) -> dict[str, Any]:
-    """How it looks to those who read it; empty strings are null."""
-    return {
-        "carrier": one.carrier,
-        "kind": one.kind.value,
-        "key": one.key or None,
-        "count": one.count,
-        "first_at": iso(one.first_at),
-        "last_at": iso(one.last_at),
-        "text": one.text or None,
-        "shipment_id": one.shipment or None,
-        "account": one.account or None,
-    }
-
-
-def masked(text: str) -> str:
-    """The text without what may be a phone number."""
-    return _PHONE.sub("***", text)
-
-
-def skeleton_mark(text: str) -> str:
-    """A mark that texts share which differ only in numbers and in what stands in brackets: 16 hexadecimal digits."""
-    bare = re.sub(r"\d+", "#", _BRACKETS.sub("[]", text[: 2 * _TEXT]))
-    return blake2b(" ".join(bare.split()).encode(), digest_size=8).hexdigest()
-
-
-def _speaks(reports: Sequence[Report]) -> bool:
-    """Whether a body told of anything: a scan, a status or trouble."""
-    # a loop, not `any`: done for every body
-    for report in reports:  # noqa: SIM110
-        if report.scans or report.problem or (report.summary and report.summary.status):
-            return True
-    return False
-
-
-def _key(one: Sighting) -> Key:
-    return (one.carrier, one.kind, one.key)
+                    examples[key_of(one)] = drifting(one, name)
+        return told(with_example(one, examples.get(key_of(one))) for one in everybody if one.kind != PATH)
 
 
 def _outdated(one: Sighting, oldest: int) -> bool:
-    return one.kind != _PATH and one.last_at < oldest
+    return one.kind != PATH and one.last_at < oldest
 
 
 def _sum(one: Sighting | None, other: Sighting) -> Sighting:
@@ -384,16 +303,3 @@ def _sum(one: Sighting | None, other: Sighting) -> Sighting:
         last_at=max(one.last_at, other.last_at),
         text=other.text or one.text,
     )
-
-
-def _drifting(one: Sighting, account: str) -> Drifting:
-    return Drifting(account=account, **structs.asdict(one) | {"kind": DriftKind(one.kind)})
-
-
-def _with_example(one: Sighting, example: Drifting | None) -> Drifting:
-    told = _drifting(one, example.account if example else "")
-    return structs.replace(told, text=example.text or told.text, shipment=example.shipment) if example else told
-
-
-def _told(found: Iterable[Drifting]) -> list[Drifting]:
-    return sorted(found, key=lambda one: (-one.last_at, one.carrier, one.kind, one.key))
