@@ -34,6 +34,7 @@ class _Body(Struct, frozen=True):
     type: str = ""
     timestamp: str = ""
     schema: int = 1
+    test: bool = False
 
 
 class _ThinData(Struct, frozen=True):
@@ -42,11 +43,12 @@ class _ThinData(Struct, frozen=True):
     url: str
 
 
-class _ThinBody(Struct, frozen=True):
+class _ThinBody(Struct, frozen=True, omit_defaults=True):
     type: str
     timestamp: str
     schema: int
     data: _ThinData
+    test: bool = False
 
 
 _decode = msgspec.json.Decoder(_Body).decode
@@ -71,4 +73,4 @@ def thin(body: bytes) -> bytes:
         return body
     id = full.data.shipment.id
     data = _ThinData(id, full.data.revision, f"/v1/shipments/{id}")
-    return msgspec.json.encode(_ThinBody(full.type, full.timestamp, full.schema, data))
+    return msgspec.json.encode(_ThinBody(full.type, full.timestamp, full.schema, data, full.test))

@@ -100,6 +100,25 @@ async def test_a_tail_with_a_wrong_key_says_so_and_ends(tmp_path: Path) -> None:
         assert "after: 'nowhere' is no cursor of this list: take that of an answer before, or say `now`" in said
 
 
+async def test_a_parcel_is_tracked_by_an_order_number_that_has_not_the_form_of_a_waybill(tmp_path: Path) -> None:
+    async with Daemon(tmp_path / "data") as daemon:
+        await daemon.start()
+        wanted = {"waybill": "SF900000000001", "carrier": "sf", "phone_tail": "0000", "order_number": "订单 1"}
+        await daemon.call("POST", "/v1/shipments", wanted)
+        for number, told, status in (("订单 1", "SF900000000001  sf", 0), ("订单 2", "nothing is known of 订单 2", 1)):
+            process = await asyncio.create_subprocess_exec(
+                *command("track", number, "--url", daemon.url, "--key", daemon.key),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                env=environment(),
+                cwd=Path(__file__).parents[2],
+            )
+            async with asyncio.timeout(20):
+                said, _ = await process.communicate()
+            assert told in said.decode()
+            assert process.returncode == status
+
+
 async def test_what_is_no_address_is_refused_and_told_how_one_looks() -> None:
     status, said = await refused("--url", "127.0.0.1:8040")
     assert (status, "Traceback" in said) == (64, False)

@@ -165,6 +165,13 @@ async def test_an_example_of_each_type_can_be_sent(desk: Desk, receiver: Receive
         assert told["data"].keys() == json.loads(example(ChangeKind(type.removeprefix("shipment."))))["data"].keys()
 
 
+async def test_a_thin_example_says_that_it_is_one_too(desk: Desk, receiver: Receiver) -> None:
+    made, _ = await desk.subscribe(receiver.url("/hook"), payload="thin")
+    assert (await desk.subscriptions.test(made, "shipment.delivered", now=0)).delivered
+    told = json.loads(receiver.heard[0].body)
+    assert (told["test"], told["data"].keys()) == (True, {"shipment_id", "revision", "url"})
+
+
 async def test_an_example_of_no_type_is_refused(desk: Desk) -> None:
     made, _ = await desk.subscribe("http://127.0.0.1/hook")
     with pytest.raises(BadInput, match=r"no type of event; there are milepost\.test, shipment\.registered"):

@@ -1,8 +1,8 @@
 "use strict";
 
 const WORDS = {
-  en: { find: "Find", other: "中文", parameters: "Parameters", body: "Body", answers: "Answers", scope: "scope", problems: "Problems", schemas: "Types", required: "required", failed: "The document could not be loaded." },
-  zh: { find: "查找", other: "English", parameters: "参数", body: "请求体", answers: "响应", scope: "权限", problems: "错误", schemas: "类型", required: "必填", failed: "无法加载文档。" },
+  en: { find: "Find", other: "中文", parameters: "Parameters", body: "Body", answers: "Answers", scope: "scope", problems: "Problems", schemas: "Types", webhooks: "Webhooks: what subscribers are sent", required: "required", failed: "The document could not be loaded." },
+  zh: { find: "查找", other: "English", parameters: "参数", body: "请求体", answers: "响应", scope: "权限", problems: "错误", schemas: "类型", webhooks: "推送：订阅者收到的消息", required: "必填", failed: "无法加载文档。" },
 };
 const TAGS = { "accounts and keys": "账户与密钥", carriers: "承运商", connections: "承运商连接", shipments: "运单", changes: "变更流", subscriptions: "订阅与投递", quarantine: "隔离区", orders: "订单" };
 const METHODS = ["get", "post", "put", "patch", "delete"];
@@ -74,6 +74,10 @@ function operation(path, method, about) {
   return element("article", { id: about.operationId, class: method.toUpperCase() }, head, ...prose(about.summary), ...prose(about.description || ""), ...parameters(about), ...body(about), element("h4", {}, word("answers")), element("table", {}, ...answers));
 }
 
+function message(name, about) {
+  return element("article", { id: `message-${name}` }, element("h3", {}, name), ...prose(about.summary), ...body(about));
+}
+
 function operations() {
   return Object.entries(spec.paths).flatMap(([path, item]) => METHODS.filter((method) => item[method]).map((method) => ({ path, method, about: item[method] })));
 }
@@ -111,6 +115,8 @@ function draw() {
     const links = found.map(({ path, method, about }) => element("a", { href: `#${about.operationId}` }, `${method.toUpperCase()} ${path}`));
     main.append(...section(heading(tag), found.map(({ path, method, about }) => operation(path, method, about)), links));
   }
+  const messages = Object.entries(spec.webhooks).map(([name, item]) => [name, item.post]).filter(([name, about]) => fits(name, about.summary));
+  main.append(...section(word("webhooks"), messages.map(([name, about]) => message(name, about)), messages.map(([name]) => element("a", { href: `#message-${name}` }, name))));
   const problems = Object.values(spec.components.responses).filter((one) => fits(one["x-code"], one.description));
   main.append(...section(word("problems"), problems.map(problem), problems.map((one) => element("a", { href: `#problem-${one["x-code"]}` }, one["x-code"]))));
   const types = Object.entries(spec.components.schemas).filter(([name]) => fits(name));

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from tracker import __version__
+from tracker.api.messages import HEADERS, MESSAGES, webhooks
 from tracker.api.problems import (
     BAD_JSON,
     CATALOGUE,
@@ -74,22 +75,25 @@ def openapi(routes: Iterable[Route], *, prefix: str = "/v1") -> Spec:
         "security": [{"key": []}],
         "tags": [{"name": tag} for tag in dict.fromkeys(route.tag for route in table)],
         "paths": paths,
+        "webhooks": webhooks({name: schemas["message", name] for name in MESSAGES}),
         "components": {
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "bearerFormat": "mp_…"}},
             "schemas": dict(sorted(components.items())) | {"Problem": _PROBLEM},
+            "parameters": dict(HEADERS),
             "responses": {kind.code: _problem_response(kind) for kind in CATALOGUE.values()},
         },
     }
 
 
 def _schemas(table: list[Route]) -> tuple[dict[tuple[str, str], Spec], Spec]:
-    """The schema of each route's query, body and answer, and the components that they refer to."""
+    """The schema of each route's query, body and answer and of each message, and the components that they refer to."""
     inputs = [
         ((route.name, part), "validation", TypeAdapter(kind))
         for route in table
         for part, kind in (("query", route.query), ("body", route.body_about), ("answer", route.answer))
         if kind not in (None, type(None), Json)
     ]
+    inputs += [(("message", name), "validation", TypeAdapter(kind)) for name, kind in MESSAGES.items()]
     found, defined = TypeAdapter.json_schemas(inputs, ref_template=_REF)  # type: ignore[arg-type]
     schemas: dict[tuple[str, str], Spec] = {key: schema for (key, _), schema in found.items()}
     return schemas, dict(defined.get("$defs", {}))

@@ -16,6 +16,14 @@ _NUMBERS = 100  # that one question may hold
 _MOST = 1_000  # corrections in one call
 
 
+class Refused(MilepostError):
+    """The daemon answered, and not as it was asked to; `status` is that of HTTP."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+
+
 class Client:
     """Asks the daemon at `url` with an API key.
 
@@ -32,10 +40,19 @@ class Client:
         if number.startswith("shp_"):
             return [self._call("GET", f"/v1/shipments/{urllib.parse.quote(number)}")]
         for name in ("waybill", "order_number"):
-            rows = self._call("GET", "/v1/shipments?" + urllib.parse.urlencode({name: number}))["shipments"]
-            if rows:
+            if rows := self._rows(name, number):
                 return [self._call("GET", f"/v1/shipments/{row['id']}") for row in rows]
         return []
+
+    def _rows(self, name: str, number: str) -> list[dict[str, Any]]:
+        try:
+            found = self._call("GET", "/v1/shipments?" + urllib.parse.urlencode({name: number}))
+        except Refused as refused:
+            if refused.status != 422:
+                raise
+            return []  # it has not the form of a waybill, and may be an order number all the same
+        rows: list[dict[str, Any]] = found["shipments"]
+        return rows
 
     def stalled(self) -> list[dict[str, Any]]:
         """Every stalled shipment."""
@@ -103,7 +120,7 @@ class Client:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
                 text = answer.read()
         except urllib.error.HTTPError as error:
-            raise MilepostError(refusal(error)) from None
+            raise Refused(error.code, refusal(error)) from None
         except OSError as error:
             reason = getattr(error, "reason", error)
             raise MilepostError(f"no daemon answers at {self._url}: {reason}; `milepost serve` starts one") from None

@@ -117,6 +117,7 @@ class ShipmentView(TypedDict):
     status_label: Words
     status_at: str | None
     leg: int
+    picked_up: bool
     revision: int
     registered_at: str
     updated_at: str
