@@ -15,20 +15,16 @@ from contextlib import suppress
 from secrets import token_hex
 from typing import Protocol
 
-import msgspec
 import structlog
 from msgspec import Struct
 
 from tracker.store.types import Claim, Delivery, Outcome, Settlement, StoreDown
-from webhooks.destination import Result, Webhooks, message_id
-from webhooks.notices import iso_ms
+from webhooks.attempts import attempted, entry_of, wait_before
+from webhooks.destination import Result, Webhooks
 from webhooks.outlet import Outlet
-from webhooks.subscriptions import TYPE_PREFIX, type_of
 
 log = structlog.get_logger()
 
-SCHEDULE_S = (0, 5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)  # before attempt 1, 2, …
-JITTER = 0.1  # of each wait, to either side
 _PAUSE_S = 0.5  # after the store did not answer
 _GIVE_UP_AFTER = 4  # settles of a drain that the store did not answer
 _HELD_S = 1.0  # until somebody looks again at what a paused subscription does not take
@@ -79,30 +75,6 @@ class OutboundSettings(Struct, frozen=True, kw_only=True):
     def lease_s(self) -> float:
         """How long a claim is ours: an attempt that waits for two others still ends within it."""
         return 3 * self.timeout_s + 5
-
-
-class Attempt(Struct, frozen=True, kw_only=True):
-    """One attempt as the delivery log shows it."""
-
-    at: str
-    id: str  # webhook-id
-    type: str
-    shipment_id: str | None  # None: a notice of ours
-    revision: int
-    attempt: int
-    outcome: str
-    status: int | None
-    latency_ms: float
-    error: str | None
-    response: str | None  # the beginning of the answer
-    next_at: str | None  # not before that it is tried again
-
-
-def wait_before(attempt: int, *, factor: float, hint_s: float = 0.0, jitter: Callable[[], float]) -> float | None:
-    """Seconds until `attempt` (from 1), the larger of schedule and hint; None: there is no such attempt, it is dead."""
-    if attempt > len(SCHEDULE_S):
-        return None
-    return max(SCHEDULE_S[attempt - 1] * factor * (1 + JITTER * (2 * jitter() - 1)), hint_s)
 
 
 class Outbound:
@@ -344,7 +316,7 @@ class Outbound:
         self._settlements.append(settlement)
         self._ended.set()
         self._observer.delivered(_kind(delivery.destination), settlement.outcome.value, took)
-        turned = _attempted(result) and outlet.learn(result.outcome is not Outcome.RETRY, took, began + took)
+        turned = attempted(result) and outlet.learn(result.outcome is not Outcome.RETRY, took, began + took)
         self._report(settlement, result, turned)
         if outlet.shut_until > began + took:
             self._hold(outlet, outlet.shut_until - began - took)
@@ -388,7 +360,7 @@ class Outbound:
             outcome=outcome,
             retry_at=retry_at,
             detail=result.detail,
-            log=_entry(delivery, result, outcome, retry_at, at=now - took, took=took) if _attempted(result) else b"",
+            log=entry_of(delivery, result, outcome, retry_at, at=now - took, took=took) if attempted(result) else b"",
         )
 
     def _wait(self, delivery: Delivery, result: Result) -> float | None:
@@ -487,11 +459,6 @@ class Outbound:
             log.info("delivery_resumed")
 
 
-def _attempted(result: Result) -> bool:
-    """Whether the destination was asked: what nobody wants, and what dies with its endpoint, says nothing of it."""
-    return result.outcome is Outcome.DONE or result.outcome is Outcome.RETRY or result.status != 0
-
-
 async def _either(event: asyncio.Event, seconds: float) -> None:
     """Wait for the event, no longer than so many seconds."""
     with suppress(TimeoutError):
@@ -506,23 +473,3 @@ def _prefix(destination: str) -> str:
 def _kind(destination: str) -> str:
     head, colon, _ = destination.partition(":")
     return head if colon else "webhook"
-
-
-def _entry(delivery: Delivery, result: Result, outcome: Outcome, retry_at: int, *, at: float, took: float) -> bytes:
-    """The attempt for the delivery log, JSON."""
-    return msgspec.json.encode(
-        Attempt(
-            at=iso_ms(at),
-            id=message_id(delivery),
-            type=(type := type_of(delivery.kind)),
-            shipment_id=delivery.id if type.startswith(TYPE_PREFIX) else None,
-            revision=delivery.revision,
-            attempt=delivery.attempt,
-            outcome=outcome.value,
-            status=result.status or None,
-            latency_ms=round(took * 1000, 1),
-            error=result.detail or None,
-            response=result.head.decode(errors="replace") or None,
-            next_at=iso_ms(retry_at / 1000) if outcome is Outcome.RETRY else None,
-        )
-    )

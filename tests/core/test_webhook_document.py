@@ -19,8 +19,8 @@ import pytest
 from tracker.api.models.subscriptions import NewSubscription, SubscriptionPatch
 from tracker.examples import example
 from tracker.model import ChangeKind
+from webhooks.attempts import SCHEDULE_S
 from webhooks.notices import disabled_notice, trial_notice
-from webhooks.outbound import SCHEDULE_S
 from webhooks.payload import thin
 from webhooks.standard import Scheme, Signer, new_secret, public_key
 from webhooks.subscriptions import Subscription

@@ -14,8 +14,8 @@ from standardwebhooks import Webhook
 
 from tests.store.lines import unreliable
 from tracker.store.types import Delivery, Outcome
+from webhooks.attempts import SCHEDULE_S, wait_before
 from webhooks.destination import Result
-from webhooks.outbound import SCHEDULE_S, wait_before
 from webhooks.post import retry_after
 from webhooks.subscriptions import TEST
 
