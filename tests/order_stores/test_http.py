@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
 from tracker.order_stores.conformance import OTHER, WAYBILL, desk
@@ -22,6 +23,16 @@ async def test_the_order_comes_whole_with_every_parcel(house: HousePeer):
         (WAYBILL, "delivered"),
         (OTHER, "picked_up"),
     ]
+
+
+@pytest.mark.parametrize(("statuses", "word"), [({}, "shipped"), ({"shipped": "SENT 已发货"}, "SENT 已发货")])
+async def test_the_status_of_the_order_is_told_in_the_words_of_the_house(
+    house: HousePeer, statuses: dict[str, str], word: str
+):
+    async with desk(house, statuses=statuses) as fed:
+        await fed.deliver("in_transit", 1)
+    assert [said["status"] for said in map(msgspec.json.decode, house.taken.values())] == [word]
+    assert house.orders["1001"]["status"] == "shipped"
 
 
 async def test_parcels_told_at_once_leave_the_order_as_it_is(house: HousePeer):

@@ -54,7 +54,7 @@ async def test_an_order_stores_secrets_are_never_shown_again(api: Api, account: 
         ({"credentials": {"signing_secret": "hush"}}, "credentials.signing_secret"),
         ({"credentials": {"signing_secret": SECRET, "pin": "1"}}, "credentials.pin"),
         ({"options": {"colour": "red"}}, "options.colour"),
-        ({"statuses": {"shipped": "done"}}, "statuses.shipped"),
+        ({"statuses": {"posted": "done"}}, "statuses.posted"),
         ({"shops": "north"}, "shops"),
         ({"secret": "x"}, "secret"),
     ],

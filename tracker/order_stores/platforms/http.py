@@ -13,6 +13,7 @@ from tracker.order_stores.sdk import (
     BadInput,
     Credential,
     Http,
+    OrderStatus,
     Platform,
     Refused,
     Reply,
@@ -31,6 +32,7 @@ async def tell(http: Http, told: Told) -> None:
     if told.order.number in (".", ".."):
         raise Refused(f"order {told.order.number!r} is no step of a path: it would lead elsewhere")
     body = {
+        "status": told.word or told.order.status.value,
         "order": order_view(told.order),
         "shipment_id": parcel.shipment,
         "revision": parcel.revision,
@@ -80,6 +82,8 @@ platform = Platform(
     tell=tell,
     probe=probe,
     check=check,
+    words_for=OrderStatus,
+    word=r"[^\x00-\x1f\x7f]{1,64}",
     credentials=[Credential(SECRET, "whsec_ and base64: signs every request (Standard Webhooks)")],
     rate=50.0,
 )
