@@ -61,6 +61,14 @@ _NAMES = (
         rf"(?P<label>{_WHO}\s{{0,2}}[:：【\[（(]\s{{0,2}})"
         rf"(?P<name>[{_SURNAMES}{_MORE_SURNAMES}][\u4e00-\u9fff·]{{1,3}}?){_AFTER_NAME}"
     ),
+    # 由…签收: what begins like a name and is at once followed by what was done; 由于 begins a reason
+    re.compile(
+        rf"(?P<label>由[\s【\[（(]{{0,2}}(?!于))(?P<name>[{_SURNAMES}{_MORE_SURNAMES}][\u4e00-\u9fff·]{{1,2}}?)"
+        r"(?=[\s】\]）)]{0,2}(?:先生|女士)?\s?代?(?:签收|收取|领取|取走|收件))"
+    ),
+    re.compile(
+        rf"(?P<label>{_WHO}[是为]\s{{0,2}})(?P<name>[{_SURNAMES}{_MORE_SURNAMES}][\u4e00-\u9fff·]{{1,3}}?){_AFTER_NAME}"
+    ),
     re.compile(rf"(?P<label>{_WHO}\s{{0,2}})(?P<name>[{_SURNAMES}][\u4e00-\u9fff·]{{1,2}}?){_AFTER_NAME}"),
     re.compile(
         r"(?P<label>(?i:\b(?:signed(?: for)? by|received by|signatory|recipient name|unterschrieben von|signé par"
