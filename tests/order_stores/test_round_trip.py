@@ -1,0 +1,81 @@
+"""From the shop and back to it: what it pushes is followed, and what becomes of it is told where it stands there."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from yarl import URL
+
+from tests.pipeline.daemon import Desk, running, until
+
+from .conftest import listening
+from .peers.peer import Peer
+from .peers.shopify import ShopifyPeer
+from .peers.woocommerce import WooCommercePeer
+
+WEBHOOK_SECRET = "not a real secret of a shop"
+PUSH = Path(__file__).parents[2] / "carriers" / "sf" / "fixtures" / "push-delivered.json"
+WAYBILL, ORDER = "SF1390000000117", "1001"
+TO = {"phone": "138 0000 0000", "zip": "200000", "postcode": "200000"}
+
+FULFILLED = {
+    "shopify": {
+        "name": f"#{ORDER}.1",
+        "tracking_company": "SF Express",
+        "tracking_numbers": [WAYBILL],
+        "destination": TO,
+    },
+    "woocommerce": {
+        "id": int(ORDER),
+        "shipping": TO,
+        "meta_data": [
+            {
+                "key": "_wc_shipment_tracking_items",
+                "value": [{"tracking_provider": "", "custom_tracking_provider": "顺丰", "tracking_number": WAYBILL}],
+            }
+        ],
+    },
+}
+TOLD = {"shopify": ["DELIVERED"], "woocommerce": [f"SF Express {WAYBILL}: Delivered"]}
+
+
+def here(desk: Desk, url: str) -> str:
+    """An address of the daemon, whose port nobody knew when it was started."""
+    return desk.url + URL(url).raw_path
+
+
+async def push(desk: Desk, url: str, platform: str, said: Mapping[str, Any]) -> int:
+    """Push what a shop says, as it signs it."""
+    body = json.dumps(said).encode()
+    signature = base64.b64encode(hmac.digest(WEBHOOK_SECRET.encode(), body, "sha256")).decode()
+    headers = {
+        "shopify": {"X-Shopify-Topic": "fulfillments/create", "X-Shopify-Hmac-Sha256": signature},
+        "woocommerce": {"X-WC-Webhook-Topic": "order.updated", "X-WC-Webhook-Signature": signature},
+    }[platform]
+    async with desk.http.post(here(desk, url), data=body, headers=headers) as answer:
+        return answer.status
+
+
+@pytest.mark.parametrize("peer", [ShopifyPeer, WooCommercePeer])
+async def test_a_fulfilment_that_the_shop_pushed_is_delivered_and_the_shop_is_told(tmp_path: Path, peer: type[Peer]):
+    async with listening(peer()) as shop, running(tmp_path, ports=[shop.base.rpartition(":")[2]]) as (desk, _):
+        platform = shop.platform.slug
+        shop.sell(ORDER, [WAYBILL])
+        held = {**shop.credentials, "webhook_secret": WEBHOOK_SECRET}
+        made = await desk("POST", "/v1/order-stores", {"platform": platform, "base": shop.base, "credentials": held})
+        for _ in range(2):  # platforms push again what they are not sure of
+            assert await push(desk, made["webhook_url"], platform, FULFILLED[platform]) == 200
+        [followed] = (await desk("GET", "/v1/shipments"))["shipments"]
+        assert (followed["waybill"], followed["carrier"], followed["status"]) == (WAYBILL, "sf", "pending")
+        said = {"carrier": "sf", "name": "SF", "credentials": {"partner_id": "P", "checkword": "C"}}
+        carrier = await desk("POST", "/v1/connections", said)
+        async with desk.http.post(here(desk, carrier["webhook_url"]), json=json.loads(PUSH.read_bytes())) as answer:
+            assert answer.status == 200
+        await until(lambda: shop.told(ORDER, WAYBILL) == TOLD[platform])
+        assert (await desk("GET", "/v1/dead-letters"))["dead_letters"] == []
