@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 
 from tests.cancelling import uncomplaining
 from tests.faults.answering import reset
+from tests.faults.leaving import hang_up
 from tests.faults.load import SECRET, Scan, journey, signature, waybills
 from tests.ingress.site import Site, running
 from tests.store.lines import Line, unreliable
@@ -22,15 +22,6 @@ from tracker.store import Store
 [WAYBILL] = waybills(1)
 CREDENTIALS = {"client_id": "c", "client_secret": "s", "webhook_secret": SECRET}
 READERS = 32  # that an account may have at once
-
-
-class Moment(Enum):
-    """When a caller hangs up."""
-
-    HEAD = "amid the head"
-    BODY = "amid the body"
-    AT_ONCE = "behind the last byte"
-    SOON = "some milliseconds later"
 
 
 @pytest.fixture
@@ -43,19 +34,6 @@ async def lined(store: Store, tmp_path: Path) -> AsyncIterator[tuple[Line, Site]
 def request(site: Site, path: str, body: bytes) -> bytes:
     said = (f"Content-Length: {len(body)}", "Content-Type: application/json")
     return site.head("POST", path, *said, f"X-Simulated-Signature: {signature(body)}") + body
-
-
-async def hung_up(site: Site, whole: bytes, moment: Moment, dice: random.Random) -> None:
-    """Send as much as the moment says and leave, politely or not."""
-    wire = await site.wire()
-    head = whole.index(b"\r\n\r\n") + 4
-    bounds = {Moment.HEAD: (1, head - 1), Moment.BODY: (head, len(whole) - 1)}.get(moment)
-    await wire.send(whole[: dice.randint(*bounds)] if bounds else whole)
-    if moment is Moment.SOON:
-        await asyncio.sleep(0.01 * dice.random())
-    if dice.random() < 0.5:
-        reset(wire.writer)
-    wire.writer.close()
 
 
 async def pushed(site: Site, hook: str, scan: Scan) -> None:
@@ -134,7 +112,8 @@ async def test_pushes_of_carriers_that_hang_up_at_any_moment_are_there_once_when
     dice = random.Random(3)
     with uncomplaining():
         for scans in zip(*(journey(number) for number in numbers), strict=True):
-            leaving = [hung_up(site, request(site, hook, one.body), dice.choice([*Moment]), dice) for one in scans]
+            signed = [{"X-Simulated-Signature": signature(one.body)} for one in scans]
+            leaving = [hang_up(site.url + hook, how, one.body, dice) for how, one in zip(signed, scans, strict=True)]
             await asyncio.gather(*leaving)
             await asyncio.gather(*(pushed(site, hook, one) for one in scans))
     async with asyncio.timeout(5):
