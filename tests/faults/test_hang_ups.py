@@ -111,7 +111,7 @@ async def test_connections_that_end_before_their_answer_lose_and_double_nothing(
     assert found.wrong == {}
     assert len(ledger.acknowledged) == carrier.wanted
     assert carrier.left.total() > 0.25 * ledger.pushes
-    assert unheard > 0 and platform.there_already > 0
+    assert unheard > 0
 
     def as_before() -> bool:
         return all(now <= then + SPARE for now, then in zip(descriptors(daemon), before, strict=True))
