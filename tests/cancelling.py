@@ -21,7 +21,7 @@ from tracker.store import Store
 
 _ASKED_S = 0.02  # an await that asks the store for nothing is cancelled after so long
 _BEGUN_S = 0.0005  # where there is no line to tell
-_LOT = 12
+_LOT = 6
 
 _dice = Random(7)
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from tracker.store import Store
 
-from .acts import LEASE_MS, Act, Call, a_push_is_marked, acts_are_recorded, parcels, sightings_are_noted, with_lanes
+from .acts import LEASE_MS, Act, Call, parcels
+from .acts_beside import a_push_is_marked, acts_are_recorded, sightings_are_noted, with_lanes
 from .goods import indexed, register
 
 

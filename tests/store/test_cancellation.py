@@ -14,8 +14,9 @@ import pytest
 from tests.cancelling import Bystanders, Cut, When, chosen, watching
 from tracker.store import EmbeddedServer, Store, StoreSettings, open_store
 
-from .acts import ACTS, Act
-from .goods import creation
+from .acts import Act
+from .acts_beside import ACTS
+from .goods import creation, register
 from .lines import Line, unreliable
 from .looks import LOOKS
 
@@ -212,6 +213,36 @@ async def _woken(store: Store, *, cancelled: bool = False) -> frozenset[int]:
         assert cancelled and not heard
         heard = await store.wake(0)
     return heard
+
+
+async def test_a_reader_that_is_cancelled_anywhere_takes_no_page_from_those_who_wait_with_it(
+    store: Store, far: tuple[Line, Store]
+) -> None:
+    """They share a look, whoever of them began it."""
+    line, over = far
+    with watching():
+        for when in When:
+            for at in range(6):
+                account = f"account-{when.name}-{at}"
+                cut = Cut(at, when, line, Bystanders(over))
+                leaves = asyncio.create_task(cut.run(_follows(over, account)))
+                stay = [asyncio.create_task(_follows(over, account)) for _ in range(2)]
+                await asyncio.sleep(0.02)
+                id = await register(store, account, "W1")
+                async with asyncio.timeout(10):
+                    assert await asyncio.gather(*stay) == [[id], [id]], f"{when}, await {at}"
+                    await leaves
+                with over.following(account) as tip:
+                    assert tip.readers == 1, "this one"
+
+
+async def _follows(store: Store, account: str) -> list[str]:
+    """Which shipments are in the first page that is not empty, for one who reads from the beginning."""
+    with store.following(account) as tip:
+        page = await tip.join(None, 50)
+        while not page.entries:
+            page = await tip.after(page, 50, 10) or page
+        return [entry.id for entry in page.entries]
 
 
 def test_every_call_of_the_store_is_tried_here_or_named_with_where_it_is() -> None:
