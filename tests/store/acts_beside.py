@@ -84,7 +84,7 @@ async def heads_are_settled(store: Store) -> Call:
         Settlement(delivery=one, outcome=outcomes[n % 5], retry_at=4_000_000_000_000)
         for n, one in enumerate(await with_lanes(store))
     ]
-    return lambda far: far.settle_lanes(settlements)
+    return lambda far: unanswered(far.settle_lanes(settlements))
 
 
 @act("settle_lanes", adds=True)
@@ -92,7 +92,7 @@ async def heads_are_settled_and_logged(store: Store) -> Call:
     settlements = [
         Settlement(delivery=one, outcome=Outcome.DONE, log=b"attempt") for one in (await with_lanes(store))[:1]
     ]
-    return lambda far: far.settle_lanes(settlements)
+    return lambda far: unanswered(far.settle_lanes(settlements))
 
 
 @act("replay_dead", steps=True)
