@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import random
 import shutil
-import subprocess
 from pathlib import Path
+
+from tests.faults.preload import built
 
 _SOURCE = Path(__file__).with_name("power.c")
 _MADE_ANEW = (".lock", ".sock", ".log", ".pid", "-shm")
-
-
-def compiler() -> str | None:
-    """A C compiler, if there is one."""
-    return shutil.which("cc") or shutil.which("gcc")
 
 
 class Power:
@@ -25,11 +21,7 @@ class Power:
 
     def __init__(self, root: Path, kept: Path) -> None:
         self._root, self._kept = root, kept
-        self._library = kept.with_suffix(".so")
-        subprocess.run(
-            [str(compiler()), "-shared", "-fPIC", "-O1", "-o", str(self._library), str(_SOURCE), "-ldl", "-lpthread"],
-            check=True,
-        )
+        self._library = built(_SOURCE, kept.with_suffix(".so"))
         self._dice = random.Random(11)
         self.unsynced = 0  # bytes that cuts took away
         self._boot()

@@ -18,7 +18,8 @@ from tests.faults.audit import examine, note
 from tests.faults.conftest import LONG
 from tests.faults.daemon import Daemon, until
 from tests.faults.load import STEPS, Carrier, register, scans_of, settle_in, waybills
-from tests.faults.power import Power, compiler
+from tests.faults.power import Power
+from tests.faults.preload import compiler
 from tests.faults.receiver import Receiver
 
 CUTS = 30 if LONG else 4

@@ -176,6 +176,7 @@ class Parts:
             closed=lambda: self.disk.full,
             made_room=Crowding(metrics.parked_dropped.inc).made_room,
             mask=from_settings.masks(settings),
+            clock=store.clock,
         )
         self.bounds = from_settings.bounds(settings)
         ward = self._ward(1.0, metrics.quarantine_full.inc)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
@@ -13,7 +14,15 @@ from carriers.sdk import Ask, Carrier, Meaning
 from tracker.errors import BadInput, NotFound
 from tracker.ingest.cleaning import clean_waybill, short
 from tracker.ingest.commits import Commits, Silent, indexed
-from tracker.ingest.judgement import corrected, moved_on, says_something, unstalled, with_successor, worth_writing
+from tracker.ingest.judgement import (
+    corrected,
+    moved_on,
+    not_before,
+    says_something,
+    unstalled,
+    with_successor,
+    worth_writing,
+)
 from tracker.ingest.types import Carriers, Counters, IngestSettings, Parked, Received, Registered, Registration, Store
 from tracker.masking import Mask, as_kept, mask_document, mask_report
 from tracker.model import ChangeKind, Document, Milestone, Reason, Report, Shipment, Stall
@@ -33,7 +42,8 @@ class Ingest:
 
     `closed` says why nothing may be written now, "" while the door is open; deletions always pass. `unknown` hears of
     the scans that nothing covers: whose, the carrier, its code and its words; `made_room` of those that were parked and
-    had to make room for others.
+    had to make room for others. By `clock` (s) it sees that time was set back since a shipment was heard of
+    last; without one it never is.
     """
 
     def __init__(
@@ -48,6 +58,7 @@ class Ingest:
         closed: Callable[[], str] = lambda: "",
         made_room: Callable[[str, int], None] = lambda account, scans: None,
         mask: Callable[[str], Mask] = lambda account: Mask.OFF,
+        clock: Callable[[], float] = lambda: math.inf,
     ) -> None:
         self._store = store
         self._carriers = carriers
@@ -59,6 +70,7 @@ class Ingest:
         self._unknown = unknown
         self._made_room = made_room
         self._mask = mask
+        self._clock = clock
 
     # ------------------------------------------------------------ reading
 
@@ -215,6 +227,8 @@ class Ingest:
         # what was kept before masking was switched on is masked now, or the same scan would stand there twice
         kept = mask_document(before.document, self._mask(before.document.account))
         receipt = structs.replace(receipt, report=as_kept(receipt.report, kept))
+        if receipt.heard_at == now:
+            receipt = not_before(kept, receipt, clock_ms=self._clock() * 1000)
         document = merge(kept, receipt, self._classify(kept, carrier))
         document = with_successor(document, receipt.report)
         if carrier.aggregator and receipt.report.carrier:

@@ -9,6 +9,8 @@ from tracker.timeline.changes import differ, told_by
 from tracker.timeline.derived import derive
 from tracker.timeline.receipts import Receipt
 
+_CLOCKS_DIFFER_MS = 1_000  # what two daemons over one store make of its time differs by less
+
 
 def says_something(report: Report) -> bool:
     """Whether a report is worth keeping for a waybill that nobody registered; trouble with a number is not."""
@@ -41,6 +43,15 @@ def worth_writing(before: Shipment, after: Shipment) -> bool:
 
 def _troubles(shipment: Shipment) -> list[str]:
     return [s.problem.kind.value for s in shipment.document.sources if s.problem]
+
+
+def not_before(document: Document, receipt: Receipt, *, clock_ms: float) -> Receipt:
+    """What is heard now is heard after all that is there, also where the clock was set back since.
+
+    Else an answer from before would seem to be the later one, and what is new in this one withdrawn by it.
+    """
+    latest = max(document.checked_at, document.expired_at)
+    return receipt if latest <= clock_ms + _CLOCKS_DIFFER_MS else structs.replace(receipt, heard_at=latest + 1)
 
 
 def with_successor(document: Document, report: Report) -> Document:
