@@ -32,11 +32,11 @@ from carriers.sdk import (
 from tracker.connections.connection import Connection
 from tracker.connections.kept import Connections
 from tracker.ingest.door import Ingest
-from tracker.ingest.types import Received, Registration
+from tracker.ingest.types import Hearing, Received, Registration
 from tracker.secrets import Sealer, new_key
 from tracker.store import Store, marks
 from tracker.store.types import StoreDown
-from webhooks.inbound import Door, Inbound
+from webhooks.inbound import Inbound
 from webhooks.replays import Replays
 
 NOW = 1_780_000_000.0
@@ -115,7 +115,7 @@ class World:
         self.window = window
         self.client: TestClient[web.Request, web.Application]
 
-    def app(self, door: Door) -> web.Application:
+    def app(self, door: Hearing) -> web.Application:
         replays = Replays(self.store, self.window)
         inbound = Inbound(door, self.store, self.connections, self.counts, replays=replays, clock=lambda: self.now)
         app = web.Application()
