@@ -91,11 +91,7 @@ class Feed(Calls):
         named = (
             keys.feed[shard],
             keys.fanned[shard],
-            keys.lanes[shard],
-            keys.ready[shard],
-            keys.bodies[shard],
-            keys.pending[shard],
-            keys.tombs[shard],
+            *keys.of_lanes(shard),
             keys.claim(shard, f"lane:{id}"),
             *[keys.queue(shard, name) for name in places],
         )

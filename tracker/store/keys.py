@@ -201,6 +201,10 @@ class Keys:
     def claim(self, shard: int, claim: str) -> bytes:
         return self.tags[shard] + b"c:" + claim.encode()
 
+    def of_lanes(self, shard: int) -> tuple[bytes, ...]:
+        """What each function over a shard's lanes is told of first, in this order."""
+        return self.lanes[shard], self.ready[shard], self.bodies[shard], self.pending[shard], self.tombs[shard]
+
     def of_account(self, shard: int, letter: bytes, account: str) -> bytes:
         """A key of the form `x:<account>`; the table above names the letters."""
         return b"%b%b:%b" % (self.tags[shard], letter, account.encode())

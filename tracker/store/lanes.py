@@ -135,7 +135,7 @@ class Lanes(Rows):
 
     def _settle_lanes(self, shard: int, settlements: Sequence[Settlement]) -> asyncio.Future[list[bytes]]:
         keys = self.keys
-        named = [keys.lanes[shard], keys.ready[shard], keys.bodies[shard], keys.pending[shard], keys.tombs[shard]]
+        named = list(keys.of_lanes(shard))
         args: list[bytes] = []
         for settlement in settlements:
             delivery = settlement.delivery
@@ -214,11 +214,7 @@ class Lanes(Rows):
             return False
         keys = self.keys
         named = (
-            keys.lanes[shard],
-            keys.ready[shard],
-            keys.bodies[shard],
-            keys.pending[shard],
-            keys.tombs[shard],
+            *keys.of_lanes(shard),
             keys.of_account(shard, b"D", account),
             keys.of_account(shard, b"E", account),
             keys.queue(shard, letter.destination),
@@ -255,11 +251,7 @@ class Lanes(Rows):
     ) -> asyncio.Future[list[bytes]]:
         keys = self.keys
         named = (
-            keys.lanes[shard],
-            keys.ready[shard],
-            keys.bodies[shard],
-            keys.pending[shard],
-            keys.tombs[shard],
+            *keys.of_lanes(shard),
             keys.fanned[shard],
             keys.queue(shard, destination),
         )

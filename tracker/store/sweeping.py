@@ -35,11 +35,7 @@ class Sweeping(Lanes, Records):
     async def _sweep_lanes(self, shard: int, destination: str) -> None:
         keys = self.keys
         named = (
-            keys.lanes[shard],
-            keys.ready[shard],
-            keys.bodies[shard],
-            keys.pending[shard],
-            keys.tombs[shard],
+            *keys.of_lanes(shard),
             keys.queue(shard, destination),
         )
         answer = [b"more"]
