@@ -6,7 +6,6 @@ that no request waits for them; at an orderly end all are written, after a kill 
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections import defaultdict
@@ -19,7 +18,7 @@ from msgspec import Struct, structs
 
 from tracker.accounts import OPERATOR
 from tracker.store.types import Gone, StoreDown
-from tracker.underway import UnderWay
+from tracker.underway import written_regularly
 
 TARGET = 64  # characters of a target that are kept
 _PENDING = 20_000  # acts that wait for a store that is away; the oldest go first
@@ -108,16 +107,7 @@ class Audit:
 
     async def run(self) -> None:
         """Write what waits until cancelled, and then the rest."""
-        under_way = UnderWay()
-        try:
-            while True:
-                await asyncio.sleep(self._every_s)
-                with contextlib.suppress(StoreDown):
-                    await under_way.run(self.write())
-        finally:
-            await under_way.ended()
-            with contextlib.suppress(StoreDown):
-                await self.write()
+        await written_regularly(self._every_s, self.write)
 
     async def write(self) -> None:
         """Write what waits; what can't be written waits on. Raises `StoreDown`."""

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
+from tracker.store.types import StoreDown
+
 T = TypeVar("T")
 P = ParamSpec("P")
+Work = Callable[[], Coroutine[Any, Any, None]]
 
 
 class UnderWay:
@@ -36,6 +40,26 @@ class UnderWay:
         """Return when nothing is under way."""
         while self._tasks:
             await asyncio.wait(self._tasks)
+
+
+async def written_regularly(every_s: float, write: Work, *, first: Work | None = None) -> None:
+    """Write every so often until cancelled; then what is under way ends, and what is left is written.
+
+    A store that is away has it later.
+    """
+    under_way = UnderWay()
+    try:
+        if first:
+            with suppress(StoreDown):
+                await first()
+        while True:
+            await asyncio.sleep(every_s)
+            with suppress(StoreDown):
+                await under_way.run(write())
+    finally:
+        await under_way.ended()
+        with suppress(StoreDown):
+            await write()
 
 
 class Keeper(Protocol):

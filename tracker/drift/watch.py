@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
@@ -20,8 +19,8 @@ from tracker.drift.words import LONGEST, masked, skeleton_mark, speaks
 from tracker.model import Document
 from tracker.normalise import UNKNOWN, classify
 from tracker.store.sightings import EVERYBODY, Key
-from tracker.store.types import Gone, Sighting, StoreDown
-from tracker.underway import UnderWay
+from tracker.store.types import Gone, Sighting
+from tracker.underway import written_regularly
 
 KEYS = 100  # codes, texts and shapes of a carrier, each, for an account and for all
 _PATHS = 2_000  # of a carrier
@@ -151,18 +150,7 @@ class DriftWatch:
 
     async def run(self) -> None:
         """Write what was heard, every few seconds, until cancelled; and once more then."""
-        under_way = UnderWay()
-        try:
-            with contextlib.suppress(StoreDown):
-                await self.recall()
-            while True:
-                await asyncio.sleep(self._every_s)
-                with contextlib.suppress(StoreDown):
-                    await under_way.run(self.write())
-        finally:
-            await under_way.ended()
-            with contextlib.suppress(StoreDown):
-                await self.write()
+        await written_regularly(self._every_s, self.write, first=self.recall)
 
     async def recall(self) -> None:
         """Learn what is known already, and forget what today's tables cover and what was not said for long."""
