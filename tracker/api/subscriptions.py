@@ -23,9 +23,9 @@ from tracker.api.problems import CURSOR_TOO_OLD, not_found
 from tracker.api.quarantine import read_entry
 from tracker.api.registering import check_carrier
 from tracker.api.route import Call, Routes, cursors
-from tracker.api.services import Standing, Subscription
 from tracker.errors import BadInput
 from tracker.store.types import Relayed
+from tracker.subscribers import Standing, Subscription
 from tracker.views import iso
 
 routes = Routes("subscriptions")

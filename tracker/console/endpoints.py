@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -11,76 +11,13 @@ from msgspec import Struct
 from tracker.accounts import ApiKey, Scope
 from tracker.console.services import View
 from tracker.store.types import DeadLetter, Relayed
+from tracker.subscribers import Probe, Standing, Subscription, Subscriptions
 from tracker.views import iso
 
 _ATTEMPTS = 50  # of the log, that a page shows
 _DEAD = 1_000  # dead letters that are counted, and sent again at once
 _TEST = "milepost.test"
 _WRITERS = {Scope.WRITE, Scope.ADMIN}
-
-
-class Subscription(Protocol):
-    """A subscription as a page shows it."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def account(self) -> str: ...
-    @property
-    def url(self) -> str: ...
-    @property
-    def description(self) -> str: ...
-    @property
-    def types(self) -> Collection[str]: ...
-    @property
-    def shops(self) -> Collection[str]: ...
-    @property
-    def carriers(self) -> Collection[str]: ...
-    @property
-    def statuses(self) -> Collection[str]: ...
-    @property
-    def payload(self) -> str: ...
-    @property
-    def signature(self) -> str: ...
-    @property
-    def concurrency(self) -> int: ...
-    @property
-    def rate(self) -> float: ...
-    @property
-    def enabled(self) -> bool: ...
-    @property
-    def created_at(self) -> int: ...
-    def wants(self, kind: str, shop: str | None, carrier: str | None, status: str | None = None, /) -> bool: ...
-
-
-class Standing(Protocol):
-    """How it does, since when (ms; 0: not known) and why."""
-
-    @property
-    def state(self) -> str: ...
-    @property
-    def since(self) -> int: ...
-    @property
-    def why(self) -> str: ...
-
-
-class Probe(Protocol):
-    """What a receiver answered to a test; `status` is 0 where it did not."""
-
-    @property
-    def delivered(self) -> bool: ...
-    @property
-    def status(self) -> int: ...
-
-
-class Subscriptions(Protocol):
-    """What is asked of the subscriptions."""
-
-    async def all(self, account: str) -> Sequence[Subscription]: ...
-    async def get(self, account: str, id: str) -> Subscription | None: ...
-    async def standings(self, account: str, some: Any) -> Sequence[Standing]: ...
-    async def amend(self, account: str, id: str, **said: Any) -> Subscription: ...
-    async def test(self, subscription: Any, type: str, *, now: int) -> Probe: ...
 
 
 class Redelivery(Protocol):
