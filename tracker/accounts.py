@@ -209,10 +209,10 @@ class Accounts:
 
     async def first_start(self, *, now: int) -> str | None:
         """Make the account `default` and an admin key of it where the store has no such key; the key, to print once."""
+        if any(Scope.ADMIN in key.scopes and not key.expired(now) for key in await self.keys(OPERATOR)):
+            return None  # and nothing is written: a store that is full must let its daemon start
         account = msgspec.json.encode(Account(OPERATOR, now))
         await self._store.put_record("account", OPERATOR, OPERATOR, account, create=True)
-        if any(Scope.ADMIN in key.scopes and not key.expired(now) for key in await self.keys(OPERATOR)):
-            return None
         _, text = await self.create_key(OPERATOR, [Scope.ADMIN], name="first start", now=now)
         return text
 

@@ -37,7 +37,7 @@ class Leaving(Struct, frozen=True):
 class Shelf(Protocol):
     """What a departure needs of the store."""
 
-    async def put_record(self, kind: str, account: str, id: str, value: bytes, *, create: bool = False) -> bool: ...
+    async def put_record(self, kind: str, account: str, id: str, value: bytes, *, frees: bool) -> bool: ...
     async def get_record(self, kind: str, account: str, id: str) -> bytes | None: ...
     async def records(self, kind: str, account: str | None = None) -> dict[tuple[str, str], bytes]: ...
     async def remove_record(self, kind: str, account: str, id: str) -> bool: ...
@@ -147,7 +147,7 @@ class Departures:
             await place.drop_account(name)
 
     async def _note(self, leaving: Leaving) -> None:
-        await self._store.put_record(KIND, OPERATOR, leaving.name, msgspec.json.encode(leaving))
+        await self._store.put_record(KIND, OPERATOR, leaving.name, msgspec.json.encode(leaving), frees=True)
 
     def _ended(self, name: str, task: asyncio.Task[None]) -> None:
         del self._sweeps[name]

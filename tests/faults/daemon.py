@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+from redis import Redis
 
 ROOT = Path(__file__).parents[2]
 READY_S = 60.0
@@ -201,6 +202,22 @@ class Daemon:
     @property
     def server_log(self) -> str:
         return (self.directory / "store" / "server.log").read_text(errors="replace")
+
+    def ask_server(self, *words: str) -> Any:
+        """One command to the server that lives in the directory."""
+        with Redis(unix_socket_path=str(self.directory / "store" / "store.sock")) as server:
+            return server.execute_command(*words)
+
+    async def rewrite_slowly(self, *, a_key_us: int) -> None:
+        """Begin to rewrite the log, so many microseconds a key, once the last rewrite is done."""
+        self.ask_server("CONFIG", "SET", "rdb-key-save-delay", str(a_key_us))
+        await until(lambda: not self.rewriting, within=30, what="the end of a rewrite")
+        self.ask_server("BGREWRITEAOF")
+        await until(lambda: self.rewriting, within=5, what="a rewrite of the log", every=0.001)
+
+    @property
+    def rewriting(self) -> bool:
+        return bool(self.ask_server("INFO", "persistence")["aof_rewrite_in_progress"])
 
     def signal_server(self, number: int) -> int:
         """Signal the server that lives in the directory; its process id, 0 where none does."""

@@ -8,19 +8,12 @@ import signal
 
 import aiohttp
 import pytest
-from redis import Redis
 
 from tests.faults.daemon import Daemon, until
 from tests.faults.drill import Drill
 from tracker.store import logfile
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
-
-
-def ask(daemon: Daemon, *words: str) -> object:
-    """One command to the running server."""
-    with Redis(unix_socket_path=str(daemon.directory / "store" / "store.sock")) as server:
-        return server.execute_command(*words)
 
 
 def cut_at(daemon: Daemon, command: bytes) -> int:
@@ -51,7 +44,7 @@ async def test_a_store_that_was_emptied_is_not_served_and_comes_back_whole(drill
     daemon, ledger = drill.daemon, drill.carrier.ledger
     pushing = asyncio.create_task(drill.carrier.run())
     await drill.acknowledged(0.5)
-    ask(daemon, *command.split())
+    daemon.ask_server(*command.split())
     await until(lambda: ledger.answers["503"] >= 20, within=20, what="503 from a store that was emptied")
     taken = len(ledger.acknowledged)
     headers = {"Authorization": f"Bearer {daemon.key}"}
@@ -82,7 +75,7 @@ async def test_it_heals_by_itself_where_the_server_gets_its_data_back(drill: Dri
     daemon, ledger = drill.daemon, drill.carrier.ledger
     pushing = asyncio.create_task(drill.carrier.run())
     await drill.acknowledged(0.5)
-    ask(daemon, "FLUSHALL")
+    daemon.ask_server("FLUSHALL")
     await until(lambda: ledger.answers["503"] >= 20, within=20, what="503 from a store that was emptied")
     daemon.signal_server(signal.SIGSTOP)
     cut_at(daemon, b"FLUSHALL")
@@ -96,7 +89,7 @@ async def test_it_heals_by_itself_where_the_server_gets_its_data_back(drill: Dri
 async def test_an_empty_store_that_is_meant_is_a_new_one(drill: Drill) -> None:
     """The file that remembers the store is removed: another key, and revisions from the first."""
     daemon = drill.daemon
-    ask(daemon, "FLUSHALL")
+    daemon.ask_server("FLUSHALL")
     assert await daemon.end() == 0
     await refused(daemon)
     (daemon.directory / "store.id").unlink()

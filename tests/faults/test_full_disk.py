@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from redis import Redis
 
 from tests.faults.conftest import LONG, settings
 from tests.faults.daemon import Daemon, until
@@ -82,7 +81,7 @@ async def test_a_disk_that_is_full_at_once_loses_nothing_that_was_acknowledged(
         await goes_on(drill)
         server = daemon.server_pid
         if when == "amid a rewrite of the log":
-            rewrite_slowly(daemon)
+            await daemon.rewrite_slowly(a_key_us=1000)
         disk.fill()
         await waits_for(daemon, "0 MiB free beside the log")
         await until(lambda server=server: daemon.server_pid != server, within=30, what="the end of the server")
@@ -133,15 +132,6 @@ async def test_a_daemon_ends_as_it_should_on_a_full_disk(drill: Drill, disk: Dis
     await drill.daemon.start()
     await asyncio.wait_for(pushing, 60)
     assert (await drill.examined()).wrong == {}
-
-
-def rewrite_slowly(daemon: Daemon) -> None:
-    """Begin to rewrite the log, a millisecond a key, and wait until it is under way."""
-    with Redis(unix_socket_path=str(daemon.directory / "store" / "store.sock")) as server:
-        server.config_set("rdb-key-save-delay", "1000")
-        server.bgrewriteaof()
-        while not server.info("persistence")["aof_rewrite_in_progress"]:
-            pass
 
 
 async def test_the_order_book_on_a_full_disk_waits_and_catches_up(tmp_path: Path, receiver: Receiver) -> None:

@@ -5,18 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from redis import Redis
 
-from tests.faults.daemon import Daemon, until
+from tests.faults.daemon import until
 from tests.faults.drill import Drill
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
-
-
-def ask(daemon: Daemon, *words: str) -> object:
-    """One command to the running server."""
-    with Redis(unix_socket_path=str(daemon.directory / "store" / "store.sock")) as server:
-        return server.execute_command(*words)
 
 
 async def test_functions_that_were_flushed_are_loaded_again(drill: Drill) -> None:
@@ -24,11 +17,11 @@ async def test_functions_that_were_flushed_are_loaded_again(drill: Drill) -> Non
     pushing = asyncio.create_task(drill.carrier.run())
     for share in (0.25, 0.5, 0.75):
         await drill.acknowledged(share)
-        ask(drill.daemon, "FUNCTION", "FLUSH")
+        drill.daemon.ask_server("FUNCTION", "FLUSH")
         before = len(drill.carrier.ledger.acknowledged)
         await until(
             lambda before=before: len(drill.carrier.ledger.acknowledged) > before + 10, within=20, what="progress"
         )
-    ask(drill.daemon, "SCRIPT", "FLUSH")
+    drill.daemon.ask_server("SCRIPT", "FLUSH")
     await asyncio.wait_for(pushing, 60)
     assert (await drill.examined()).wrong == {}

@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from redis import Redis
 
 from tests.faults.audit import examine, note
 from tests.faults.conftest import LONG
@@ -32,12 +31,6 @@ pytestmark = [
         sys.platform != "linux" or compiler() is None, reason="power cuts need Linux and a C compiler (cc)"
     ),
 ]
-
-
-def ask(daemon: Daemon, *words: str) -> object:
-    """One command to the running server."""
-    with Redis(unix_socket_path=str(daemon.directory / "store" / "store.sock")) as server:
-        return server.execute_command(*words)
 
 
 async def cut(daemon: Daemon, power: Power, *, torn: bool = False) -> None:
@@ -72,7 +65,7 @@ async def test_power_cuts_lose_nothing_that_was_acknowledged(
         await until(lambda before=before: len(carrier.ledger.acknowledged) >= before + 30, within=60, what="progress")
         await asyncio.sleep(0.5 * dice.random())
         if place % 3 == 2:
-            ask(daemon, "BGREWRITEAOF")
+            daemon.ask_server("BGREWRITEAOF")
             await asyncio.sleep(0.2 * dice.random())
         await cut(daemon, power, torn=place % 2 == 1)
         await daemon.start()
@@ -104,7 +97,7 @@ async def test_the_cut_takes_what_was_not_fsynced(daemon: Daemon, receiver: Rece
     await daemon.start(store__durability="relaxed")
     hook = await settle_in(daemon, receiver)
     numbers = await register(daemon, waybills(20))
-    ask(daemon, "CONFIG", "SET", "appendfsync", "everysec")
+    daemon.ask_server("CONFIG", "SET", "appendfsync", "everysec")
     carrier = Carrier(hook, scans_of(list(numbers)), rate=100)
     pushing = asyncio.create_task(carrier.run())
     await until(lambda: len(carrier.ledger.acknowledged) >= 150, within=60, what="progress")

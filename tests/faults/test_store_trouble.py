@@ -10,18 +10,18 @@ import sys
 from pathlib import Path
 
 import pytest
-from redis import Redis
 
-from tests.faults.daemon import Daemon, until
-from tests.faults.drill import Drill
+from tests.faults.audit import delivered, feed, message_id
+from tests.faults.daemon import Daemon, tenant, until
+from tests.faults.drill import Drill, begin
+from tests.faults.receiver import Receiver
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 
 
 def configure(daemon: Daemon, name: str, value: str) -> None:
     """Change a setting of the running server."""
-    with Redis(unix_socket_path=str(daemon.directory / "store" / "store.sock")) as server:
-        assert server.config_set(name, value)
+    assert daemon.ask_server("CONFIG", "SET", name, value)
 
 
 def log_of(daemon: Daemon) -> Path:
@@ -41,6 +41,50 @@ async def test_a_full_store_refuses_pushes_delivers_what_it_has_and_heals(drill:
     receiver.delay_s = 0.0
     await until(lambda: len(receiver.ids) > accepted + 20, within=20, what="deliveries from a full store")
     assert len(ledger.acknowledged) == before
+    configure(daemon, "maxmemory", "0")
+    await asyncio.wait_for(pushing, 60)
+    assert (await drill.examined()).wrong == {}
+
+
+async def test_a_store_that_is_full_amid_a_rewrite_of_its_log_heals_and_keeps_it_all(
+    daemon: Daemon, receiver: Receiver
+) -> None:
+    """Three times; once the limit is lifted again, twice the server is killed while it is full and rewrites."""
+    drill = await begin("a_store_that_is_full_amid_a_rewrite_of_its_log", daemon, receiver, parcels=80)
+    ledger = drill.carrier.ledger
+    pushing = asyncio.create_task(drill.carrier.run())
+    for share in (0.1, 0.3, 0.5):
+        await drill.acknowledged(share)
+        await daemon.rewrite_slowly(a_key_us=1000)
+        refused = ledger.answers["503"]
+        configure(daemon, "maxmemory", "1mb")
+        await until(lambda refused=refused: ledger.answers["503"] >= refused + 20, within=20, what="503")
+        assert (await daemon.readiness())[0] == 200
+        if share == 0.3:
+            configure(daemon, "maxmemory", "0")
+        else:
+            daemon.signal_server(signal.SIGKILL)  # its limit goes with it
+    await asyncio.wait_for(pushing, 60)
+    assert (await drill.examined()).wrong == {}
+
+
+async def test_a_daemon_that_finds_a_full_store_empties_it(drill: Drill) -> None:
+    """What its predecessor took in and did not fan out goes out, and an account can be deleted; nothing comes in."""
+    daemon, receiver, ledger = drill.daemon, drill.receiver, drill.carrier.ledger
+    await tenant(daemon, "leaving")
+    pushing = asyncio.create_task(drill.carrier.run())
+    await drill.acknowledged(0.5)
+    os.kill(daemon.pid, signal.SIGSTOP)  # the server lives on and has no time to lose what it holds
+    configure(daemon, "maxmemory", "1mb")
+    await daemon.kill()
+    await daemon.start()
+    changes = await delivered(daemon, receiver)
+    assert len(changes) >= 100
+    assert set(map(message_id, changes)) <= receiver.ids
+    await until(lambda: ledger.answers["503"] >= 20, within=30, what="503 from a full store")
+    await daemon.call("DELETE", "/v1/accounts/leaving")
+    assert [one["name"] for one in (await daemon.call("GET", "/v1/accounts"))["accounts"]] == ["default"]
+    assert await feed(daemon) == changes
     configure(daemon, "maxmemory", "0")
     await asyncio.wait_for(pushing, 60)
     assert (await drill.examined()).wrong == {}

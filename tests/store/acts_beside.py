@@ -41,7 +41,9 @@ async def with_letters(store: Store) -> list[str]:
 # ------------------------------------------------------------ feed and lanes
 
 
-def _filling(store: Store, shard: int, *, claimed: Claim | None = None) -> Callable[[Store], Coroutine[Any, Any, Any]]:
+def _filling(store: Store, *, claimed: Claim | None = None) -> Callable[[Store], Coroutine[Any, Any, Any]]:
+    shard = store.keys.shard_of("acme", "W0")
+
     async def call(far: Store) -> Any:
         cursor, entries = await far.unfanned(shard)
         refs = [
@@ -57,13 +59,13 @@ def _filling(store: Store, shard: int, *, claimed: Claim | None = None) -> Calla
 @act("fan_out")
 async def lanes_are_filled(store: Store) -> Call:
     await parcels(store)
-    return _filling(store, 0)
+    return _filling(store)
 
 
 @act("claimed_lanes")
 async def lanes_are_filled_and_claimed_at_once(store: Store) -> Call:
     await parcels(store)
-    return _filling(store, 0, claimed=Claim(id="c1", lease_ms=LEASE_MS, free={"sub_1": 1, "sub_2": 9}))
+    return _filling(store, claimed=Claim(id="c1", lease_ms=LEASE_MS, free={"sub_1": 1, "sub_2": 9}))
 
 
 @act("claim_lanes")

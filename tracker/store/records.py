@@ -27,11 +27,17 @@ class Records(Calls):
     def _control(self, *args: bytes) -> asyncio.Future[Any]:
         return self.wire.control().send(*args)
 
-    async def put_record(self, kind: str, account: str, id: str, value: bytes, *, create: bool = False) -> bool:
-        """Write a record; with `create`, False where it exists already. Raises `Gone` for a deleted account."""
+    async def put_record(
+        self, kind: str, account: str, id: str, value: bytes, *, create: bool = False, frees: bool = False
+    ) -> bool:
+        """Write a record; with `create`, False where it exists already. Raises `Gone` for a deleted account.
+
+        `frees`: what it says leads to room, so that a full store takes it.
+        """
         named = (_hash(kind), VERSIONS, TOMBS)
         args = (kind.encode(), account.encode(), _field(account, id), value, b"1" if create else b"0")
-        answer = checked(await self._control(b"FCALL", b"milepost_put_record", b"3", *named, *args))
+        function = b"milepost_put_record_that_frees" if frees else b"milepost_put_record"
+        answer = checked(await self._control(b"FCALL", function, b"3", *named, *args))
         return bool(answer[0] == b"ok")
 
     async def replace_record(

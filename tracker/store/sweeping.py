@@ -55,7 +55,7 @@ class Sweeping(Lanes, Records):
     async def close_account(self, account: str) -> None:
         """Refuse the account from now on: no commit, no parked scan, no record, no delivery is written for it."""
         await self._bury(f"a:{account}")
-        await self.wire.control().send(b"SADD", TOMBS, b"a:" + account.encode())
+        await self.wire.control().send(b"FCALL", b"milepost_bury", b"1", TOMBS, b"a:" + account.encode())
 
     async def drop_account(self, account: str) -> None:
         """Close the account, then forget all that is its own, in bounded steps.

@@ -233,7 +233,7 @@ local function log(keys, args)
   return {'ok', 1}
 end
 
-writes('fan_out', fan_out)
+frees('fan_out', fan_out) -- bounded by what was taken in; what is not fanned out can't be delivered, nor trimmed
 reads('lanes_peek', lanes_peek)
 frees('lanes_claim', lanes_claim)
 frees('lanes_settle', lanes_settle)

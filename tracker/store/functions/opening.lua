@@ -23,5 +23,5 @@ local function version()
   return {'ok', '@VERSION@'}
 end
 
-writes('open', open_store)
+frees('open', open_store)
 reads('version', version)

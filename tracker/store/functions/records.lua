@@ -33,6 +33,7 @@ local function record_acts(keys, args)
 end
 
 writes('put_record', put_record)
+frees('put_record_that_frees', put_record)
 frees('remove_record', remove_record)
 frees('replace_record', replace_record)
 frees('record_acts', record_acts)
