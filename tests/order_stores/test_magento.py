@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tracker.order_stores.conformance import OTHER, WAYBILL, desk
+from tracker.order_stores.conformance import OTHER, WAYBILL, Trouble, desk
 from tracker.store.types import Outcome
 
 from .peers.magento import MagentoPeer
@@ -63,6 +63,13 @@ async def test_an_order_that_the_shop_closed_stays_so(magento: MagentoPeer):
     async with desk(magento, statuses={"completed": "arrived"}) as fed:
         await fed.deliver("delivered", 1)
     assert magento.history == []
+
+
+async def test_the_reason_of_a_refusal_has_its_words_in_their_places(magento: MagentoPeer):
+    magento.trouble(Trouble.REFUSES)
+    async with desk(magento) as fed:
+        answer = await fed.deliver("picked_up", 1)
+    assert answer.detail == "refused: answered 400: The request is refused.; track_number may not be empty."
 
 
 async def test_an_order_without_a_shipment_is_waited_for_and_one_that_is_not_there_is_dead(magento: MagentoPeer):

@@ -87,8 +87,10 @@ class MagentoPeer(Peer):
         return web.json_response(entity)
 
     async def refuse(self, request: web.Request) -> web.Response:
-        # https://developer.adobe.com/commerce/webapi/get-started/gs-web-api-response/ (400, `message`)
-        return _error(400, "The request is refused.")
+        # https://developer.adobe.com/commerce/webapi/get-started/gs-web-api-response/ (400)
+        errors = [{"message": "%1 may not be %2.", "parameters": ["track_number", "empty"]}]
+        said = {"message": "The %what is refused.", "parameters": {"what": "request"}, "errors": errors}
+        return web.json_response(said, status=400)
 
 
 def _error(status: int, message: str) -> web.Response:

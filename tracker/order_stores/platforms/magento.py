@@ -5,6 +5,7 @@ API: https://developer.adobe.com/commerce/webapi/rest/ ; endpoints by module: ht
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -145,8 +146,24 @@ async def _ask(
     reply = await http.request(method, V1 + path, headers=headers, json=json, params=params)
     answer = reply.json()
     if reply.status >= 400:
-        raise Refused(f"answered {reply.status}: {at(answer, 'message') or excerpt(reply.body)}")
+        raise Refused(f"answered {reply.status}: {_reason(answer) or excerpt(reply.body)}")
     return answer
+
+
+def _reason(answer: Any) -> str:
+    """Why not: a `message` whose `%names` (or `%1`, `%2`) stand in `parameters`, and the same in `errors`.
+
+    https://developer.adobe.com/commerce/webapi/get-started/gs-web-api-response/
+    """
+    told = [_filled(one) for one in (answer, *objects(at(answer, "errors"))) if at(one, "message")]
+    return "; ".join(told)
+
+
+def _filled(said: Any) -> str:
+    given = at(said, "parameters")
+    named = given.items() if isinstance(given, dict) else enumerate(given if isinstance(given, list) else (), 1)
+    words = {f"%{name}": str(value) for name, value in named}
+    return re.sub(r"%\w+", lambda found: words.get(found[0], found[0]), str(at(said, "message")))
 
 
 platform = Platform(
