@@ -14,6 +14,7 @@ from webhooks.subscriptions import TYPE_PREFIX, type_of
 
 SCHEDULE_S = (0, 5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)  # before attempt 1, 2, …
 JITTER = 0.1  # of each wait, to either side
+_OVERLOADED = (429, 503)
 
 
 def wait_before(attempt: int, *, factor: float, hint_s: float = 0.0, jitter: Callable[[], float]) -> float | None:
@@ -43,6 +44,11 @@ class Attempt(Struct, frozen=True, kw_only=True):
 def attempted(result: Result) -> bool:
     """Whether the destination was asked: what nobody wants, and what dies with its endpoint, says nothing of it."""
     return result.outcome is Outcome.DONE or result.outcome is Outcome.RETRY or result.status != 0
+
+
+def rest_s(result: Result) -> float:
+    """For how long the destination as a whole asks for quiet: other statuses speak of the one message alone."""
+    return result.retry_after_ms / 1000 if result.status in _OVERLOADED else 0.0
 
 
 def entry_of(delivery: Delivery, result: Result, outcome: Outcome, retry_at: int, *, at: float, took: float) -> bytes:

@@ -19,7 +19,7 @@ import structlog
 from msgspec import Struct
 
 from tracker.store.types import Claim, Delivery, Outcome, Settlement, StoreDown
-from webhooks.attempts import attempted, entry_of, wait_before
+from webhooks.attempts import attempted, entry_of, rest_s, wait_before
 from webhooks.destination import Result, Webhooks
 from webhooks.outlet import Outlet
 
@@ -316,7 +316,8 @@ class Outbound:
         self._settlements.append(settlement)
         self._ended.set()
         self._observer.delivered(_kind(delivery.destination), settlement.outcome.value, took)
-        turned = attempted(result) and outlet.learn(result.outcome is not Outcome.RETRY, took, began + took)
+        well = result.outcome is not Outcome.RETRY
+        turned = attempted(result) and outlet.learn(well, took, began + took, rest_s(result))
         self._report(settlement, result, turned)
         if outlet.shut_until > began + took:
             self._hold(outlet, outlet.shut_until - began - took)

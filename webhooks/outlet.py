@@ -87,8 +87,8 @@ class Outlet:
         self.next_at = at + 1 / self.rate
         return at - now
 
-    def learn(self, well: bool, took: float, now: float) -> bool:
-        """Adapt; whether the destination just began to fail or to work again."""
+    def learn(self, well: bool, took: float, now: float, rest: float = 0.0) -> bool:
+        """Adapt; whether the destination just began to fail or to work again. `rest`: for so long it asks for quiet."""
         took = max(took, 0.001)
         self.took += (took - self.took) / 8 if self.took else took
         self.used_at = now
@@ -100,6 +100,8 @@ class Outlet:
             self.shut_until = 0.0
         elif now >= self.shut_until:  # what was under way when it was shut tells nothing new
             self._failed(now)
+            if rest and self.patience:
+                self.shut_until = max(self.shut_until, now + min(rest, PROBE_S[1]))
         return turned
 
     def _failed(self, now: float) -> None:

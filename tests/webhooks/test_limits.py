@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 
+import pytest
 from aiohttp import web
 from receiving import ACCOUNT, Desk, Receiver, until
 from test_outbound import answering, book
@@ -32,6 +33,36 @@ async def test_a_dead_endpoint_costs_one_probe_at_a_time_and_its_lanes_no_attemp
     log = [json.loads(one) for one in await desk.store.delivery_log(ACCOUNT, subscription.id, 200)]
     first_try = [one for one in log if one["outcome"] == "done" and one["attempt"] == 1]
     assert len(first_try) >= 60 - tried
+
+
+@pytest.mark.parametrize("code", [429, 503])
+async def test_an_endpoint_that_asks_for_quiet_gets_it_for_all_its_lanes(
+    desk: Desk, receiver: Receiver, code: int
+) -> None:
+    """The message that was answered waits for its hint, the others for as long, without an attempt; a neighbour not."""
+    desk.set(poll_s=0.05)
+    subscription, _ = await desk.subscribe(receiver.url("/hook"), concurrency=1)
+    await desk.subscribe(receiver.url("/good"))
+    receiver.answers["/hook"] = answering(code, 204, headers={"Retry-After": "1"})
+    async with desk.running(book):
+        for n in range(20):
+            await desk.change(f"SF{n}", "registered")
+        await until(lambda: len(receiver.at("/good")) == 20)
+        await until(lambda: len(receiver.at("/hook")) == 21, within=10)
+    [first, second, *_] = [one.at for one in receiver.at("/hook")]
+    assert second - first >= 0.95
+    log = [json.loads(one) for one in await desk.store.delivery_log(ACCOUNT, subscription.id, 200)]
+    assert sorted(one["attempt"] for one in log) == [*[1] * 20, 2]
+
+
+async def test_a_hint_of_another_status_holds_for_its_message_alone(desk: Desk, receiver: Receiver) -> None:
+    desk.set(poll_s=0.05)
+    await desk.subscribe(receiver.url("/hook"), concurrency=1)
+    receiver.answers["/hook"] = answering(425, 204, headers={"Retry-After": "3"})
+    async with desk.running(book):
+        for n in range(5):
+            await desk.change(f"SF{n}", "registered")
+        await until(lambda: len(receiver.at("/hook")) == 5, within=2.5)
 
 
 async def test_no_more_deliveries_are_under_way_than_the_subscription_allows(desk: Desk, receiver: Receiver) -> None:

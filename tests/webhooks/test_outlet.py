@@ -57,6 +57,29 @@ def test_each_probe_that_fails_doubles_the_wait_up_to_the_longest() -> None:
     assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
 
 
+def test_one_that_asks_for_quiet_gets_it_at_once_and_for_a_minute_at_most() -> None:
+    outlet = Outlet(16)
+    outlet.learn(False, 0.01, 100.0, 7.0)
+    assert (outlet.free(106.9), outlet.free(107.0)) == (0, 8)
+    outlet.learn(False, 0.01, 107.0, 86_400.0)
+    assert outlet.shut_until == 107.0 + PROBE_S[1]
+    outlet.learn(True, 0.01, 167.0)
+    assert outlet.shut_until == 0.0
+
+
+def test_quiet_that_is_shorter_than_the_wait_for_a_probe_does_not_shorten_it() -> None:
+    outlet = Outlet(4)
+    failing(outlet, TRIPS - 1)
+    outlet.learn(False, 0.01, 100.0, 0.2)
+    assert outlet.shut_until == 100.0 + PROBE_S[0]
+
+
+def test_an_outlet_that_is_never_shut_is_not_shut_by_that_either() -> None:
+    outlet = Outlet(4, patience=0.0)
+    outlet.learn(False, 0.01, 100.0, 7.0)
+    assert outlet.free(100.0) == 2
+
+
 def test_a_probe_that_succeeds_opens_it() -> None:
     outlet = Outlet(4)
     failing(outlet, TRIPS)
