@@ -78,6 +78,16 @@ async def test_a_page_shows_what_was_sent_and_what_was_given_up(desk: Desk) -> N
     assert "<form method" not in html.partition("<main")[2]  # nobody signed in, so nobody may do anything
 
 
+async def test_every_page_says_how_many_were_switched_off_without_anybodys_wish(desk: Desk) -> None:
+    by_hand, given_up = await subscribed(desk), await subscribed(desk)
+    await desk.subscriptions.amend("default", by_hand.id, enabled=False)
+    for path in ("/", "/parcels", "/orders", "/subscriptions", "/drift"):
+        assert 'class="off"' not in await page(await desk.browse(), path)
+    await disable(desk.store, "default", given_up.id, GONE, now=NOW * 1000)
+    for path in ("/", "/parcels", "/orders", "/subscriptions", "/drift"):
+        assert '<span class="off" title="1 switched off">1</span>' in await page(await desk.browse(), path)
+
+
 async def test_a_page_says_what_each_attempt_got_how_long_it_took_and_when_it_is_tried_again(desk: Desk) -> None:
     subscription = await subscribed(desk, payload="thin", rate=2.5)
     lanes = Lanes(desk.store, subscription.id)

@@ -13,7 +13,7 @@ from tracker.audit import Audit
 from tracker.console import endpoint_pages, language, pages, signin
 from tracker.console.endpoints import Endpoints
 from tracker.console.rendering import STATIC, STATIC_TYPES, STATIC_VERSION, make_environment
-from tracker.console.request import ACCOUNT, DESK, KEY, LANG, Desk, note, render
+from tracker.console.request import ACCOUNT, DESK, KEY, LANG, LIVE_HEADER, OFF, Desk, note, render
 from tracker.console.services import Services
 from tracker.console.session import Signer
 from tracker.errors import BadInput, NotFound
@@ -152,6 +152,8 @@ async def _admit(request: web.Request, handler: Handler) -> web.StreamResponse:
     if session is None and not open_account:
         return signin.to_login(request)
     request[ACCOUNT], request[KEY] = (session.account, session.key_id) if session else (open_account, "")
+    if request.method == "GET" and LIVE_HEADER not in request.headers:  # a whole page, with the way to all others
+        request[OFF] = await request.app[DESK].endpoints.switched_off(request[ACCOUNT])
     return await handler(request)
 
 

@@ -62,6 +62,10 @@ class Endpoints:
         order = ("disabled", "failing", "paused", "active")
         return sorted(views, key=lambda view: order.index(view["state"]))
 
+    async def switched_off(self, account: str) -> int:
+        """How many were switched off without anybody's wish: somebody must know."""
+        return sum(not one.enabled and bool(one.disabled_why) for one in await self._subscriptions.all(account))
+
     async def page(self, account: str, id: str) -> Page | None:
         """One subscription, None where the account has no such."""
         subscription = await self._subscriptions.get(account, id)

@@ -189,6 +189,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "The receiver takes nothing; it is tried again at growing intervals.",
     ),
     "sub_filters": ("筛选条件", "Filters"),
+    "sub_off": ("{n} 个推送已被停用", "{n} switched off"),
     "sub_outcome": ("结果", "Outcome"),
     "sub_pause": ("暂停", "Pause"),
     "sub_paused": ("已暂停", "Paused"),

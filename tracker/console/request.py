@@ -38,6 +38,7 @@ DESK = web.AppKey("desk", Desk)
 ACCOUNT = web.RequestKey("account", str)
 KEY = web.RequestKey("key", str)  # the id of the key that signed in, "" where nobody had to
 LANG = web.RequestKey("lang", str)
+OFF = web.RequestKey("off", int)  # endpoints of the account that were switched off
 
 
 def note(request: web.Request, action: str, status: int, *, account: str = "", key: str = "", target: str = "") -> None:
@@ -73,6 +74,7 @@ def _page(request: web.Request) -> dict[str, Any]:
         "lang_url": lambda lang: str(request.rel_url.update_query(lang=lang)),
         "with_query": lambda **query: str(request.rel_url.with_query(_kept(request, query))),
         "q": request.query.get("q", "")[:128],
+        "off": request.get(OFF, 0),
         "live": False,
         "here": "",
     }
