@@ -23,6 +23,12 @@ class Line:
         self._answers.set()
         self._asked = asyncio.Event()
         self._held_by = b""
+        self._subscribers: set[asyncio.StreamWriter] = set()
+        self._deaf: set[asyncio.StreamWriter] = set()
+
+    def deafen(self) -> None:
+        """Lose everything that the server says to those who have subscribed by now, and tell neither side."""
+        self._deaf |= self._subscribers
 
     def hold(self, function: str = "") -> None:
         """Pass requests on, and keep every answer until `let_go`; with a function, from its call on."""
@@ -46,6 +52,8 @@ class Line:
         back = asyncio.create_task(self._replies(far_reader, writer))
         with contextlib.suppress(OSError):
             while (data := await reader.read(1 << 16)) and not self._lost_request():
+                if b"SUBSCRIBE" in data:
+                    self._subscribers.add(writer)
                 held = self._held_by in data
                 if held and self._held_by:
                     self._answers.clear()
@@ -77,8 +85,9 @@ class Line:
         with contextlib.suppress(OSError):
             while data := await reader.read(1 << 16):
                 await self._answers.wait()
-                writer.write(data)
-                await writer.drain()
+                if writer not in self._deaf:
+                    writer.write(data)
+                    await writer.drain()
 
 
 @contextlib.asynccontextmanager

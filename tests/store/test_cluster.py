@@ -148,6 +148,7 @@ def test_shards_spread_evenly_over_primaries() -> None:
         test_agenda.test_a_commit_wakes_those_who_wait,
         test_tips.test_a_commit_of_another_account_costs_a_waiting_reader_nothing,
         test_tips.test_thirty_two_readers_of_a_busy_account_cost_a_bounded_number_of_looks,
+        test_tips.test_a_connection_that_answers_is_kept,
         test_tips.test_what_is_committed_while_nobody_hears_is_found_when_it_is_heard_again,
         test_feed.test_a_reader_that_follows_its_cursor_misses_nothing,
         test_feed.test_a_cursor_below_the_trimmed_is_too_old,

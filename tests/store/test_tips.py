@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tracker.store import Store, StoreSettings, open_store, tips, wakes
+from tracker.store import Store, StoreSettings, open_store, tips, wakes, wire
+from tracker.store.flush import FlushLoop
 from tracker.store.types import FeedEntry, FeedPage
 
 from .goods import creation, next_write, register
+from .lines import unreliable
 
 READERS = 32
 
@@ -26,14 +28,22 @@ async def reads(store: Store) -> int:
     return sum(int(calls) for text in told for calls in re.findall(rb"cmdstat_fcall_ro:calls=(\d+)", text))
 
 
-async def deafen(store: Store) -> None:
-    """Cut the connections that hear commits, and not those by which sentinels hear of each other."""
+async def hearing(store: Store) -> list[tuple[FlushLoop, bytes]]:
+    """The connections that hear commits, and not those by which sentinels hear of each other: where, and which."""
+    found = []
     for primary in store.wire.primaries():
         told = await primary.send(b"CLIENT", b"LIST", b"TYPE", b"PUBSUB")
         for client in told.decode().splitlines():
             facts = dict(fact.split("=", 1) for fact in client.split(" ") if "=" in fact)
             if int(facts["sub"]) + int(facts["ssub"]) > 1:
-                await primary.send(b"CLIENT", b"KILL", b"ID", facts["id"].encode())
+                found.append((primary, facts["id"].encode()))
+    return found
+
+
+async def deafen(store: Store) -> None:
+    """Cut the connections that hear commits."""
+    for primary, id in await hearing(store):
+        await primary.send(b"CLIENT", b"KILL", b"ID", id)
 
 
 class Reader:
@@ -241,6 +251,33 @@ async def test_what_is_committed_while_nobody_hears_is_found_when_it_is_heard_ag
                 await deafen(store)
                 await register(store, "acme", f"W{n}")
                 await reader.has(n + 1)
+
+
+async def test_a_connection_that_hears_nothing_any_more_is_opened_anew(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither side was told that it is gone; who works on every commit would be deaf too, and for good."""
+    monkeypatch.setattr(wire, "ALIVE_S", 0.2)
+    with net(60):
+        async with unreliable(store, tmp_path) as (line, far), waiting(far, "acme") as [reader]:
+            await asyncio.sleep(0.6)  # it lives, and is left alone
+            line.deafen()
+            await register(store, "acme", "W1")
+            await reader.has(1)
+            await far.wake(0)
+            id = await register(store, "acme", "W2")
+            assert await far.wake(5) == {store.shard_of_id(id)}
+
+
+async def test_a_connection_that_answers_is_kept(store: Store) -> None:
+    """However little there is to hear: it is asked whether it lives, and says so."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wire, "ALIVE_S", 0.2)
+        await deafen(store)
+        await asyncio.sleep(0.5)
+        before = await hearing(store)
+        await asyncio.sleep(1.5)
+        assert await hearing(store) == before != []
 
 
 async def test_to_follow_many_quiet_accounts_costs_what_one_does(store: Store) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import RedisError
 
 from tracker.store.clock import Clock
 from tracker.store.connect import Server, examine, hang_up, open_connection
@@ -14,6 +16,7 @@ from tracker.store.flush import FlushLoop, Proof, Refused, packed
 from tracker.store.keys import Keys
 from tracker.store.types import Gone
 
+ALIVE_S = 5.0  # between two questions to a connection that only listens
 Heard = Callable[[bytes, bytes | None], None]
 
 
@@ -51,15 +54,33 @@ class Wire(Protocol):
 
 
 async def listened(connection: AbstractConnection, heard: Heard) -> None:
-    """Hand every message of a subscribed connection on; ends only by an error, as where a channel is heard no more."""
-    while True:
-        message = await connection.read_response(timeout=float("inf"), disconnect_on_error=False)
-        if message[0] in (b"message", b"smessage"):
-            heard(message[1], message[2])
-        elif message[0] in (b"subscribe", b"ssubscribe"):
-            heard(message[1], None)
-        elif message[0] == b"sunsubscribe":
-            raise ConnectionError("a slot has moved: its channels are heard elsewhere")
+    """Hand every message of a subscribed connection on; ends only by an error, as where a channel is heard no more.
+
+    A connection that is there no more says so to nobody who only listens: it is asked, and has to answer.
+    """
+    clock = asyncio.get_running_loop().time
+    async with asyncio.timeout(2.5 * ALIVE_S) as silence:
+        asking = asyncio.create_task(_ask_for_life(connection))
+        try:
+            while True:
+                message = await connection.read_response(timeout=float("inf"), disconnect_on_error=False)
+                if message[0] in (b"message", b"smessage"):
+                    heard(message[1], message[2])
+                elif message[0] in (b"subscribe", b"ssubscribe"):
+                    heard(message[1], None)
+                elif message[0] == b"pong":
+                    silence.reschedule(clock() + 2.5 * ALIVE_S)
+                elif message[0] == b"sunsubscribe":
+                    raise ConnectionError("a slot has moved: its channels are heard elsewhere")
+        finally:
+            asking.cancel()
+
+
+async def _ask_for_life(connection: AbstractConnection) -> None:
+    with contextlib.suppress(RedisError, OSError):  # who reads hears of it too
+        while True:
+            await asyncio.sleep(ALIVE_S)
+            await connection.send_command("PING", check_health=False)
 
 
 def proof_of(keys: Keys, shard: int, id: bytes) -> Proof | None:
