@@ -10,9 +10,13 @@ import pytest
 from tests.cancelling import Bystanders, Cut, When, watching
 from tests.store.goods import register
 from tests.store.lines import Line, unreliable
+from tests.test_drift import Counts, Installed, parcel
+from tracker.accounts import Accounts
 from tracker.agenda import Settling
 from tracker.audit import Act, Audit
+from tracker.drift.watch import DriftWatch
 from tracker.store import Store
+from tracker.store.sightings import EVERYBODY
 
 LATER = 4_000_000_000_000  # ms
 
@@ -42,6 +46,25 @@ async def test_every_act_is_in_the_trail_once_whenever_its_writer_is_cancelled(
                 await Cut(at, when, line, Bystanders(over)).run(audit.run())
                 written, _ = await audit.page(account, None, 50)
                 assert sorted(one.act.target for one in written) == ["target-0", "target-1", "target-2"], (when, at)
+
+
+async def test_what_nothing_covers_is_counted_once_whenever_its_writer_is_cancelled(
+    store: Store, far: tuple[Line, Store]
+) -> None:
+    """For its account and for all."""
+    line, over = far
+    heard = 0
+    with watching():
+        for when in When:
+            for at in range(10):
+                account = f"account-{when.name}-{at}"
+                watch = DriftWatch(over, Installed({}), Accounts(over), Counts(), every_s=0.001)
+                for n in range(3):
+                    watch.unknown(parcel(account), "acme", "ZZZ", f"words {n}")
+                heard += 3
+                await Cut(at, when, line, Bystanders(over)).run(watch.run())
+                for owner, count in ((account, 3), (EVERYBODY, heard)):
+                    assert [one.count for one in await store.sightings(owner)] == [count], (when, at)
 
 
 async def test_what_was_settled_is_written_whenever_the_writer_is_cancelled(
