@@ -5,12 +5,14 @@ What libraries log, and what nobody caught, goes the same way.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import re
 import sys
 from collections.abc import Collection, Mapping, MutableMapping
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 from structlog.typing import Processor
@@ -58,7 +60,7 @@ def configure(
             written,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, _Lossy(sys.stderr))),
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(handlers=[_Library()], level=logging.WARNING, force=True)
@@ -105,6 +107,22 @@ class Redaction:
 redact = Redaction()
 
 
+class _Lossy(io.TextIOBase):
+    """Where lines go. One that can't be written, to a disk that is full say, is lost, and ends nobody's work."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            self._file.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._file.flush()
+
+
 class _Library(logging.Handler):
     """Hands what a library logs to structlog: aiohttp's own errors, asyncio's of tasks that nobody awaited."""
 
@@ -114,7 +132,7 @@ class _Library(logging.Handler):
             tell = log.error if record.levelno >= logging.ERROR else log.warning
             tell(record.getMessage(), logger=record.name, **({"exc_info": record.exc_info} if record.exc_info else {}))
         except Exception:  # a line that can't be written must end nobody's work, and must not be shown as it is
-            sys.stderr.write(f"a line of {record.name} could not be written\n")
+            _Lossy(sys.stderr).write(f"a line of {record.name} could not be written\n")
 
 
 def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -218,3 +220,16 @@ def test_what_lies_deep_in_a_value_is_masked_and_what_is_no_text_is_made_one() -
     assert redacted(seen=deep) == {
         "seen": {"of": [{"phone": "***"}], "raw": "11 bytes", "error": "ValueError('mp_AbCd…')"}
     }
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_line_that_cannot_be_written_ends_nobodys_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk that the log lies on is full."""
+    with contextlib.suppress(OSError), Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        configure(format="json")
+        for _ in range(1_000):
+            structlog.get_logger().warning("said")
+            logging.getLogger("aiohttp").error("said by a library")
+        with pytest.raises(OSError, match="No space left"):
+            full.flush()

@@ -134,6 +134,24 @@ async def test_a_daemon_ends_as_it_should_on_a_full_disk(drill: Drill, disk: Dis
     assert (await drill.examined()).wrong == {}
 
 
+async def test_a_daemon_whose_own_log_lies_on_the_full_disk_lives_on(
+    request: pytest.FixtureRequest, disk: Disk, receiver: Receiver
+) -> None:
+    """Its lines are lost, and nothing else."""
+    async with Daemon(disk.path / "data", settings=settings(receiver)) as daemon:
+        drill = await begin(request.node.name, daemon, receiver)
+        pushing = asyncio.create_task(drill.carrier.run())
+        await drill.acknowledged(0.5)
+        disk.fill()
+        await until(lambda: drill.carrier.ledger.answers["503"] >= 100, within=60, what="more lines than it can write")
+        await waits_for(daemon, "0 MiB free beside the log")
+        assert daemon.log.count("push.not_taken") < 100
+        disk.relieve()
+        await asyncio.wait_for(pushing, 60)
+        assert daemon.starts == 1
+        assert (await drill.examined()).wrong == {}
+
+
 async def test_the_order_book_on_a_full_disk_waits_and_catches_up(tmp_path: Path, receiver: Receiver) -> None:
     """It has a disk of its own here: pushes and webhooks go on, the book's updates wait in their lanes."""
     with mounted(tmp_path / "books", 4 << 20) as disk:
