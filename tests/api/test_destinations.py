@@ -79,7 +79,7 @@ async def test_a_subscription_shows_its_secret_once(api: Api, account: str) -> N
     secret = made.body.pop("secret")
     assert secret.startswith("whsec_")
     id = made.body["id"]
-    assert (await api.call(account, "GET", f"/subscriptions/{id}")).body == made.body
+    assert (await api.call(account, "GET", f"/subscriptions/{id}")).body == made.body | {"waiting": 0}
     amended = await api.call(account, "PATCH", f"/subscriptions/{id}", json={"shops": []})
     assert (amended.body["shops"], amended.body["types"]) == ([], ["shipment.delivered"])
     rotated = await api.call(account, "POST", f"/subscriptions/{id}/rotate")
@@ -139,6 +139,14 @@ async def test_a_filter_for_a_carrier_that_nobody_knows_is_refused_when_it_is_am
 async def test_a_refusal_says_what_would_be_right(api: Api, account: str, said: dict[str, Any], meant: str) -> None:
     answer = await api.call(account, "POST", "/subscriptions", json=HOOK | said)
     assert answer.body["errors"][0]["problem"].startswith(meant)
+
+
+async def test_a_subscription_says_how_much_waits_for_it(api: Api, account: str) -> None:
+    """A dead letter waits no more; sent again, it does."""
+    hook = await _dead(api, account)
+    assert (await api.call(account, "GET", f"/subscriptions/{hook}")).body["waiting"] == 0
+    await api.call(account, "POST", f"/subscriptions/{hook}/recover")
+    assert (await api.call(account, "GET", f"/subscriptions/{hook}")).body["waiting"] == 1
 
 
 async def test_after_its_overlap_a_replaced_key_is_shown_no_more(api: Api, account: str) -> None:

@@ -91,12 +91,13 @@ async def test_every_page_says_how_many_were_switched_off_without_anybodys_wish(
 async def test_a_page_says_what_each_attempt_got_how_long_it_took_and_when_it_is_tried_again(desk: Desk) -> None:
     subscription = await subscribed(desk, payload="thin", rate=2.5)
     lanes = Lanes(desk.store, subscription.id)
+    assert "Parcels waiting 0" in words(await page(await desk.browse(), f"/subscriptions/{subscription.id}"))
     await desk.parcel("AC000001")
     await lanes.fan_out()
     said = {"status": 503, "error": "answered 503", "latency_ms": 340.4, "response": "busy"}
     await lanes.settle(Outcome.RETRY, next_at="2026-11-23T05:00:00.000Z", **said)
     for headers, expected in (
-        (EN, ("To be retried not before 11-23 05:00 UTC", "answered 503 340 ms busy", "thin · hmac-sha256 · 2.5 a")),
+        (EN, ("To be retried not before 11-23 05:00 UTC", "answered 503 340 ms busy", "Parcels waiting 1", "2.5 a")),
         (ZH, ("将重试 不早于 11-23 05:00 UTC", "返回 503 340 毫秒 busy", "仅通知 · hmac-sha256 · 每秒最多 2.5 条")),
     ):
         seen = words(await page(await desk.browse(), f"/subscriptions/{subscription.id}", headers=headers))

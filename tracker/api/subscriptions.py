@@ -16,6 +16,7 @@ from tracker.api.models.subscriptions import (
     SubscriptionList,
     SubscriptionMade,
     SubscriptionPatch,
+    SubscriptionStanding,
     SubscriptionView,
     TestResult,
 )
@@ -54,9 +55,10 @@ async def create_subscription(call: Call, body: NewSubscription) -> Subscription
 
 
 @routes("GET", "/subscriptions/{id}")
-async def get_subscription(call: Call, id: str) -> SubscriptionView:
-    """One subscription."""
-    return await _shown(call, await _one(call, id))
+async def get_subscription(call: Call, id: str) -> SubscriptionStanding:
+    """One subscription, and how much waits for it."""
+    shown = await _shown(call, await _one(call, id))
+    return SubscriptionStanding(**shown, waiting=await call.services.store.lanes(id))
 
 
 @routes("PATCH", "/subscriptions/{id}", scope=Scope.WRITE)

@@ -37,6 +37,7 @@ async def subscription(request: web.Request) -> web.Response:
         "attempts": page.attempts,
         "dead": page.dead,
         "more": page.more,
+        "waiting": page.waiting,
         "done": done if done in _DONE else "",
         "n": count if count.isascii() and count.isdigit() else "0",
         "writes": await _endpoints(request).may_write(request[ACCOUNT], request[KEY]),

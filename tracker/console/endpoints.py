@@ -30,6 +30,7 @@ class Redelivery(Protocol):
 class Shelf(Protocol):
     """What is asked of the store."""
 
+    async def lanes(self, destination: str) -> int: ...
     async def delivery_log(self, account: str, destination: str, limit: int = 50) -> list[bytes]: ...
     async def dead_letters(
         self, account: str, *, destination: str | None = None, cursor: str | None = None, limit: int = 50
@@ -38,12 +39,16 @@ class Shelf(Protocol):
 
 
 class Page(Struct, frozen=True):
-    """A subscription with its latest attempts, newest first, and its dead letters; `more`: than are counted."""
+    """A subscription with its latest attempts, newest first, and its dead letters; `more`: than are counted.
+
+    `waiting`: of how many shipments changes wait for it.
+    """
 
     view: View
     attempts: Sequence[View]
     dead: int
     more: bool
+    waiting: int
 
 
 class Endpoints:
@@ -75,7 +80,8 @@ class Endpoints:
         log = await self._store.delivery_log(account, id, _ATTEMPTS)
         dead, cursor = await self._store.dead_letters(account, destination=id, limit=_DEAD)
         attempts = [{"next_at": None} | msgspec.json.decode(entry, type=dict[str, Any]) for entry in log]
-        return Page(_view(subscription, standing), attempts, len(dead), cursor is not None)
+        waiting = await self._store.lanes(id)
+        return Page(_view(subscription, standing), attempts, len(dead), cursor is not None, waiting)
 
     async def may_write(self, account: str, key_id: str) -> bool:
         """Whether the key that signed in may change anything."""

@@ -208,6 +208,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "sub_payload_thin": ("仅通知", "thin"),
     "sub_concurrency": ("同时最多 {n} 条", "{n} at once at most"),
     "sub_rate": ("每秒最多 {n} 条", "{n} a second at most"),
+    "sub_waiting": ("待推送包裹", "Parcels waiting"),
     "sub_what": ("内容", "What"),
     "subscriptions": ("推送", "Webhooks"),
 }

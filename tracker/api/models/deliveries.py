@@ -97,7 +97,7 @@ class DeliveryView(TypedDict):
     shipment_id: str | None
     revision: int
     attempt: int
-    outcome: str
+    outcome: Literal["done", "retry", "dead", "discard"]
     status: int | None
     latency_ms: float
     error: str | None

@@ -99,6 +99,12 @@ class SubscriptionView(TypedDict):
     created_at: str
 
 
+class SubscriptionStanding(SubscriptionView):
+    """A subscription, and of how many shipments changes are waiting for it, or on their way."""
+
+    waiting: int
+
+
 class SubscriptionMade(SubscriptionView):
     """A subscription with its signing secret (`whsec_…`), shown this once; null where `public_keys` verify."""
 
