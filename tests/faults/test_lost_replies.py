@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 
 from tests.faults.conftest import settings
@@ -44,6 +45,8 @@ ELSEWHERE = {
     "sweep_shipments": "tests/faults/test_deletion.py",
     "sweep_numbers": "tests/faults/test_deletion.py",
     "forget": "tests/faults/test_deletion.py",
+    "put_record_that_frees": "tests/faults/test_deletion.py",
+    "unpark": "tests/store/test_cancellation.py: what makes room is cut off at any await",
 }
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
@@ -108,7 +111,7 @@ class Clerk:
     async def work(self) -> None:
         """Round after round until cancelled."""
         while True:
-            for act in (self.parcel, self.question, self.garbage, self.subscription, self.key):
+            for act in (self.parcel, self.question, self.garbage, self.novelty, self.subscription, self.key):
                 await act()
             self.rounds += 1
 
@@ -134,6 +137,12 @@ class Clerk:
         await self._pushed(b'{"event": "scan", "shipment": ')
         for kept in (await self._done("GET", "/v1/quarantine"))["quarantine"]:
             await self._done("DELETE", f"/v1/quarantine/{kept['id']}", gone=True)
+
+    async def novelty(self) -> None:
+        """A body with a field that none had before is read, and noted."""
+        [waybill] = waybills(1, first=next(self._serials))
+        shipment = {"number": waybill, "events": [], f"mood{self.rounds}": "well"}
+        await self._pushed(msgspec.json.encode({"event": "scan", "shipment": shipment}))
 
     async def subscription(self) -> None:
         """One to nobody; it gets what was, and is removed with what waits for it."""
