@@ -31,6 +31,11 @@ def _second(at: int) -> str:
 _wall = lru_cache(maxsize=4_096)(Moment.iso)
 
 
+def attempts_told(log: Iterable[bytes]) -> list[View]:
+    """The attempts of a delivery log; those that were logged before they said when the next one is made say nothing."""
+    return [{"next_at": None} | msgspec.json.decode(entry, type=View) for entry in log]
+
+
 def _label(word: Word) -> dict[str, str]:
     return {"zh": word.zh, "en": word.en}
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from tracker.accounts import Scope
 from tracker.api.models.common import CredentialView
-from tracker.api.models.deliveries import DeliveryList, DeliveryQuery
+from tracker.api.models.deliveries import DeliveryList, DeliveryQuery, DeliveryView
 from tracker.api.models.order_stores import (
     NewOrderStore,
     OptionView,
@@ -17,11 +19,10 @@ from tracker.api.models.order_stores import (
     ProbeResult,
 )
 from tracker.api.problems import not_found
-from tracker.api.quarantine import read_entry
 from tracker.api.route import Call, Routes
 from tracker.order_stores import OrderStore
 from tracker.order_stores.sdk import Platform
-from tracker.views import iso
+from tracker.views import attempts_told, iso
 
 routes = Routes("order stores")
 
@@ -80,7 +81,7 @@ async def list_order_store_deliveries(call: Call, id: str, query: DeliveryQuery)
     """The latest attempts to tell an order store, newest first; `status` is always null."""
     store = await _one(call, id)
     log = await call.services.store.delivery_log(call.account, store.destination, query.limit)
-    return DeliveryList(deliveries=[read_entry(entry) for entry in log])
+    return DeliveryList(deliveries=cast(list[DeliveryView], attempts_told(log)))
 
 
 async def _one(call: Call, id: str) -> OrderStore:

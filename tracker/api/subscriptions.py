@@ -21,13 +21,12 @@ from tracker.api.models.subscriptions import (
     TestResult,
 )
 from tracker.api.problems import CURSOR_TOO_OLD, not_found
-from tracker.api.quarantine import read_entry
 from tracker.api.registering import check_carrier
 from tracker.api.route import Call, Routes, cursors
 from tracker.errors import BadInput
 from tracker.store.types import Relayed
 from tracker.subscribers import Standing, Subscription
-from tracker.views import iso
+from tracker.views import attempts_told, iso
 
 routes = Routes("subscriptions")
 
@@ -173,8 +172,7 @@ async def _start(call: Call, body: Repeat) -> str:
 
 
 async def _log(call: Call, id: str, limit: int) -> list[DeliveryView]:
-    entries = await call.services.store.delivery_log(call.account, id, limit)
-    return [{"next_at": None} | read_entry(entry) for entry in entries]
+    return cast(list[DeliveryView], attempts_told(await call.services.store.delivery_log(call.account, id, limit)))
 
 
 def _iso(at: int) -> str | None:

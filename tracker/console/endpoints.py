@@ -12,7 +12,7 @@ from tracker.accounts import ApiKey, Scope
 from tracker.console.services import View
 from tracker.store.types import DeadLetter, Relayed
 from tracker.subscribers import Probe, Standing, Subscription, Subscriptions
-from tracker.views import iso
+from tracker.views import attempts_told, iso
 
 _ATTEMPTS = 50  # of the log, that a page shows
 _DEAD = 1_000  # dead letters that are counted, and sent again at once
@@ -79,9 +79,8 @@ class Endpoints:
         [standing] = await self._subscriptions.standings(account, [subscription])
         log = await self._store.delivery_log(account, id, _ATTEMPTS)
         dead, cursor = await self._store.dead_letters(account, destination=id, limit=_DEAD)
-        attempts = [{"next_at": None} | msgspec.json.decode(entry, type=dict[str, Any]) for entry in log]
         waiting = await self._store.lanes(id)
-        return Page(_view(subscription, standing), attempts, len(dead), cursor is not None, waiting)
+        return Page(_view(subscription, standing), attempts_told(log), len(dead), cursor is not None, waiting)
 
     async def may_write(self, account: str, key_id: str) -> bool:
         """Whether the key that signed in may change anything."""
