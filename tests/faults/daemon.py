@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -56,6 +56,16 @@ async def until(condition: Any, *, within: float, what: str, every: float = 0.02
             return value
         assert time.monotonic() < deadline, f"{what}: not within {within:g} s"
         await asyncio.sleep(every)
+
+
+async def while_moving(
+    condition: Callable[[], bool], *, moves: Callable[[], object], stuck_s: float, what: str
+) -> None:
+    """Wait for the condition as long as `moves()` changes: a busy machine may take its time."""
+    seen = moves()
+    while not condition():
+        await until(lambda: condition() or moves() != seen, within=stuck_s, what=f"{what}: a move after {seen}")  # noqa: B023
+        seen = moves()
 
 
 def _state(pid: int) -> str:

@@ -11,7 +11,7 @@ import itertools
 import re
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Set
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import msgspec
 import pytest
 
 from tests.faults.conftest import settings
-from tests.faults.daemon import Daemon, until
+from tests.faults.daemon import Daemon, while_moving
 from tests.faults.drill import Drill, begin
 from tests.faults.load import journey, signature, waybills
 from tests.faults.receiver import Receiver
@@ -28,7 +28,10 @@ from tracker.store.embedded import EmbeddedServer
 from tracker.store.functions import library
 
 TIMES = 2
+ROUNDS = 60  # of the clerk; a few are enough where every function is called
+TRIES = 200  # of one request
 REST_S = 0.25  # between two losses, so that something gets through
+_TIMEOUT = aiohttp.ClientTimeout(total=60)
 _CALLED = re.compile(rb"milepost_(\w+)\r\n")
 _REGISTERED = re.compile(r"^(?:writes|frees)\('(\w+)'", re.MULTILINE)
 FUNCTIONS = set(_REGISTERED.findall(library()[0].decode()))
@@ -48,7 +51,7 @@ ELSEWHERE = {
     "put_record_that_frees": "tests/faults/test_deletion.py",
     "unpark": "tests/store/test_cancellation.py: what makes room is cut off at any await",
 }
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 
 
 class Line:
@@ -80,6 +83,10 @@ class Line:
         for one in (far_writer, writer):
             one.close()
 
+    def lacking(self, wanted: Set[str]) -> Counter[str]:
+        """How many losses of each function are still to come."""
+        return Counter(dict.fromkeys(wanted, TIMES)) - self.lost
+
     def _due(self, called: set[str]) -> bool:
         return any(self.lost[name] < TIMES for name in called)
 
@@ -107,6 +114,7 @@ class Clerk:
         self._drill, self._daemon = drill, drill.daemon
         self._serials = itertools.count(5_000)
         self.rounds = 0
+        self.acts = 0
 
     async def work(self) -> None:
         """Round after round until cancelled."""
@@ -133,7 +141,9 @@ class Clerk:
         await self._done("POST", f"/v1/shipments/{ids[self.rounds % len(ids)]}/retrack")
 
     async def garbage(self) -> None:
-        """A body that can't be read is kept, and released."""
+        """A body that says nothing is noted; one that can't be read is kept, and released."""
+        [waybill] = waybills(1, first=4_999)
+        await self._pushed(msgspec.json.encode({"event": "scan", "shipment": {"number": waybill, "events": []}}))
         await self._pushed(b'{"event": "scan", "shipment": ')
         for kept in (await self._done("GET", "/v1/quarantine"))["quarantine"]:
             await self._done("DELETE", f"/v1/quarantine/{kept['id']}", gone=True)
@@ -182,8 +192,13 @@ class Clerk:
         return told
 
     async def _again(self, once: Callable[[aiohttp.ClientSession], Awaitable[bool]], what: str) -> None:
-        async with aiohttp.ClientSession() as http:
-            await until(lambda: once(http), within=60, what=what, every=0.05)
+        self.acts += 1
+        async with aiohttp.ClientSession(timeout=_TIMEOUT) as http:
+            for _ in range(TRIES):
+                if await once(http):
+                    return
+                await asyncio.sleep(0.05)
+        raise AssertionError(f"{what}: not done in {TRIES} tries")
 
 
 async def test_an_answer_that_is_lost_for_any_function_loses_and_doubles_nothing(
@@ -198,10 +213,11 @@ async def test_an_answer_that_is_lost_for_any_function_loses_and_doubles_nothing
         wire.losing = True
         pushing, working = asyncio.create_task(drill.carrier.run()), asyncio.create_task(clerk.work())
         try:
-            await until(
-                lambda: working.done() or all(wire.lost[name] >= TIMES for name in wanted),
-                within=150,
-                what=f"two losses of each; of {dict(wire.lost)}",
+            await while_moving(
+                lambda: working.done() or clerk.rounds >= ROUNDS or not wire.lacking(wanted),
+                moves=lambda: (wire.lacking(wanted), clerk.acts),
+                stuck_s=60,
+                what="two losses of each",
             )
         finally:
             wire.losing = False
@@ -209,8 +225,11 @@ async def test_an_answer_that_is_lost_for_any_function_loses_and_doubles_nothing
                 await asyncio.sleep(1)
             print(f"{sum(wire.lost.values())} answers lost in {clerk.rounds} rounds: {dict(wire.lost)}")
         assert not working.done(), working.exception()
+        assert not wire.lacking(wanted), f"so many losses lack after {clerk.rounds} rounds"
         working.cancel()
-        await asyncio.wait_for(pushing, 60)
+        acknowledged = drill.carrier.ledger.acknowledged
+        await while_moving(pushing.done, moves=lambda: len(acknowledged), stuck_s=60, what="the pushes")
+        await pushing
         await clerk.garbage()
         assert (await drill.examined()).wrong == {}
 
