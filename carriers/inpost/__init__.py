@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from carriers.sdk import (
     Answer,
@@ -110,7 +111,7 @@ PROBLEMS = {
 async def fetch(http: Http, asks: Sequence[Ask]) -> list[Reply]:
     """One answer for each number: ShipX takes one at a time, and asks for no token."""
     headers = {"Accept": "application/json"}
-    return [await http.request("GET", f"/v1/tracking/{ask.number}", headers=headers) for ask in asks]
+    return [await http.request("GET", f"/v1/tracking/{quote(ask.number, safe='')}", headers=headers) for ask in asks]
 
 
 # ---------------------------------------------------------------- reading

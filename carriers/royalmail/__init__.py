@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 from carriers.royalmail.codes import CATEGORIES, MILESTONES
 from carriers.sdk import (
@@ -66,7 +67,7 @@ async def _events(http: Http, ask: Ask) -> Reply:
         "X-Accept-RMG-Terms": "yes",
         "Accept": "application/json",
     }
-    return await http.request("GET", f"/mailpieces/v2/{ask.number}/events", headers=headers)
+    return await http.request("GET", f"/mailpieces/v2/{quote(ask.number, safe='')}/events", headers=headers)
 
 
 # ---------------------------------------------------------------- reading

@@ -6,6 +6,7 @@ import base64
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from carriers.sdk import (
     Ask,
@@ -88,7 +89,7 @@ async def fetch(http: Http, asks: Sequence[Ask]) -> list[Reply]:
 
 async def _track(http: Http, number: str) -> Reply:
     """The answer, with the number in its content type: the body does not hold it."""
-    reply = await http.request("GET", f"/api/tracking/{number}", headers=_headers(http))
+    reply = await http.request("GET", f"/api/tracking/{quote(number, safe='')}", headers=_headers(http))
     return Reply(reply.status, f"{reply.content_type}{NUMBER}{number}", reply.body)
 
 
@@ -96,7 +97,9 @@ async def subscribe(http: Http, asks: Sequence[Ask], callback: str) -> dict[str,
     """Ask for pushes; refusals by number. `callback` is not sent: Sendle pushes to the one address of its account."""
     refused: dict[str, str] = {}
     for ask in asks:
-        reply = await http.request("POST", f"/api/tracking/{ask.number}/subscribe", headers=_headers(http), data=b"")
+        reply = await http.request(
+            "POST", f"/api/tracking/{quote(ask.number, safe='')}/subscribe", headers=_headers(http), data=b""
+        )
         if reply.status >= 400:
             refused[ask.number] = _refusal(object_of(read_json(reply.body), "$")).text
     return refused
@@ -105,7 +108,7 @@ async def subscribe(http: Http, asks: Sequence[Ask], callback: str) -> dict[str,
 async def unsubscribe(http: Http, asks: Sequence[Ask]) -> None:
     """Stop the pushes; a number that is not subscribed is no error."""
     for ask in asks:
-        await http.request("DELETE", f"/api/tracking/{ask.number}/subscribe", headers=_headers(http))
+        await http.request("DELETE", f"/api/tracking/{quote(ask.number, safe='')}/subscribe", headers=_headers(http))
 
 
 def _headers(http: Http) -> dict[str, str]:

@@ -171,6 +171,14 @@ def test_a_refused_waybill_names_the_field_that_the_caller_used() -> None:
     assert refused.value.field == "shipments[3].waybill"
 
 
+@pytest.mark.parametrize("number", ["W1/../../ADMIN/7", "W10001/./X", "W10001//X", "W10001/..X/../Y"])
+def test_a_waybill_never_leads_elsewhere_as_a_step_of_a_path(number: str) -> None:
+    """Carriers are asked at `/track/{number}`, with the connection's credentials."""
+    with pytest.raises(BadInput):
+        clean_waybill(number)
+    assert clean_waybill("W10001/2.A..B") == "W10001/2.A..B"
+
+
 async def test_one_bad_registration_spoils_no_other(door: Ingest) -> None:
     wanted = [Registration(waybill=number, carrier="acme") for number in ("W10001", "?", "W10002")]
     answers = await door.register(ACCOUNT, wanted, now=NOW)

@@ -12,6 +12,7 @@ from tracker.errors import BadInput
 from tracker.model import Scan
 
 _TEXT, _CODE = 2_000, 200  # characters of a scan's words and place, and of its code; real ones have some dozens
+_LEADS_ELSEWHERE = frozenset({"", ".", ".."})  # as a step of the path in which a carrier wants the number
 _WAYBILL = re.compile(r"[A-Z0-9][A-Z0-9._/-]{3,48}[A-Z0-9]")
 
 
@@ -22,7 +23,7 @@ def clean_waybill(number: str, field: str = "waybill") -> str:
         BadInput: it can't be a waybill number of any carrier.
     """
     waybill = "".join(number.split()).upper()
-    if not _WAYBILL.fullmatch(waybill):
+    if not _WAYBILL.fullmatch(waybill) or _LEADS_ELSEWHERE.intersection(waybill.split("/")):
         raise BadInput(field, f"{number[:60]!r} is no waybill number: 5 to 50 letters, digits, '-', '.', '_' or '/'")
     return waybill
 
