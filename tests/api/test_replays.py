@@ -104,8 +104,11 @@ async def test_a_replay_from_before_what_is_kept_is_refused(desk: Desk) -> None:
     await desk.fan_out()
     await desk.settle()
     await desk.store.trim_feed(keep_ms=0, keep_entries=0)
-    refused = await desk.call("POST", "/replay", json={"since": ago(hours=1)})
+    since = ago(hours=1)
+    refused = await desk.call("POST", "/replay", json={"since": since})
     assert (refused.status, refused.body["type"]) == (410, "/docs#problem-cursor-too-old")
+    told = f"some of the changes since {since} are no longer kept (feed.keep_days): ask for a later `since`"
+    assert refused.body["detail"] == told
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, cast
 
 from tracker.accounts import Scope
@@ -20,11 +19,11 @@ from tracker.api.models.subscriptions import (
     SubscriptionView,
     TestResult,
 )
-from tracker.api.problems import CURSOR_TOO_OLD, not_found
+from tracker.api.problems import CURSOR_TOO_OLD, Refusal, not_found
 from tracker.api.registering import check_carrier
-from tracker.api.route import Call, Routes, cursors
+from tracker.api.route import Call, Routes, cursors, instant
 from tracker.errors import BadInput
-from tracker.store.types import Relayed
+from tracker.store.types import CursorTooOld, Relayed
 from tracker.subscribers import Standing, Subscription
 from tracker.views import attempts_told, iso
 
@@ -135,10 +134,14 @@ async def replay_changes(call: Call, id: str, body: Repeat) -> Repeated:
     takes `limit` changes; while there is `more`, ask again with `after` set to the `cursor` of the answer.
     """
     subscription = await _enabled(call, id)
-    with cursors(body.after, "after", "say `since`"):
-        tally = await call.services.redelivery.after(
-            subscription, await _start(call, body), limit=body.limit, now=call.now
-        )
+    start = await _start(call, body)
+    try:
+        with cursors(body.after, "after", "say `since`"):
+            tally = await call.services.redelivery.after(subscription, start, limit=body.limit, now=call.now)
+    except CursorTooOld:
+        asked = f"since {body.since}" if body.since else "after that cursor"
+        detail = f"some of the changes {asked} are no longer kept (feed.keep_days): ask for a later `since`"
+        raise Refusal(CURSOR_TOO_OLD, detail) from None
     return Repeated(
         kept=tally.counts[Relayed.KEPT],
         rendered=tally.counts[Relayed.PUT],
@@ -162,13 +165,7 @@ async def _start(call: Call, body: Repeat) -> str:
         raise BadInput("since", "give one of `since` and `after`")
     if body.after is not None:
         return body.after
-    try:
-        at = datetime.fromisoformat(cast(str, body.since))
-    except ValueError:
-        raise BadInput("since", f"{body.since!r} is not ISO 8601: 2026-09-22T08:00:00+08:00") from None
-    if at.tzinfo is None:
-        raise BadInput("since", f"{body.since!r} has no offset: add Z or +08:00")
-    return await call.services.store.cursor_at(int(at.timestamp() * 1000))
+    return await call.services.store.cursor_at(instant("since", cast(str, body.since)))
 
 
 async def _log(call: Call, id: str, limit: int) -> list[DeliveryView]:
