@@ -23,7 +23,7 @@ faults: $(READY)   ## kills the daemon and the server under load
 
 faults-short: $(READY) ## some minutes of them: kills, power cuts, lost answers, and what the store's disk and memory refuse
 	$(BIN)/pytest -m faults $(addprefix tests/faults/test_,kills.py named_points.py power_loss.py lost_replies.py functions.py \
-	    store_trouble.py daemon_alone.py)
+	    store_trouble.py full_disk.py emptied.py daemon_alone.py)
 
 faults-long: $(READY) ## the same, with two hundred kills where the short form has ten
 	MILEPOST_FAULTS=long $(BIN)/pytest -m faults

@@ -67,7 +67,7 @@ class Store(Parking, Agenda, Sweeping, Sightings, Trail, Marks, Wakes, Health):
             await asyncio.sleep(IDENTITY_S)
             now = self.wire.identities()
             if now != known:
-                with contextlib.suppress(StoreDown):
+                with contextlib.suppress(StoreDown, OtherStore):  # it is looked at again and again
                     self.epoch = await self._identity(self.id)
                     known = now
 
