@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 from carriers.sdk import (
     Ask,
@@ -85,7 +86,7 @@ async def fetch(http: Http, asks: Sequence[Ask]) -> list[Reply]:
 async def _track(http: Http, asks: Sequence[Ask]) -> Reply:
     token = await http.token("oauth", _obtain_token)
     headers = {"Authorization": f"Bearer {token}", "Accept": "application/json", "Accept-Language": "EN"}
-    numbers = ",".join(ask.number for ask in asks)
+    numbers = ",".join(quote(ask.number, safe="") for ask in asks)
     return await http.request("GET", f"/track-and-trace-v1/tracking/simple/trackids/{numbers}", headers=headers)
 
 

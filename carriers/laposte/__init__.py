@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 from carriers.sdk import (
     Ask,
@@ -91,7 +92,7 @@ async def fetch(http: Http, asks: Sequence[Ask]) -> list[Reply]:
 
 async def _track(http: Http, asks: Sequence[Ask]) -> Reply:
     headers = {"X-Okapi-Key": http.credentials["okapi_key"], "Accept": "application/json"}
-    numbers = ",".join(ask.number for ask in asks)
+    numbers = ",".join(quote(ask.number, safe="") for ask in asks)
     # English labels: by them a code that says little is judged.
     return await http.request("GET", f"/suivi/v2/idships/{numbers}", headers=headers, params=[("lang", "en_GB")])
 
