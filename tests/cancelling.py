@@ -19,7 +19,7 @@ from typing import Any
 from tests.store.lines import Line
 from tracker.store import Store
 
-_ASKED_S = 0.02  # an await that asks the store for nothing is cancelled after so long
+_ASKED_S = 0.5  # the longest that a request takes to the line; one behind a held answer does not get there
 _BEGUN_S = 0.0005  # where there is no line to tell
 _LOT = 6
 
