@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracker.console.formats import clock, day, duration, seconds_since
+from tracker.console.formats import clock, day, duration, latency, seconds_since
 from tracker.console.language import choose
 from tracker.console.messages import MESSAGES
 from tracker.console.progress import progress
@@ -26,6 +26,19 @@ def event(milestone: str, **more: Any) -> dict[str, Any]:
 def states(status: str, *milestones: str, **more: Any) -> list[str]:
     view = {"status": status, "leg": 1, "events": [event(milestone) for milestone in milestones]} | more
     return [step.state for step in progress(view)]
+
+
+@pytest.mark.parametrize(
+    ("ms", "english", "chinese"),
+    [
+        (0.3, "< 1 ms", "< 1 毫秒"),
+        (12.4, "12 ms", "12 毫秒"),
+        (999.6, "1.0 s", "1.0 秒"),
+        (15_001, "15.0 s", "15.0 秒"),
+    ],
+)
+def test_a_latency_is_told_in_the_unit_that_fits(ms: float, english: str, chinese: str) -> None:
+    assert (latency(ms, "en"), latency(ms, "zh")) == (english, chinese)
 
 
 @pytest.mark.parametrize(

@@ -35,8 +35,10 @@ def duration(seconds: float, lang: str) -> str:
 
 
 def latency(ms: float, lang: str) -> str:
-    """How long an answer took: `12 ms`, `15.0 s`."""
-    return translate("unit_s", lang, n=f"{ms / 1000:.1f}") if ms >= 1000 else translate("unit_ms", lang, n=round(ms))
+    """How long an answer took: `12 ms`, `15.0 s`, `< 1 ms`."""
+    if round(ms) >= 1000:
+        return translate("unit_s", lang, n=f"{ms / 1000:.1f}")
+    return translate("unit_ms", lang, n=round(ms) or "< 1")
 
 
 def clock(iso: str, now: float) -> Clock:
