@@ -103,6 +103,7 @@ NAMES = {
     **dict.fromkeys(
         ("phone_tail", "postal_code", "ship_date", "shipments[].phone_tail", "shipments[].postal_code"), ""
     ),
+    **dict.fromkeys(("waybills[].phone_tail", "waybills[].postal_code", "waybills[].ship_date"), ""),
     **dict.fromkeys(("shipments[].ship_date", "placed_at", "paid_at", "cancelled_at", "placed_from", "placed_to"), ""),
     "expires_at": "",
     **dict.fromkeys(("currency", "total", "lines[].name", "lines[].spec", "lines[].price", "since", "kind"), ""),

@@ -32,6 +32,19 @@ async def test_an_order_is_stated_and_its_waybills_are_registered_under_it(api: 
     assert (again.status, again.body["shipments"][0]["result"]) == (200, "existing")
 
 
+async def test_an_order_says_of_a_waybill_what_its_carrier_wants_to_be_told(api: Api, account: str) -> None:
+    """And what is wrong of it costs that waybill alone."""
+    waybills = [
+        {"waybill": "BO000001", "carrier": "bolt", "phone_tail": "0000"},
+        {"waybill": "BO000002", "carrier": "bolt", "phone_tail": "12"},
+    ]
+    said = await api.call(account, "PUT", "/orders/SO-1", json={"waybills": waybills})
+    assert [item["result"] for item in said.body["shipments"]] == ["created", "failed"]
+    assert said.body["shipments"][1]["errors"][0]["field"] == "waybills[1].phone_tail"
+    again = await api.call(account, "PUT", "/orders/SO-1", json={"waybills": waybills[:1]})
+    assert again.body["shipments"][0]["result"] == "existing"
+
+
 async def test_a_waybill_that_was_followed_before_joins_the_order_that_names_it(api: Api, account: str) -> None:
     made = await api.call(account, "POST", "/shipments", json={"waybill": "AC000001", "carrier": "acme"})
     await api.call(account, "PUT", "/orders/SO-1", json={"waybills": ["AC000001"]})

@@ -33,7 +33,7 @@ async def put_order(call: Call, number: str, body: Json) -> Reply[OrderPut]:
 
 
 async def _register_named(call: Call, number: str, named: Sequence[NamedWaybill]) -> list[Outcome]:
-    items = [{"waybill": one.waybill, "carrier": one.carrier, "order_number": number} for one in named]
+    items = [structs.asdict(one) | {"order_number": number} for one in named]
     outcomes = await register(call, items, field="waybills")
     return [await _joined(call, number, outcome) for outcome in outcomes]
 

@@ -30,10 +30,13 @@ Instant = Annotated[datetime, Meta(tz=True)]
 
 
 class NamedWaybill(Struct, frozen=True, forbid_unknown_fields=True):
-    """A waybill that an order names; `carrier` is a slug, "" lets Milepost tell."""
+    """A waybill that an order names; `carrier` is a slug, "" lets Milepost tell. The rest is for those that want it."""
 
     waybill: Annotated[str, Meta(min_length=1, max_length=64)]
     carrier: Annotated[str, Meta(max_length=64)] = ""
+    phone_tail: Annotated[str, Meta(max_length=4)] = ""
+    postal_code: Annotated[str, Meta(max_length=16)] = ""
+    ship_date: Annotated[str, Meta(max_length=10)] = ""
 
 
 class Line(Struct, frozen=True, kw_only=True):

@@ -30,10 +30,13 @@ Money = Annotated[str | float, Field(description="a decimal string, `129.90`, or
 
 
 class WaybillBody(Body):
-    """A waybill that an order names."""
+    """A waybill that an order names, with what its carrier wants to be told besides; as in a registration."""
 
     waybill: Annotated[str, StringConstraints(min_length=1, max_length=64)]
     carrier: Annotated[str, StringConstraints(max_length=64)] = ""
+    phone_tail: Annotated[str, StringConstraints(max_length=4)] = ""
+    postal_code: Annotated[str, StringConstraints(max_length=16)] = ""
+    ship_date: Annotated[str, StringConstraints(max_length=10)] = ""
 
 
 class LineBody(Body):
