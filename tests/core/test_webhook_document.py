@@ -10,11 +10,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from standardwebhooks import Webhook
 
 from tracker.api.models.subscriptions import NewSubscription, SubscriptionPatch
 from tracker.examples import example
@@ -102,6 +104,15 @@ def test_its_other_verifier_takes_either_key_of_a_rotation_and_nothing_else() ->
     assert not told["genuine"](body, signed(new), public_key(old))
     assert not told["genuine"](body + b" ", signed(new), public_key(new))
     assert not told["genuine"](body, signed(new, at=now - 600), public_key(new))
+
+
+def test_the_signature_to_hold_ones_own_against_is_right() -> None:
+    block = TEXT.partition("<!-- vector -->\n\n```\n")[2].partition("\n```\n")[0]
+    said = dict(re.findall(r"^(\w+) +(.+)$", block, re.MULTILINE))
+    signed = Signer([said["secret"]]).sign(said["id"], int(said["timestamp"]), said["body"].encode())
+    assert signed == said["signature"]
+    at = datetime.fromtimestamp(int(said["timestamp"]), UTC)
+    assert Webhook(said["secret"]).sign(said["id"], at, said["body"]) == said["signature"]
 
 
 def _notice() -> bytes:
