@@ -30,11 +30,13 @@ class Disk:
         """A file of somebody else takes what is left, but for `leave` bytes."""
         fd = os.open(self._ballast, os.O_WRONLY | os.O_CREAT, 0o600)
         try:
-            size = os.fstat(fd).st_size
-            while (room := self.free - leave) >= _BLOCK:
-                with contextlib.suppress(OSError):  # somebody else took a block meanwhile
-                    os.posix_fallocate(fd, size, room)
-                size = os.fstat(fd).st_size
+            room = self.free - leave
+            while room >= _BLOCK:
+                try:
+                    os.posix_fallocate(fd, os.fstat(fd).st_size, room)
+                    room = self.free - leave
+                except OSError:  # somebody else took a block meanwhile, or the file system keeps some to itself
+                    room //= 2
         finally:
             os.close(fd)
 
@@ -44,16 +46,33 @@ class Disk:
 
 
 @contextlib.contextmanager
-def mounted(path: Path, size: int) -> Iterator[Disk]:
-    """A disk of that size at `path` while the context lasts; skips the test where mounting is not permitted."""
+def mounted(path: Path, size: int, kind: str = "tmpfs") -> Iterator[Disk]:
+    """A disk of that size at `path` while the context lasts; skips the test where mounting is not permitted.
+
+    `kind`: `tmpfs`, in memory, or `ext4`, in a file beside `path`.
+    """
     path.mkdir(mode=0o700)
     if sys.platform != "linux" or os.geteuid() != 0:
         pytest.skip("a disk of its own takes Linux, and root to mount it")
-    words = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "tmpfs", str(path)]
-    told = subprocess.run(words, capture_output=True, check=False)
-    if told.returncode:
-        pytest.skip(f"mounting is not permitted here: {told.stderr.decode().strip()}")
+    if kind == "tmpfs":
+        _run("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path))
+    else:
+        image = path.with_suffix(".img")
+        with image.open("wb") as file:
+            file.truncate(size)
+        _run("mkfs.ext4", "-q", "-m", "0", str(image))
+        _run("mount", "-o", "loop", str(image), str(path))
     try:
+        path.chmod(0o700)
         yield Disk(path)
     finally:
         subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+def _run(*words: str) -> None:
+    try:
+        told = subprocess.run(words, capture_output=True, check=False)
+    except FileNotFoundError:
+        pytest.skip(f"{words[0]} is not installed")
+    if told.returncode:
+        pytest.skip(f"{words[0]} is not permitted here: {told.stderr.decode().strip()}")
