@@ -151,7 +151,7 @@ async def test_a_daemon_that_stands_still_at_a_named_point_settles_nothing_that_
     side = await begun(one, receiver, rate=5 * PARCELS / frozen_s, beside=[two])
     receiver.delay_s, receiver.beat_s = 0.0, 0.5
     two.program = ("tests.faults.pierced", "STOP", point, "12")
-    await two.start()
+    two.spawn()
     pushing = asyncio.create_task(side.push())
     side.reveal(1.0)
     await until(lambda: two.stopped, within=60, what=f"a stop {point}")
