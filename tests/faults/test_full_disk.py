@@ -74,7 +74,7 @@ async def test_the_door_closes_before_the_load_has_filled_the_disk(drill: Drill,
 async def test_a_disk_that_is_full_at_once_loses_nothing_that_was_acknowledged(
     request: pytest.FixtureRequest, daemon: Daemon, disk: Disk, receiver: Receiver, when: str
 ) -> None:
-    """No door closes in time: the server ends at the write that fails, and is not started until there is room."""
+    """The server ends at the write that fails, if no door closes before it, and is not started until there is room."""
     drill = await begin(request.node.name, daemon, receiver, parcels=15 * ROUNDS)
     servers = {daemon.server_pid}
     pushing = asyncio.create_task(drill.carrier.run())
@@ -90,7 +90,8 @@ async def test_a_disk_that_is_full_at_once_loses_nothing_that_was_acknowledged(
     drill.carrier.hasten()
     await asyncio.wait_for(pushing, 60)
     assert (await daemon.readiness())[0] == 200
-    assert len(servers) > 1
+    if when == "amid the load":  # amid a rewrite the door may close before a write comes to the full disk
+        assert len(servers) > 1
     assert (await drill.examined()).wrong == {}
 
 
