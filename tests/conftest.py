@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from tracker.store import EmbeddedServer, Store, StoreSettings, open_store
+
+
+@pytest.fixture(autouse=True)
+def no_thread_outlives_its_test() -> Iterator[None]:
+    """What goes on in this process after its test is met by another one, once in a hundred runs."""
+    before = set(threading.enumerate())
+    yield
+    left = {thread for thread in threading.enumerate() if thread.is_alive()} - before
+    for thread in left:
+        thread.join(5)
+    assert not [thread for thread in left if thread.is_alive()]
 
 
 @pytest.fixture(scope="session")

@@ -193,7 +193,7 @@ def guarded_session(
 
     `timeout` is the whole of a request in seconds, its body included. No proxy, no cookies, no decompression.
     """
-    connector = aiohttp.TCPConnector(
+    connector = _Connector(
         limit=0,
         resolver=resolver or Resolver(),
         ttl_dns_cache=10,
@@ -210,6 +210,14 @@ def guarded_session(
         auto_decompress=False,
         trust_env=False,
     )
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Closes the resolver that it was given, too: its threads would wait for work until they are collected."""
+
+    async def close(self, *, abort_ssl: bool = False) -> None:
+        await super().close(abort_ssl=abort_ssl)
+        await self._resolver.close()
 
 
 class Resolver(AbstractResolver):

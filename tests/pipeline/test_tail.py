@@ -125,18 +125,27 @@ async def test_what_is_no_address_is_refused_and_told_how_one_looks() -> None:
     assert "--url 127.0.0.1:8040: no address of a daemon; write http://127.0.0.1:8040" in said
 
 
-def test_a_tail_that_hears_nobody_says_so_once_and_waits() -> None:
+async def test_a_tail_that_hears_nobody_says_so_once_and_waits() -> None:
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = nobody.getsockname()[1]
-    said: list[str] = []
-    thread = threading.Thread(
-        target=lambda: next(Tail(f"http://127.0.0.1:{port}", "key", complain=said.append).messages()), daemon=True
+    process = await asyncio.create_subprocess_exec(
+        *command("tail", "--url", f"http://127.0.0.1:{port}", "--key", "key"),
+        stderr=asyncio.subprocess.PIPE,
+        env=environment(),
+        cwd=Path(__file__).parents[2],
     )
-    thread.start()
-    thread.join(4)
-    assert thread.is_alive()
-    assert len(said) == 1
-    assert said[0].startswith(f"no changes from http://127.0.0.1:{port}/v1/changes: [Errno")
+    assert process.stderr
+    try:
+        async with asyncio.timeout(20):
+            said = (await process.stderr.readline()).decode()
+        await asyncio.sleep(2.5)  # it has asked again by then
+        assert process.returncode is None
+    finally:
+        process.terminate()
+        rest = await process.stderr.read()
+        await process.wait()
+    assert f"no changes from http://127.0.0.1:{port}/v1/changes: [Errno" in said
+    assert rest == b""
 
 
 class Swallowing:
