@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
-from carrier_wire import Wire
+
+from tests.carriers.carrier_wire import Wire
 
 
 @dataclass

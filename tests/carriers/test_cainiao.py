@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from loopback_http import loopback
 
 from carriers import cainiao, conformance, quality
 from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, R, Report, Scan
+from tests.carriers.loopback_http import loopback
 from tracker.normalise import classify
 
 FOLDER = Path(cainiao.__file__).parent

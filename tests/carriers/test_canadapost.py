@@ -6,10 +6,10 @@ import base64
 from pathlib import Path
 
 import pytest
-from loopback_http import loopback
 
 from carriers import canadapost, conformance, quality
 from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, R
+from tests.carriers.loopback_http import loopback
 from tracker.normalise import classify
 
 FOLDER = Path(canadapost.__file__).parent

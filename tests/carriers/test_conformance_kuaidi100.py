@@ -10,11 +10,11 @@ from typing import Any
 from urllib.parse import quote_plus
 
 import pytest
-from carrier_wire import Peer, connected
 
 from carriers import conformance, kuaidi100
 from carriers.kuaidi100.codes import CARRIERS, OUR_SLUGS
 from carriers.sdk import Ask, ParseError, ProblemKind, Push, Report
+from tests.carriers.carrier_wire import Peer, connected
 
 FIXTURES = Path(kuaidi100.__file__).parent / "fixtures"
 CREDENTIALS = {"customer": "FIXTURE", "key": "fixturekey", "salt": "a-salt-for-the-fixtures"}

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from carrier_wire import Peer, connected
 
 from carriers import conformance, sf
 from carriers.sdk import Ask, ParseError, ProblemKind
+from tests.carriers.carrier_wire import Peer, connected
 
 FIXTURES = Path(sf.__file__).parent / "fixtures"
 CREDENTIALS = {"partner_id": "FIXTURE", "checkword": "a-checkword-for-the-tests"}

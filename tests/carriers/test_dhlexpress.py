@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
-from carrier_wire import Wire
 
 from carriers import conformance, dhlexpress, quality
 from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, R
+from tests.carriers.carrier_wire import Wire
 from tracker.normalise import classify
 
 FOLDER = Path(dhlexpress.__file__).parent

@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 
 import pytest
-from loopback_http import loopback
 
 from carriers import conformance, easypost, quality
 from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, R, coarse
+from tests.carriers.loopback_http import loopback
 from tracker.normalise import classify
 
 FOLDER = Path(easypost.__file__).parent

@@ -10,10 +10,10 @@ from pathlib import Path
 from urllib.parse import parse_qs
 
 import pytest
-from loopback_http import loopback
 
 from carriers import conformance, fedex
 from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, Push, R
+from tests.carriers.loopback_http import loopback
 from tracker.normalise import classify
 
 FIXTURES = Path(fedex.__file__).parent / "fixtures"

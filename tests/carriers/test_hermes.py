@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from loopback_http import loopback
 
 from carriers import conformance, hermes, quality
 from carriers.hermes import codes
 from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, R, form
+from tests.carriers.loopback_http import loopback
 from tracker.normalise import classify
 
 FOLDER = Path(hermes.__file__).parent

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from loopback_http import loopback
 
 from carriers import conformance, inpost, quality
 from carriers.sdk import Ask, M, ParseError, ProblemKind, Push, R
+from tests.carriers.loopback_http import loopback
 from tracker.normalise import classify
 
 FOLDER = Path(inpost.__file__).parent

@@ -9,10 +9,10 @@ from pathlib import Path
 from urllib.parse import parse_qs
 
 import pytest
-from loopback_http import loopback
 
 from carriers import conformance, jtexpress, quality
 from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, R, Report, Scan
+from tests.carriers.loopback_http import loopback
 from tracker.normalise import classify
 
 FOLDER = Path(jtexpress.__file__).parent

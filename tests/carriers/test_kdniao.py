@@ -9,11 +9,11 @@ from pathlib import Path
 from urllib.parse import quote_plus
 
 import pytest
-from carrier_wire import Peer, connected
 
 from carriers import conformance, kdniao, quality
 from carriers.kdniao.codes import OUR_SLUGS
 from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, Push, R, Report, Scan
+from tests.carriers.carrier_wire import Peer, connected
 from tracker.normalise import classify
 
 FOLDER = Path(kdniao.__file__).parent

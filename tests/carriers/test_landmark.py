@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from loopback_http import loopback
 
 from carriers import conformance, landmark, quality
 from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, R
 from carriers.xml_reading import read_xml
+from tests.carriers.loopback_http import loopback
 from tracker.normalise import classify
 
 FOLDER = Path(landmark.__file__).parent

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from loopback_http import loopback
 
 from carriers import conformance, quality, royalmail
 from carriers.royalmail import codes
 from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, R
+from tests.carriers.loopback_http import loopback
 from tracker.normalise import classify
 
 FOLDER = Path(royalmail.__file__).parent

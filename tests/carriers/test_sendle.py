@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
-from carrier_wire import Wire
-from loopback_http import loopback
 
 from carriers import conformance, quality, sendle
 from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, R, Reply
+from tests.carriers.carrier_wire import Wire
+from tests.carriers.loopback_http import loopback
 from tracker.normalise import classify
 
 FOLDER = Path(sendle.__file__).parent

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from loopback_http import loopback
 
 from carriers import conformance, seventeentrack
 from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, Push, R
+from tests.carriers.loopback_http import loopback
 from tracker.normalise import classify
 
 FIXTURES = Path(seventeentrack.__file__).parent / "fixtures"

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-from carrier_wire import Wire
-from loopback_http import loopback
 
 from carriers import conformance, quality, wechat
 from carriers.kuaidi100.codes import OUR_SLUGS as SLUGS_ELSEWHERE
 from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, Push, R, Report, Scan
+from tests.carriers.carrier_wire import Wire
+from tests.carriers.loopback_http import loopback
 from tracker.normalise import classify
 
 FOLDER = Path(wechat.__file__).parent

@@ -7,10 +7,10 @@ from hashlib import md5
 from pathlib import Path
 
 import pytest
-from loopback_http import loopback
 
 from carriers import conformance, quality, yunda
 from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, R, Report, Scan
+from tests.carriers.loopback_http import loopback
 from tracker.normalise import classify
 
 FOLDER = Path(yunda.__file__).parent

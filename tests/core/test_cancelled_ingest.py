@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from msgspec import Struct, structs
-from parcels import ACME, HOUR, NOW, START, Registry, journey, report, scan
 
 from tests.cancelling import Bystanders, Cut, When, chosen, watching
+from tests.core.parcels import ACME, HOUR, NOW, START, Registry, journey, report, scan
 from tests.store.lines import Line, unreliable
 from tracker.errors import NotFound
 from tracker.ingest.door import Ingest

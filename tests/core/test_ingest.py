@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 from msgspec import structs
-from parcels import ACME, ALLTRACK, BOLT, HOUR, NOW, START, Registry, at, journey, report, scan
 
 from carriers.sdk import Carrier, Problem, ProblemKind, Report, Scan, Summary
+from tests.core.parcels import ACME, ALLTRACK, BOLT, HOUR, NOW, START, Registry, at, journey, report, scan
 from tracker.errors import BadInput, NotFound
 from tracker.ingest.cleaning import clean_waybill, fingerprint
 from tracker.ingest.door import Ingest

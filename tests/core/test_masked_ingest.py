@@ -6,10 +6,10 @@ import itertools
 from typing import Any
 
 import pytest
-from parcels import ACME, NOW, Registry, at, report
 
 from carriers.sdk import Problem, ProblemKind, Report, Scan, Summary
 from tests.api.test_departures import everything_in
+from tests.core.parcels import ACME, NOW, Registry, at, report
 from tracker.ingest.cleaning import fingerprint
 from tracker.ingest.door import Ingest
 from tracker.ingest.types import Registration

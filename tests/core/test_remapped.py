@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from parcels import NOW, at, report, scan
 
 from carriers.sdk import M, Meaning, R, Scan, Summary
+from tests.core.parcels import NOW, at, report, scan
 from tracker.model import Document, Kept
 from tracker.normalise import reader
 from tracker.timeline.derived import derive

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 from msgspec import structs
-from pretty import pretty
 
+from tests.core.pretty import pretty
 from tracker.examples import example, pair
 from tracker.model import ChangeKind, Document, Stall, Status
 from tracker.timeline.derived import derive

@@ -8,8 +8,8 @@ from contextlib import aclosing
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from receiving import ANY_PORT, LOOPBACK, Desk, Receiver
 
+from tests.webhooks.receiving import ANY_PORT, LOOPBACK, Desk, Receiver
 from tracker.secrets import Sealer, new_key
 from tracker.store import Store
 from webhooks.guard import Guard

@@ -6,11 +6,11 @@ import asyncio
 import ssl
 from contextlib import aclosing
 
-from receiving import ANY_PORT, LOOPBACK
-from test_wire import Peer
 from yarl import URL
 
 from tests.cancelling import Cut, When, watching
+from tests.webhooks.receiving import ANY_PORT, LOOPBACK
+from tests.webhooks.test_wire import Peer
 from webhooks.guard import Guard
 from webhooks.wire import Target, Wire
 

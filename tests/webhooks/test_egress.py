@@ -20,9 +20,9 @@ import aiohttp
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 from msgspec import Struct
-from receiving import ANY_PORT, LOOPBACK, Receiver
 from yarl import URL
 
+from tests.webhooks.receiving import ANY_PORT, LOOPBACK, Receiver
 from tracker.errors import BadInput
 from webhooks.guard import PORTS, Guard, Resolver, check_url, guarded_session, unfit
 from webhooks.wire import Target, Wire

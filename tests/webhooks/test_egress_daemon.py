@@ -15,11 +15,11 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from receiving import ANY_PORT, LOOPBACK, Receiver
-from test_egress import CANARY, ROWS, Answering, Row
 from yarl import URL
 
 from tests.pipeline.daemon import Desk
+from tests.webhooks.receiving import ANY_PORT, LOOPBACK, Receiver
+from tests.webhooks.test_egress import CANARY, ROWS, Answering, Row
 from tracker.app import open_daemon
 from tracker.config.loading import load
 from webhooks import guard, wire

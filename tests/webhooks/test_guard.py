@@ -8,8 +8,8 @@ from ipaddress import ip_address, ip_network
 import aiohttp
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
-from receiving import ANY_PORT, LOOPBACK, Receiver
 
+from tests.webhooks.receiving import ANY_PORT, LOOPBACK, Receiver
 from tracker.errors import BadInput
 from webhooks.guard import Guard, Refused, Resolver, check_url, guarded_session, unfit
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from receiving import ACCOUNT, Desk, Receiver, until
-from test_outbound import book
 
+from tests.webhooks.receiving import ACCOUNT, Desk, Receiver, until
+from tests.webhooks.test_outbound import book
 from tracker.errors import BadInput
 from webhooks.headers import check_headers
 from webhooks.subscriptions import KIND

@@ -8,10 +8,10 @@ import time
 
 import pytest
 from aiohttp import web
-from receiving import ACCOUNT, Desk, Receiver, until
 from standardwebhooks import Webhook
-from test_outbound import answering, book
 
+from tests.webhooks.receiving import ACCOUNT, Desk, Receiver, until
+from tests.webhooks.test_outbound import answering, book
 from tracker.store import Store
 from webhooks.health import KIND, Failing, Ledger, read_notes
 from webhooks.subscriptions import DISABLED, standing

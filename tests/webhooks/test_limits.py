@@ -8,9 +8,9 @@ import time
 
 import pytest
 from aiohttp import web
-from receiving import ACCOUNT, Desk, Receiver, until
-from test_outbound import answering, book
 
+from tests.webhooks.receiving import ACCOUNT, Desk, Receiver, until
+from tests.webhooks.test_outbound import answering, book
 from webhooks.outlet import TRIPS
 from webhooks.subscriptions import DISABLED
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from receiving import ACCOUNT, Answering, Desk, Receiver, until
 from standardwebhooks import Webhook
 
 from tests.store.lines import unreliable
+from tests.webhooks.receiving import ACCOUNT, Answering, Desk, Receiver, until
 from tracker.store.types import Delivery, Outcome
 from webhooks.attempts import SCHEDULE_S, wait_before
 from webhooks.destination import Result

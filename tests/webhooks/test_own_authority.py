@@ -17,8 +17,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from receiving import ANY_PORT, LOOPBACK
 
+from tests.webhooks.receiving import ANY_PORT, LOOPBACK
 from tracker.errors import ConfigError
 from webhooks.guard import Guard, guarded_session, trusting
 from webhooks.post import Endpoint, Poster

@@ -11,11 +11,11 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
-from receiving import ACCOUNT, Desk, Heard, Receiver, until
 from standardwebhooks import Webhook, WebhookVerificationError
 from svix.webhooks import Webhook as SvixWebhook
-from test_outbound import answering, book
 
+from tests.webhooks.receiving import ACCOUNT, Desk, Heard, Receiver, until
+from tests.webhooks.test_outbound import answering, book
 from tracker.errors import BadInput
 from tracker.examples import example
 from tracker.model import ChangeKind

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from receiving import ACCOUNT, Desk
 
+from tests.webhooks.receiving import ACCOUNT, Desk
 from tracker.errors import BadInput, NotFound
 from webhooks.subscriptions import KIND, TYPES, Subscription, from_record, to_record, wants
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from receiving import ANY_PORT, LOOPBACK
 from yarl import URL
 
+from tests.webhooks.receiving import ANY_PORT, LOOPBACK
 from webhooks import wire as wire_module
 from webhooks.guard import Guard, Refused
 from webhooks.post import Endpoint, Poster
