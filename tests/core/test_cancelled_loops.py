@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.cancelling import Bystanders, Cut, When, watching
+from tests.core.test_drift import Counts, Installed, parcel
 from tests.store.goods import register
 from tests.store.lines import Line, unreliable
-from tests.test_drift import Counts, Installed, parcel
 from tracker.accounts import Accounts
 from tracker.agenda import Settling
 from tracker.audit import Act, Audit
