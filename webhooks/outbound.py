@@ -11,13 +11,14 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from secrets import token_hex
 from typing import Protocol
 
 import structlog
 from msgspec import Struct
 
+from tracker.store.lookout import Lookout
 from tracker.store.types import Claim, Delivery, Outcome, Settlement, StoreDown
 from webhooks.attempts import attempted, entry_of, rest_s, wait_before
 from webhooks.destination import Result, Webhooks
@@ -54,11 +55,11 @@ class Observer(Protocol):
 class LaneStore(Protocol):
     """The part of the store that delivery uses."""
 
+    def watching(self, every_s: float, woken: Callable[[], object]) -> AbstractContextManager[Lookout]: ...
     async def claim_lanes(
-        self, claim: str, *, free: Mapping[str, int], default_free: int, limit: int, lease_ms: int
+        self, claim: str, *, free: Mapping[str, int], default_free: int, limit: int, lease_ms: int, lookout: Lookout
     ) -> list[Delivery]: ...
-    async def settle_lanes(self, settlements: Sequence[Settlement]) -> int: ...
-    async def wake(self, timeout: float) -> object: ...
+    async def settle_lanes(self, settlements: Sequence[Settlement], *, lookout: Lookout) -> int: ...
 
 
 class OutboundSettings(Struct, frozen=True, kw_only=True):
@@ -124,11 +125,10 @@ class Outbound:
         """Claim, deliver and settle until `stop`; then finish what is under way."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            listening = tasks.create_task(self._listen())
             minding = tasks.create_task(self._mind())
-            tasks.create_task(self._settle())
-            await self._claim()
-            listening.cancel()
+            with self._store.watching(self._settings.poll_s, self._nudged.set) as lookout:
+                tasks.create_task(self._settle(lookout))
+                await self._claim(lookout)
             minding.cancel()
             self._give_back()
             while self._held or self._offers:
@@ -184,16 +184,6 @@ class Outbound:
             else:
                 self._take(delivery, sent_at)
 
-    async def _listen(self) -> None:
-        timeout = 0.0  # the first call only begins to listen
-        while True:
-            try:
-                await self._store.wake(timeout)
-                timeout = self._settings.poll_s
-            except StoreDown:
-                await asyncio.sleep(_PAUSE_S)
-            self._nudged.set()
-
     async def _mind(self) -> None:
         """Keep the ledger of endpoints that fail."""
         while True:
@@ -205,30 +195,31 @@ class Outbound:
                 log.exception("ledger_crashed")
             await asyncio.sleep(self._settings.poll_s)
 
-    async def _claim(self) -> None:
+    async def _claim(self, lookout: Lookout) -> None:
         loop = asyncio.get_running_loop()
         while not self._stopping:
             self._nudged.clear()
             began = loop.time()
-            found = await self._claimed()
+            found = await self._claimed(lookout)
             for delivery in found:
                 self._take(delivery, self._claim_sent)
             self._dry_below = len(found) // 2
             self._dry.clear()
             await asyncio.sleep(self._settings.pace_s)
-            # a claim asks every shard: rest in proportion, so that under load each brings more;
+            # a claim may ask every shard: rest in proportion, so that under load each brings more;
             # one that was slow because the store was away is no measure
             await _either(self._dry, min(2 * (loop.time() - began), self._settings.poll_s))
             if not found:
-                await _either(self._nudged, self._settings.poll_s)
+                await _either(self._nudged, lookout.rest_s())
 
-    async def _claimed(self) -> list[Delivery]:
+    async def _claimed(self, lookout: Lookout) -> list[Delivery]:
         """The next heads of lanes; none where there is no room, no work or no store."""
         room = 2 * self._settings.total - self._held  # half of them may wait
         if room <= 0:
+            await _either(self._nudged, self._settings.poll_s)
             return []
         try:
-            found = await self._claim_once(room)
+            found = await self._claim_once(room, lookout)
             await self._know(found)
         except StoreDown as error:
             self._note_down(error)
@@ -254,7 +245,7 @@ class Outbound:
             self._outlets[name].limit(*self._limits(name))
             self._outlets[name].begin_anew()
 
-    async def _claim_once(self, room: int) -> list[Delivery]:
+    async def _claim_once(self, room: int, lookout: Lookout) -> list[Delivery]:
         now = asyncio.get_running_loop().time()
         if not self._claim_id or now - self._claim_sent > self._settings.timeout_s:
             self._claim_id, self._claim_sent = token_hex(12), now
@@ -265,6 +256,7 @@ class Outbound:
             default_free=self._settings.per_destination,
             limit=room,
             lease_ms=int(self._settings.lease_s * 1000),
+            lookout=lookout,
         )
 
     def _free(self, now: float) -> dict[str, int]:
@@ -354,8 +346,6 @@ class Outbound:
             wait = self._wait(delivery, result)
             outcome = Outcome.DEAD if wait is None else outcome
             retry_at = int((now + (wait or 0)) * 1000)
-            if wait and wait < self._settings.poll_s:
-                asyncio.get_running_loop().call_later(wait + 0.005, self._nudged.set)
         return Settlement(
             delivery=delivery,
             outcome=outcome,
@@ -390,7 +380,7 @@ class Outbound:
         self._settlements.append(Settlement(delivery=delivery, outcome=Outcome.HELD, retry_at=at))
         self._ended.set()
 
-    async def _settle(self) -> None:
+    async def _settle(self, lookout: Lookout) -> None:
         """Settle what ended, all of one turn of the loop together, until drained."""
         tried = 0
         while not (self._drained and (not self._settlements or tried >= _GIVE_UP_AFTER)):
@@ -398,13 +388,13 @@ class Outbound:
             await asyncio.sleep(0)
             if not self._drained:
                 self._ended.clear()
-            tried = 0 if await self._settle_waiting() else tried + 1
+            tried = 0 if await self._settle_waiting(lookout) else tried + 1
 
-    async def _settle_waiting(self) -> bool:
+    async def _settle_waiting(self, lookout: Lookout) -> bool:
         """Settle in order; what the store did not answer stays, and is settled again: its claim fences it."""
         while batch := self._settlements[:_SETTLED_AT_ONCE]:
             try:
-                late = await self._store.settle_lanes(batch)
+                late = await self._store.settle_lanes(batch, lookout=lookout)
             except StoreDown as error:
                 self._note_down(error)
                 await asyncio.sleep(_PAUSE_S)

@@ -7,9 +7,11 @@ import secrets
 import struct
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from tracker.store.agenda import ITEMS
 from tracker.store.keys import encode_id, kind_code, kind_of
+from tracker.store.lookout import Lookout
 from tracker.store.rows import Rows, row_cursor
 from tracker.store.types import DeadLetter, Delivery, Letter, Relayed, Settlement
 from tracker.store.wire import checked, number
@@ -65,32 +67,61 @@ def letter_of(shard: int, dead_id: bytes, account: str, kept: bytes) -> DeadLett
     )
 
 
+def _note(lookout: Lookout, peeks: Mapping[int, Sequence[Any]], found: bool) -> None:
+    """Let it know what a look at these shards showed. Where there was work there may be more, unless all in vain."""
+    for shard, (_, _, passed_over, next_ms, *names) in peeks.items():
+        if names and found:
+            lookout.mark([shard])
+        else:
+            next_s = next_ms / 1000 if next_ms >= 0 else None
+            lookout.saw(shard, passed_over=bool(passed_over or names), next_s=next_s)
+
+
 class Lanes(Rows):
     """The lanes' part of the store."""
 
     async def claim_lanes(
-        self, claim: str, *, free: Mapping[str, int], default_free: int, limit: int, lease_ms: int
+        self,
+        claim: str,
+        *,
+        free: Mapping[str, int],
+        default_free: int,
+        limit: int,
+        lease_ms: int,
+        lookout: Lookout | None = None,
     ) -> list[Delivery]:
         """Take the heads of at most `limit` lanes, of each destination no more than it has slots free.
 
         `free` are the free slots of the destinations that are known to be busy, `default_free` those of any other.
-        The same `claim` gets the same answer, less what was settled meanwhile.
+        The same `claim` gets the same answer, less what was settled meanwhile. With a `lookout` only those shards are
+        looked at where it knows of work.
         """
         busy = [name.encode() for name, slots in free.items() if slots <= 0][:ITEMS]
-        keys, key = self.keys, f"lane:{claim}"
-        peeks = await self._everywhere(
-            lambda shard: self._read(
-                shard, "lanes_peek", (keys.ready[shard], keys.claim(shard, key)), (number(PEEKED), *busy)
+        shards = lookout.look(busy) if lookout else range(self.shards)
+        try:
+            peeks = dict(
+                zip(shards, await asyncio.gather(*[self._peek(shard, claim, busy) for shard in shards]), strict=True)
             )
-        )
-        # where it was asked before the answer is kept, and nothing more is taken
-        quotas: dict[int, dict[bytes, int]] = {shard: {} for shard, peek in enumerate(peeks) if peek[1]}
-        if not quotas:
-            rotated = [*range(self._next_turn(), self.shards), *range(self._turn)]
-            quotas = allotted({shard: peeks[shard][2:] for shard in rotated}, free, default_free, limit)
-        calls = [self._claim_lanes(shard, claim, quota, lease_ms) for shard, quota in quotas.items()]
-        answers = zip(quotas, await asyncio.gather(*calls), strict=True)
-        return [delivery for shard, answer in answers for delivery in deliveries(shard, claim, answer)]
+            # where it was asked before the answer is kept, and nothing more is taken
+            quotas: dict[int, dict[bytes, int]] = {shard: {} for shard, peek in peeks.items() if peek[1]}
+            if not quotas:
+                first = self._next_turn()
+                rotated = sorted(peeks, key=lambda shard: (shard - first) % self.shards)
+                quotas = allotted({shard: peeks[shard][4:] for shard in rotated}, free, default_free, limit)
+            calls = [self._claim_lanes(shard, claim, quota, lease_ms) for shard, quota in quotas.items()]
+            answers = zip(quotas, await asyncio.gather(*calls), strict=True)
+        except BaseException:
+            if lookout:
+                lookout.mark(shards)
+            raise
+        found = [delivery for shard, answer in answers for delivery in deliveries(shard, claim, answer)]
+        if lookout:
+            _note(lookout, peeks, bool(found))
+        return found
+
+    def _peek(self, shard: int, claim: str, busy: Sequence[bytes]) -> asyncio.Future[list[Any]]:
+        keys = (self.keys.ready[shard], self.keys.claim(shard, f"lane:{claim}"))
+        return self._read(shard, "lanes_peek", keys, (number(PEEKED), *busy))
 
     _turn = 0
 
@@ -114,21 +145,22 @@ class Lanes(Rows):
         """What was claimed in one shard under that id, where the answer was lost; less what was settled meanwhile."""
         return deliveries(shard, claim, await self._claim_lanes(shard, claim, {}, 1))
 
-    async def settle_lanes(self, settlements: Sequence[Settlement]) -> int:
+    async def settle_lanes(self, settlements: Sequence[Settlement], *, lookout: Lookout | None = None) -> int:
         """Say what became of deliveries, one call per shard. A claim that is no longer the latest changes nothing.
 
-        Answers how many of them that were.
+        Answers how many of them that were. The `lookout` learns where more waits in their lanes.
         """
         by_shard: dict[int, list[Settlement]] = defaultdict(list)
         for settlement in settlements:
             by_shard[self.keys.split(settlement.delivery.id)[0]].append(settlement)
-        calls = [
-            self._settle_lanes(shard, some[at : at + ITEMS])
-            for shard, some in by_shard.items()
-            for at in range(0, len(some), ITEMS)
+        steps = [
+            (shard, some[at : at + ITEMS]) for shard, some in by_shard.items() for at in range(0, len(some), ITEMS)
         ]
+        calls = [self._settle_lanes(shard, some) for shard, some in steps]
         answers = await asyncio.gather(*calls, *self._logged(settlements))
         settled = sum(int(checked(answer)[1]) for answer in answers[: len(calls)])
+        if lookout:
+            lookout.mark(shard for (shard, _), answer in zip(steps, answers, strict=False) if answer[2])
         for answer in answers[len(calls) :]:
             checked(answer)
         return len(settlements) - settled

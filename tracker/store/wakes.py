@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from weakref import WeakKeyDictionary
 
 from redis.exceptions import RedisError
@@ -17,6 +17,7 @@ from tracker.errors import MilepostError
 from tracker.store.cursors import Position
 from tracker.store.feed import Feed
 from tracker.store.keys import Keys
+from tracker.store.lookout import Lookout
 from tracker.store.tips import Tip
 from tracker.store.wire import Wire
 
@@ -35,6 +36,7 @@ class Wakes(Feed):
         self._seen: WeakKeyDictionary[asyncio.Task[object], int] = WeakKeyDictionary()
         self._pulse = asyncio.Event()
         self._tips: dict[bytes, Tip] = {}
+        self._lookouts: set[Lookout] = set()
         self._asked: list[Position | None] = [None] * keys.shards  # where each shard's feed ended when it was asked
         self._unheard: set[int] = set()
         self._doubt = asyncio.Event()
@@ -68,10 +70,23 @@ class Wakes(Feed):
         finally:
             tip.readers -= 1
 
+    @contextlib.contextmanager
+    def watching(self, every_s: float, woken: Callable[[], object]) -> Iterator[Lookout]:
+        """A lookout for due lanes, which is told whenever lanes are filled; `woken` is called each time."""
+        lookout = Lookout(self.shards, every_s, woken)
+        self._lookouts.add(lookout)
+        try:
+            yield lookout
+        finally:
+            self._lookouts.discard(lookout)
+
     def _heard(self, channel: bytes, account: bytes | None) -> None:
         shard = self._shard_of_channel.get(channel)
         if shard is None:
             return
+        if not account:  # lanes were filled there, or may have been before we listened
+            for lookout in self._lookouts:
+                lookout.heard(shard)
         if account is None:
             self._unheard.add(shard)
             self._doubt.set()

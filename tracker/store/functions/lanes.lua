@@ -89,19 +89,27 @@ local function fan_out(keys, args)
   return answer
 end
 
--- KEYS ready claim; ARGV limit excluded…: destinations with work now, oldest first
+-- KEYS ready claim; ARGV limit excluded…
+-- Whether the claim was made before, whether due work was passed over, the ms until more is due (-1: never), and the
+-- destinations with due work, oldest first.
 local function lanes_peek(keys, args)
-  local limit, now, excluded = tonumber(args[1]), ms(now_ms()), {}
+  local limit, now, excluded = tonumber(args[1]), now_ms(), {}
   for i = 2, #args do excluded[args[i]] = true end
-  local answer, offset = {'ok', redis.call('EXISTS', keys[2])}, 0
-  while #answer < limit + 2 and offset < 20 * ITEMS do
-    local batch = redis.call('ZRANGEBYSCORE', keys[1], '-inf', now, 'LIMIT', offset, ITEMS)
+  local answer, offset = {'ok', redis.call('EXISTS', keys[2]), 0, -1}, 0
+  while #answer < limit + 4 and offset < 20 * ITEMS do
+    local batch = redis.call('ZRANGEBYSCORE', keys[1], '-inf', ms(now), 'LIMIT', offset, ITEMS)
     for _, destination in ipairs(batch) do
-      if not excluded[destination] and #answer < limit + 2 then answer[#answer + 1] = destination end
+      if excluded[destination] then
+        answer[3] = 1
+      elseif #answer < limit + 4 then
+        answer[#answer + 1] = destination
+      end
     end
     if #batch < ITEMS then break end
     offset = offset + ITEMS
   end
+  local later = redis.call('ZRANGEBYSCORE', keys[1], '(' .. ms(now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  if later[2] then answer[4] = math.min(tonumber(later[2]) - now, 2 ^ 31) end
   return answer
 end
 
@@ -145,17 +153,19 @@ local function lanes_claim(keys, args)
   return answer
 end
 
+-- Whether another change waits behind it.
 local function pop_head(keys, queue, field, id, lane, now)
   release_body(keys[3], keys[4], id .. struct.pack('>I4', lane[5]))
   for _ = 1, 3 do table.remove(lane, 5) end
   if #lane < 5 then
     redis.call('HDEL', keys[1], field)
     redis.call('ZREM', queue, id)
-    return
+    return false
   end
   lane[1], lane[2], lane[3] = '', 0, 0
   redis.call('HSET', keys[1], field, cmsgpack.pack(lane))
   redis.call('ZADD', queue, ms(now), id)
+  return true
 end
 
 local function drop_lane(keys, queue, field, id, lane)
@@ -175,9 +185,10 @@ end
 
 -- KEYS lanes ready bodies pending tombs (queue dead dead_index)…
 -- ARGV (destination id revision claim outcome retry_at detail dead_id)…
+-- Answers how many it settled, and whether anything waits in their lanes still.
 local function lanes_settle(keys, args)
   if #args > 8 * ITEMS then return {'bad', 'too many items'} end
-  local now, touched, settled = now_ms(), {}, 0
+  local now, touched, settled, waits = now_ms(), {}, 0, 0
   for i = 1, #args, 8 do
     local destination, id, outcome = args[i], args[i + 1], args[i + 4]
     local at = 5 + 3 * (i - 1) / 8
@@ -192,18 +203,19 @@ local function lanes_settle(keys, args)
         if outcome == 'held' then lane[3] = math.max(lane[3] - 1, 0) end -- it was never attempted
         redis.call('HSET', keys[1], field, cmsgpack.pack(lane))
         redis.call('ZADD', queue, args[i + 5], id)
+        waits = 1
       else
         if outcome == 'dead' then
           bury(keys, keys[at + 2], keys[at + 3], destination, id, lane, args[i + 6], args[i + 7], now)
         end
-        pop_head(keys, queue, field, id, lane, now)
+        if pop_head(keys, queue, field, id, lane, now) then waits = 1 end
       end
       touched[destination] = queue
       settled = settled + 1
     end
   end
   for destination, queue in pairs(touched) do refresh_ready(keys[2], queue, destination) end
-  return {'ok', settled}
+  return {'ok', settled, waits}
 end
 
 -- KEYS lanes; ARGV account cursor: some of the destinations that the account has lanes for
