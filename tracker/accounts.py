@@ -17,12 +17,13 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct, structs
 
-from tracker.errors import BadInput, NotFound
+from tracker.errors import BadInput, NotFound, TooMany
 from tracker.secrets import hash_key, new_token, same
 from tracker.store.types import Gone
 
 OPERATOR = "default"
 USE = "key_use"
+MAX_KEYS = 100  # of an account
 _HOUR = 3_600_000
 _LONGEST = 10 * 366 * 24 * _HOUR
 ACCOUNT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
@@ -86,7 +87,9 @@ class Identity(Struct, frozen=True):
 class Records(Protocol):
     """What accounts need of the store."""
 
-    async def put_record(self, kind: str, account: str, id: str, value: bytes, *, create: bool = False) -> bool: ...
+    async def put_record(
+        self, kind: str, account: str, id: str, value: bytes, *, create: bool = False, most: int = 0
+    ) -> bool: ...
     async def replace_record(self, kind: str, account: str, id: str, value: bytes) -> bool: ...
     async def get_record(self, kind: str, account: str, id: str) -> bytes | None: ...
     async def records(self, kind: str, account: str | None = None) -> dict[tuple[str, str], bytes]: ...
@@ -138,15 +141,30 @@ class Accounts:
     ) -> tuple[ApiKey, str]:
         """Make a key of an existing account; the second of the pair is the key itself, which nobody can show again.
 
-        `expires_at` in ms; 0: never. Raises BadInput where that is over already, or far off.
+        `expires_at` in ms; 0: never. Raises BadInput where that is over already, or far off, and where the account has
+        `MAX_KEYS`: every process reads all keys whenever one is made. Those that are over make room.
         """
         if expires_at and not now < expires_at <= now + _LONGEST:
             raise BadInput("expires_at", "must lie in the future, and within ten years", code="out_of_range")
         await self.get(account)
         while True:
             key, text = _mint(scopes, name, now, expires_at)
-            if await self._store.put_record("key", account, key.id, msgspec.json.encode(key), create=True):
-                return key, text
+            try:
+                if await self._store.put_record(
+                    "key", account, key.id, msgspec.json.encode(key), create=True, most=MAX_KEYS
+                ):
+                    return key, text
+            except TooMany:
+                if not await self._make_room(account, now):
+                    raise
+
+    async def _make_room(self, account: str, now: int) -> bool:
+        """Remove the account's keys that are over; whether there were any."""
+        over = [key.id for key in await self.keys(account) if key.expired(now)]
+        for id in over:
+            with suppress(NotFound):
+                await self.revoke(account, id)
+        return bool(over)
 
     async def keys(self, account: str) -> list[ApiKey]:
         """The keys of an account, oldest first."""

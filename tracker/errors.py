@@ -22,6 +22,13 @@ class BadInput(MilepostError):
         self.status = status
 
 
+class TooMany(BadInput):
+    """The account has as many of these as there can be."""
+
+    def __init__(self, what: str, most: int) -> None:
+        super().__init__("", f"the account has {most} {what}, the most there can be", code="limit")
+
+
 class NotFound(MilepostError):
     """No such thing in this account."""
 

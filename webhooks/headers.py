@@ -9,6 +9,7 @@ from tracker.errors import BadInput
 
 MOST = 20
 MOST_BYTES = 4_096  # of a value
+MOST_IN_ALL = 8_192  # bytes of all values: what reads an account's subscriptions reads these with them
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")  # a token, RFC 9110, 5.6.2
 _VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?")
 _OURS = frozenset({"content-type", "content-length", "content-encoding", "user-agent", "host", "date", "expect"})
@@ -32,6 +33,8 @@ def check_headers(headers: Mapping[str, str]) -> None:
     """Raise `BadInput` for the first that can't be sent; the message never repeats a value."""
     if len(headers) > MOST:
         raise BadInput("headers", f"{len(headers)} headers, at most {MOST} are sent")
+    if (size := sum(map(len, headers.values()))) > MOST_IN_ALL:
+        raise BadInput("headers", f"the values have {size} characters, at most {MOST_IN_ALL} are sent")
     names = [name.lower() for name in headers]
     for name, value in headers.items():
         wrong = _wrong_name(name) or _wrong_value(value)

@@ -44,7 +44,9 @@ class Sealer(Protocol):
 class Records(Protocol):
     """The part of the store that keeps subscriptions."""
 
-    async def put_record(self, kind: str, account: str, id: str, value: bytes, *, create: bool = False) -> bool: ...
+    async def put_record(
+        self, kind: str, account: str, id: str, value: bytes, *, create: bool = False, most: int = 0
+    ) -> bool: ...
     async def get_record(self, kind: str, account: str, id: str) -> bytes | None: ...
     async def records(self, kind: str, account: str | None = None) -> dict[tuple[str, str], bytes]: ...
     async def remove_record(self, kind: str, account: str, id: str) -> bool: ...
@@ -252,12 +254,10 @@ class Subscriptions:
     ) -> tuple[Subscription, str]:
         """A new subscription and its signing secret, which is not shown again. Raises `BadInput`; `now` in ms."""
         self._check(said)
-        if len(await self._store.records(KIND, account)) >= MAX_PER_ACCOUNT:
-            raise BadInput("", f"the account has {MAX_PER_ACCOUNT} subscriptions, the most there can be", code="limit")
         secret = new_secret(Scheme(signature))
         fields = self._fields(said, now) | self._signed_by([secret])
         made = Subscription(id=f"sub_{token_hex(10)}", account=account, created_at=now, **fields)
-        await self._store.put_record(KIND, account, made.id, to_record(made), create=True)
+        await self._store.put_record(KIND, account, made.id, to_record(made), create=True, most=MAX_PER_ACCOUNT)
         return made, secret
 
     async def amend(self, account: str, id: str, **said: Any) -> Subscription:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -51,6 +53,28 @@ async def test_without_an_overlap_the_old_key_ends_at_once(api: Api, account: st
     assert (await api.call(account, "POST", f"/keys/{made['id']}/rotate", json={})).status == 404
     [old] = [key for key in (await api.call(account, "GET", "/keys")).body["keys"] if key["id"] == made["id"]]
     assert old["expired"]
+
+
+async def test_an_account_has_so_many_keys_and_no_more_however_many_are_asked_for_at_once(
+    api: Api, account: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every process reads all keys when one is made. Those that are over make room."""
+    monkeypatch.setattr("tracker.accounts.MAX_KEYS", 6)
+    held = len((await api.call(account, "GET", "/keys")).body["keys"])
+    asked = [api.call(account, "POST", "/keys", json={"scopes": ["read"], "name": f"{n}"}) for n in range(12)]
+    answers = await asyncio.gather(*asked)
+    assert Counter(answer.status for answer in answers) == {201: 6 - held, 422: 6 + held}
+    assert {answer.body["errors"][0]["code"] for answer in answers if answer.status == 422} == {"limit"}
+    assert "6 keys" in next(answer.body["detail"] for answer in answers if answer.status == 422)
+    made = next(answer.body["id"] for answer in answers if answer.status == 201)
+    assert (await api.call(account, "POST", f"/keys/{made}/rotate", json={"overlap_s": 0})).status == 422
+    assert (await api.call(account, "DELETE", f"/keys/{made}")).status == 204
+    rotated = next(key["id"] for key in (await api.call(account, "GET", "/keys")).body["keys"] if key["name"])
+    for _ in range(3):
+        answer = await api.call(account, "POST", f"/keys/{rotated}/rotate", json={"overlap_s": 0})
+        assert answer.status == 201
+        rotated = answer.body["id"]
+    assert len((await api.call(account, "GET", "/keys")).body["keys"]) <= 6
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections import Counter
 from urllib.parse import urlencode
 
 from tests.ingress.conftest import Opened
@@ -42,6 +44,34 @@ async def test_a_key_that_asks_too_often_is_told_when_to_come_back_and_another_i
     assert 0 < int(refused.headers["retry-after"]) <= 10
     assert refused.headers["ratelimit"].startswith('"key";r=0;t=')
     assert (await site.call("GET", "/v1/counts", Authorization=f"Bearer {other}")).status == 200
+
+
+async def test_more_keys_are_no_way_round_the_quota(opened: Opened) -> None:
+    """All keys of an account together have four keys' worth, and the console's pages count as requests of a key."""
+    site = await opened(limits__key_rate="0.1", limits__window_s="100")  # ten of a key, forty of the account
+    keys = [(await site.call("POST", "/v1/keys", {"scopes": ["read"], "name": f"{n}"})).json()["key"] for n in range(5)]
+    cookie = await signed_in(site)
+    pages = [(await site.call("GET", "/", Cookie=cookie)).status for _ in range(6)]
+    assert pages == [200] * 5 + [429]
+    assert (await site.call("GET", "/v1/counts")).status == 429
+    answers = [await site.call("GET", "/v1/counts", Authorization=f"Bearer {key}") for key in keys for _ in range(8)]
+    assert [answer.status for answer in answers] == [200] * 30 + [429] * 10
+    assert answers[-1].json()["violated-policies"] == ["account"]
+    assert int(answers[-1].headers["retry-after"]) > 0
+
+
+async def test_many_guesses_at_once_are_no_more_than_one_after_the_other(opened: Opened) -> None:
+    """Which is why the right key among them is not told either."""
+    site = await opened(**OPEN)
+    guesses = [WRONG] * 30 + [f"Bearer {site.key}"] + [WRONG] * 30
+    answers = await asyncio.gather(*[site.call("GET", "/v1/counts", Authorization=guess) for guess in guesses])
+    assert Counter(answer.status for answer in answers) == {401: 8, 429: 53}
+
+
+async def test_many_sign_ins_at_once_are_no_more_than_one_after_the_other(opened: Opened) -> None:
+    site = await opened(**OPEN)
+    signed = await asyncio.gather(*[sign_in(site, WRONG.removeprefix("Bearer "), "") for _ in range(40)])
+    assert Counter(answer.status for answer in signed) == {401: 8, 429: 32}
 
 
 async def test_a_connection_that_pushes_too_often_hears_the_carriers_own_no(opened: Opened) -> None:
@@ -119,6 +149,19 @@ async def sign_in(site: Site, key: str, client: str) -> Answer:
         f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return await site.once(head.encode(), body)
+
+
+async def signed_in(site: Site) -> str:
+    """The cookie of a sign-in with the site's key."""
+    async with site.http.get(site.url + "/login") as form:
+        token = re.search(r'name="form" value="(\w+)"', await form.text())
+        cookie = form.cookies["milepost_form"].OutputString(())
+    assert token
+    said = {"form": token[1], "key": site.key}
+    async with site.http.post(
+        site.url + "/login", data=said, headers={"Cookie": cookie}, allow_redirects=False
+    ) as done:
+        return done.cookies["milepost_session"].OutputString(())
 
 
 async def test_signing_in_is_slowed_by_address_and_by_the_key_that_is_named(opened: Opened) -> None:

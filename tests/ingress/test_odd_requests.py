@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import pytest
 
@@ -113,3 +114,13 @@ async def test_no_path_breaks_anything(opened: Opened, capfd: pytest.CaptureFixt
     assert 429 not in found
     assert [one for one, status in zip(asked, found, strict=True) if status >= 500] == []
     assert "Traceback" not in capfd.readouterr().err
+
+
+async def test_no_link_of_a_page_leads_elsewhere_whatever_path_was_asked_for(site: Site) -> None:
+    """A path that begins with two slashes, taken as a link, is another site."""
+    for path in ("//elsewhere.example/x?lang=en&a=b", "////elsewhere.example/", "/%2f%2felsewhere.example/", "/x"):
+        answer = await site.once(b"GET %b HTTP/1.1\r\nHost: m\r\nAccept: text/html\r\n\r\n" % path.encode())
+        assert answer.status == 404
+        links = re.findall(rb'(?:href|action)="([^"]*)"', answer.body)
+        assert links
+        assert not [link for link in links if re.match(rb"[/\\\\]{2}|[a-z]+:", link)], path

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
 from tracker.store import Store
 from tracker.store.cursors import pack_cursor, unpack_cursor
+from tracker.store.keys import encode_cursor
 from tracker.store.types import CursorTooOld, FeedEntry, LaneRef, NewChange
 
 from .goods import creation, fan_out_all, next_write, register
@@ -119,6 +121,18 @@ async def test_a_cursor_of_another_epoch_or_store_is_refused(store: Store) -> No
     for bad in ("", "AAAA", "%%%", "AQ", pack_cursor(epoch, positions[:3])):
         with pytest.raises(ValueError, match="cursor"):
             await store.changes("acme", bad)
+
+
+async def test_a_cursor_that_somebody_made_up_costs_next_to_nothing(store: Store) -> None:
+    """A number without end, more shards than any store has, a place that no feed reaches: none is a cursor of ours."""
+    endless = encode_cursor(b"\x01" + b"\xff" * 36_000)
+    crowded = encode_cursor(b"\x01\x01" + b"\xff\x7f" + b"\x00" + b"\x02\x00" * 16_383)
+    beyond = pack_cursor(store.epoch, [(1 << 50, 0)] * store.shards)
+    began = time.process_time()
+    for forged in (endless, crowded, beyond):
+        with pytest.raises(ValueError, match="cursor"):
+            await store.changes("acme", forged)
+    assert time.process_time() - began < 0.05
 
 
 async def test_two_workers_that_fan_out_the_same_entries_fill_the_lanes_once(store: Store) -> None:

@@ -35,6 +35,7 @@ def test_headers_of_a_senders_own_are_taken(headers: dict[str, str]) -> None:
         ({"X": "x" * 4_097}, "headers.X", "at most 4096"),
         ({"X-Team": "a", "x-team": "b"}, "headers.X-Team", "twice"),
         ({f"X-{n}": "x" for n in range(21)}, "headers", "at most 20"),
+        ({f"X-{n}": "x" * 4_000 for n in range(3)}, "headers", "at most 8192"),
     ],
 )
 def test_a_header_that_can_not_be_sent_is_named_and_its_value_is_not(

@@ -210,11 +210,10 @@ def _names(identity: Identity) -> str:
 
 async def _identify(request: web.Request, services: Services) -> Identity:
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    bounds = services.bounds
-    if wait := bounds.wait_s(request, public_part(key.strip())):
-        detail = f"too many wrong keys from your address: wait {wait} s"
-        raise Refusal(RATE_LIMITED, detail, headers={"Retry-After": str(wait)})
+    bounds, name = services.bounds, public_part(key.strip())
+    _check_guesses(request, bounds, name)
     identity = await services.accounts.authenticate(key.strip()) if scheme.lower() == "bearer" else None
+    _check_guesses(request, bounds, name)
     if identity is None:
         (bounds.guessed if key else bounds.unproved)(request)
         detail = "the API key is not known" if key else "no API key: send `Authorization: Bearer mp_…`"
@@ -223,12 +222,21 @@ async def _identify(request: web.Request, services: Services) -> Identity:
     return identity
 
 
+def _check_guesses(request: web.Request, bounds: Bounds, name: str) -> None:
+    if wait := bounds.wait_s(request, name):
+        detail = f"too many wrong keys from your address: wait {wait} s"
+        raise Refusal(RATE_LIMITED, detail, headers={"Retry-After": str(wait)})
+
+
 def _check_rate(request: web.Request, bounds: Bounds, identity: Identity) -> None:
     standing = bounds.keys.take(identity.key)
     request[RATE] = bounds.keys.headers(standing)
-    if standing.wait_s:
-        detail = f"the key's quota is used up: wait {standing.wait_s} s"
-        raise Refusal(RATE_LIMITED, detail, extra={"violated-policies": ["key"]})
+    whole = standing if standing.wait_s else bounds.accounts.take(identity.account)
+    if whole.wait_s:
+        who = "key" if whole is standing else "account"
+        request[RATE] |= {"Retry-After": str(whole.wait_s)}
+        detail = f"the {who}'s quota is used up: wait {whole.wait_s} s"
+        raise Refusal(RATE_LIMITED, detail, extra={"violated-policies": [who]})
 
 
 async def tell_rate(request: web.Request, response: web.StreamResponse) -> None:

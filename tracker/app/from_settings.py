@@ -17,6 +17,8 @@ from tracker.metrics import Metrics
 from tracker.stall import StallPolicy, policy_of
 from webhooks.guard import PORTS, Guard, guarded_session, trusting
 
+_KEYS_OF_ACCOUNT = 4  # so many keys' worth of requests all keys of an account have together
+
 
 def guard(settings: Settings) -> Guard:
     """Where requests may go."""
@@ -48,6 +50,7 @@ def bounds(settings: Settings) -> Bounds:
     return Bounds(
         addresses=addresses(settings),
         keys=Rates(limits.key_rate, limits.window_s, policy="key"),
+        accounts=Rates(limits.key_rate * _KEYS_OF_ACCOUNT, limits.window_s, policy="account"),
         pushes=Rates(limits.push_rate, limits.window_s, policy="connection"),
         strangers=Rates(limits.stranger_rate, limits.window_s, policy="address"),
     )

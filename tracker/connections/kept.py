@@ -20,6 +20,7 @@ from tracker.looks import Looks
 from tracker.model import Document
 
 KIND = "connection"
+MAX_PER_ACCOUNT = 200
 HEARD = "heard"
 ORDER = "route"  # an account's order of connections for a carrier
 OUTAGE = "outage"  # until when a connection that fails is not asked where another can be (ms)
@@ -31,7 +32,9 @@ _OUTAGE_STEP_MS = 10_000  # an outage that grows by less is not written again
 class Records(Protocol):
     """What connections need of the store."""
 
-    async def put_record(self, kind: str, account: str, id: str, value: bytes, *, create: bool = False) -> bool: ...
+    async def put_record(
+        self, kind: str, account: str, id: str, value: bytes, *, create: bool = False, most: int = 0
+    ) -> bool: ...
     async def get_record(self, kind: str, account: str, id: str) -> bytes | None: ...
     async def records(self, kind: str, account: str | None = None) -> dict[tuple[str, str], bytes]: ...
     async def records_version(self, kind: str) -> int: ...
@@ -224,7 +227,8 @@ class Connections:
             created_at=now,
         )
         self._check(made)
-        await self._store.put_record(KIND, account, made.id, sealed(made, self._sealer), create=True)
+        kept = sealed(made, self._sealer)
+        await self._store.put_record(KIND, account, made.id, kept, create=True, most=MAX_PER_ACCOUNT)
         return made
 
     async def amend(self, account: str, id: str, **said: Any) -> Connection:

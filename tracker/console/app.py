@@ -152,9 +152,21 @@ async def _admit(request: web.Request, handler: Handler) -> web.StreamResponse:
     if session is None and not open_account:
         return signin.to_login(request)
     request[ACCOUNT], request[KEY] = (session.account, session.key_id) if session else (open_account, "")
+    if wait := _asked_too_often(request):
+        response = render(request, "message.html", {"what": "too_often"}, status=429)
+        response.headers["Retry-After"] = str(wait)
+        return response
     if request.method == "GET" and LIVE_HEADER not in request.headers:  # a whole page, with the way to all others
         request[OFF] = await request.app[DESK].endpoints.switched_off(request[ACCOUNT])
     return await handler(request)
+
+
+def _asked_too_often(request: web.Request) -> int:
+    """Seconds to wait: a page counts as a request of the key that signed in."""
+    bounds, key = request.app[DESK].bounds, request[KEY]
+    if not key:
+        return 0
+    return bounds.keys.take(key).wait_s or bounds.accounts.take(request[ACCOUNT]).wait_s
 
 
 @web.middleware

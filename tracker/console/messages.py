@@ -129,6 +129,8 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "stray": ("不计入进度", "Does not count"),
     "tags": ("标签", "Tags"),
     "to_top": ("从头查看", "To the newest"),
+    "too_often": ("请求过于频繁", "Too many requests"),
+    "too_often_hint": ("请稍候片刻再刷新。", "Wait a moment, then load the page again."),
     "total": ("合计", "Total"),
     "unit_d": ("{n} 天", "{n} d"),
     "unit_h": ("{n} 小时", "{n} h"),

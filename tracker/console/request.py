@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import web
 from jinja2 import Environment
 from msgspec import Struct
+from yarl import URL
 
 from tracker.audit import Act, Audit
 from tracker.console.endpoints import Endpoints
@@ -71,13 +72,18 @@ def _page(request: web.Request) -> dict[str, Any]:
         "account": account,
         "demo": bool(request.app[DESK].open_account),
         "path": request.path,
-        "lang_url": lambda lang: str(request.rel_url.update_query(lang=lang)),
-        "with_query": lambda **query: str(request.rel_url.with_query(_kept(request, query))),
+        "lang_url": lambda lang: _here(URL().with_query(request.rel_url.query).update_query(lang=lang)),
+        "with_query": lambda **query: _here(URL().with_query(_kept(request, query))),
         "q": request.query.get("q", "")[:128],
         "off": request.get(OFF, 0),
         "live": False,
         "here": "",
     }
+
+
+def _here(query: URL) -> str:
+    """A link to this very page with another query. It names no path: that of `//elsewhere/` would lead there."""
+    return str(query) or "?"
 
 
 def _kept(request: web.Request, change: Mapping[str, str]) -> dict[str, str]:

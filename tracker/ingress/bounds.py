@@ -14,7 +14,8 @@ from tracker.ingress.rates import Rates
 
 
 class Bounds(Struct, frozen=True, kw_only=True):
-    """`keys` and `pushes` bound those who have proved who they are, `strangers` and `guesses` those who have not.
+    """`keys`, `accounts` (all keys of one together) and `pushes` bound those who have proved who they are, `strangers`
+    and `guesses` those who have not.
 
     Somebody is a `name` (of a key, of a connection) at an address. Whoever proved the name there before does not wait
     because of a neighbour. `clock` is a steady one: what is counted here lasts no longer than the process.
@@ -22,6 +23,7 @@ class Bounds(Struct, frozen=True, kw_only=True):
 
     addresses: Addresses = field(default_factory=Addresses)
     keys: Rates = field(default_factory=lambda: Rates(0.0, policy="key"))
+    accounts: Rates = field(default_factory=lambda: Rates(0.0, policy="account"))
     pushes: Rates = field(default_factory=lambda: Rates(0.0, policy="connection"))
     strangers: Rates = field(default_factory=lambda: Rates(0.0, policy="address"))
     guesses: Guesses = field(default_factory=Guesses)
@@ -30,7 +32,8 @@ class Bounds(Struct, frozen=True, kw_only=True):
     def wait_s(self, request: web.Request, name: str, *, guessing: str = "") -> int:
         """How long this one has to wait before it is looked at; 0: not at all.
 
-        `guessing` parts the counts of wrong secrets: those at one connection are not held against another.
+        `guessing` parts the counts of wrong secrets: those at one connection are not held against another. Where the
+        look takes a while it is asked again after it: what fails meanwhile counts, however many come at once.
         """
         if not self.guesses and not self.strangers.bounded:
             return 0

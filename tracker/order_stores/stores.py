@@ -73,7 +73,9 @@ class Listener(Struct, frozen=True):
 class Records(Protocol):
     """What order stores need of the store."""
 
-    async def put_record(self, kind: str, account: str, id: str, value: bytes, *, create: bool = False) -> bool: ...
+    async def put_record(
+        self, kind: str, account: str, id: str, value: bytes, *, create: bool = False, most: int = 0
+    ) -> bool: ...
     async def records(self, kind: str, account: str | None = None) -> dict[tuple[str, str], bytes]: ...
     async def records_version(self, kind: str) -> int: ...
     async def remove_record(self, kind: str, account: str, id: str) -> bool: ...
@@ -221,9 +223,7 @@ class OrderStores:
             **_tuples(said),
         )
         self._check(made)
-        if len(await self.all(account)) >= MAX_PER_ACCOUNT:
-            raise BadInput("", f"the account has {MAX_PER_ACCOUNT} order stores, the most there can be", code="limit")
-        await self._store.put_record(KIND, account, made.id, self._seal(made), create=True)
+        await self._store.put_record(KIND, account, made.id, self._seal(made), create=True, most=MAX_PER_ACCOUNT)
         return made
 
     async def amend(self, account: str, id: str, **said: Any) -> OrderStore:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-from tracker.store.keys import decode_cursor, encode_cursor
+from tracker.store.keys import MAX_SHARDS, decode_cursor, encode_cursor
 
 Position = tuple[int, int]  # ms and sequence: a stream id
 
 _FORMAT = 1
+_WIDEST = 63  # bits of a number, and more than any has
 _CURSORS = 128  # remembered: readers that are in step stand at one cursor
 
 
@@ -31,10 +32,11 @@ def _varints(data: bytes) -> Iterator[int]:
     value = shift = 0
     for byte in data:
         value |= (byte & 127) << shift
-        shift += 7
         if byte < 128:
             yield value
             value = shift = 0
+        elif (shift := shift + 7) > _WIDEST:
+            return  # a cursor is what somebody sends us: a number without end costs its square in time
 
 
 def pack_cursor(epoch: int, positions: Sequence[Position | None]) -> str:
@@ -62,8 +64,12 @@ def unpack_cursor(cursor: str) -> tuple[int, tuple[Position | None, ...]]:
             raise StopIteration
         numbers = _varints(data[1:])
         epoch, shards, base = next(numbers), next(numbers), next(numbers)
+        if shards > MAX_SHARDS:
+            raise StopIteration
         steps = (next(numbers) for _ in range(shards))
         positions = tuple([(base + step - 2 if step > 1 else 0, next(numbers)) if step else None for step in steps])
+        if any(position and (position[0] >> 48 or position[1] >> 32) for position in positions):
+            raise StopIteration
     except (IndexError, StopIteration, RuntimeError):
         raise ValueError(f"cursor {cursor!r} is not one of the feed") from None
     return epoch, positions

@@ -1,9 +1,22 @@
 -- Control records: accounts, keys, connections, subscriptions; and the trail of who did what.
 
--- KEYS records versions tombs; ARGV kind account field value create
+local function held_by(records, account) -- how many records of an account there are
+  local found, cursor = 0, '0'
+  repeat
+    local answer = redis.call('HSCAN', records, cursor, 'MATCH', account .. '\0*', 'COUNT', 100 * ITEMS)
+    cursor, found = answer[1], found + #answer[2] / 2
+  until cursor == '0'
+  return found
+end
+
+-- KEYS records versions tombs; ARGV kind account field value create most, 0 for any number
 local function put_record(keys, args)
   if tombstoned(keys[3], 'a:' .. args[2]) then return {'gone', 'account'} end
-  if args[5] == '1' and redis.call('HEXISTS', keys[1], args[3]) == 1 then return {'exists', 1} end
+  if args[5] == '1' then
+    if redis.call('HEXISTS', keys[1], args[3]) == 1 then return {'exists', 1} end
+    local most = tonumber(args[6] or 0)
+    if most > 0 and held_by(keys[1], args[2]) >= most then return {'many', most} end
+  end
   redis.call('HSET', keys[1], args[3], args[4])
   return {'ok', redis.call('HINCRBY', keys[2], args[1], 1)}
 end
