@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import aiohttp
 
 from tests.bench.processes import spawned
+from tests.ports import free_port
 
 _STARTS_WITHIN_S = 30.0
 _BATCH = 1_000
@@ -56,13 +56,6 @@ class Daemon:
             lines = (await answer.text()).splitlines()
         found = [line for line in lines if line.startswith(name) and all(label in line for label in wanted)]
         return sum(float(line.rpartition(" ")[2]) for line in found)
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.asynccontextmanager

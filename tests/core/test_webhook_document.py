@@ -18,6 +18,7 @@ import aiohttp
 import pytest
 from standardwebhooks import Webhook
 
+from tests.ports import free_port
 from tracker.api.models.subscriptions import NewSubscription, SubscriptionPatch
 from tracker.examples import example
 from tracker.model import ChangeKind
@@ -33,15 +34,8 @@ SECRET = new_secret()
 _SECONDS = {"s": 1, "min": 60, "h": 3600}
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def _wait_for(port: int) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
@@ -54,7 +48,7 @@ def _wait_for(port: int) -> None:
 def receiver() -> Iterator[str]:
     """The receiver of the document, running."""
     [code, _] = _CODE
-    port = _free_port()
+    port = free_port()
     with subprocess.Popen(
         [sys.executable, "-c", code],
         env=os.environ | {"WEBHOOK_SECRET": SECRET, "PORT": str(port)},

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,19 +17,12 @@ from typing import Any, Self
 import aiohttp
 from redis import Redis
 
+from tests.ports import free_port
+
 ROOT = Path(__file__).parents[2]
 READY_S = 60.0
 _KEY = re.compile(r"admin key, shown this once: (mp_\S+)")
 _TIMEOUT = aiohttp.ClientTimeout(total=30)
-
-
-def free_port() -> int:
-    """A free port below the ephemeral ones: no outgoing connection takes it while the daemon is down."""
-    while True:
-        port = random.randrange(20_000, 30_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 def command(*words: str, program: Sequence[str] = ("tracker.cli",)) -> list[str]:

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import pytest
 
 from tests.faults.conftest import LONG
-from tests.faults.daemon import Daemon, free_port, run, until
+from tests.faults.daemon import Daemon, run, until
 from tests.faults.drill import Drill
+from tests.ports import free_port
 from tracker.store.flush import DEADLINE_S
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]

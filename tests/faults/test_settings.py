@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.daemon import Daemon, free_port, run
+from tests.faults.daemon import Daemon, run
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 

@@ -11,7 +11,7 @@ import hmac
 import re
 import time
 from base64 import urlsafe_b64decode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,12 @@ import pytest
 
 from tests.faults.audit import message_id
 from tests.faults.conftest import settings
-from tests.faults.daemon import Daemon, free_port, tenant, until
+from tests.faults.daemon import Daemon, tenant, until
 from tests.faults.load import journey, register, settle_in, signature, waybills
 from tests.faults.receiver import Receiver
 from tests.faults.shifted import shift
 from tests.faults.test_clock import OFF_S, POLLING, wrong_clock
+from tests.ports import nobody
 from tracker.console.session import COOKIE, LIFE_S
 
 STALL_S = 6
@@ -38,9 +39,10 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 
 
 @pytest.fixture
-async def dead() -> int:
+def dead() -> Iterator[int]:
     """A port where nobody listens."""
-    return free_port()
+    with nobody() as port:
+        yield port
 
 
 @pytest.fixture(params=SHIFTS)

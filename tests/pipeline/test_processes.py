@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,25 +13,14 @@ from pathlib import Path
 
 import pytest
 
-
-def _free_ports(count: int) -> int:
-    """The first of `count` ports in a row that are free."""
-    for first in range(21_000, 29_000, count):
-        try:
-            for port in range(first, first + count):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return first
-    raise AssertionError("no free ports")
+from tests.ports import free_ports
 
 
 class Crew:
     """A running `milepost serve` with a process for each role."""
 
     def __init__(self, directory: Path) -> None:
-        self.port = _free_ports(3)
+        self.port = free_ports(3)[0]
         words = ["serve", "--data", str(directory), "--port", str(self.port), "--set", "processes=roles"]
         self.process = subprocess.Popen([sys.executable, "-m", "tracker.cli", *words], stdout=subprocess.DEVNULL)
 

@@ -16,6 +16,7 @@ from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
 from tests.faults.daemon import Daemon, command, environment
+from tests.ports import nobody
 from tracker.cli.tail import Gap, Proof, Tail, read, shown
 
 
@@ -126,24 +127,23 @@ async def test_what_is_no_address_is_refused_and_told_how_one_looks() -> None:
 
 
 async def test_a_tail_that_hears_nobody_says_so_once_and_waits() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        port = nobody.getsockname()[1]
-    process = await asyncio.create_subprocess_exec(
-        *command("tail", "--url", f"http://127.0.0.1:{port}", "--key", "key"),
-        stderr=asyncio.subprocess.PIPE,
-        env=environment(),
-        cwd=Path(__file__).parents[2],
-    )
-    assert process.stderr
-    try:
-        async with asyncio.timeout(20):
-            said = (await process.stderr.readline()).decode()
-        await asyncio.sleep(2.5)  # it has asked again by then
-        assert process.returncode is None
-    finally:
-        process.terminate()
-        rest = await process.stderr.read()
-        await process.wait()
+    with nobody() as port:
+        process = await asyncio.create_subprocess_exec(
+            *command("tail", "--url", f"http://127.0.0.1:{port}", "--key", "key"),
+            stderr=asyncio.subprocess.PIPE,
+            env=environment(),
+            cwd=Path(__file__).parents[2],
+        )
+        assert process.stderr
+        try:
+            async with asyncio.timeout(20):
+                said = (await process.stderr.readline()).decode()
+            await asyncio.sleep(2.5)  # it has asked again by then
+            assert process.returncode is None
+        finally:
+            process.terminate()
+            rest = await process.stderr.read()
+            await process.wait()
     assert f"no changes from http://127.0.0.1:{port}/v1/changes: [Errno" in said
     assert rest == b""
 

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_ports
 from tracker.errors import ConfigError
 from tracker.store import Store, StoreSettings, open_store
 from tracker.store.connect import ask, hang_up, open_connection, server_of
@@ -26,18 +26,6 @@ from . import test_agenda, test_feed, test_lanes, test_parking, test_shipments, 
 from .goods import creation, register
 
 pytestmark = pytest.mark.cluster
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports whose cluster bus port (+ 10,000) is a port too."""
-    with contextlib.ExitStack() as stack:
-        ports: list[int] = []
-        while len(ports) < count:
-            one = stack.enter_context(socket.socket())
-            one.bind(("127.0.0.1", 0))
-            if one.getsockname()[1] < 55_000:
-                ports.append(one.getsockname()[1])
-        return ports
 
 
 class Node:

@@ -13,7 +13,8 @@ from tests.faults.conftest import settings
 from tests.faults.daemon import Daemon
 from tests.faults.drill import Drill, begin
 from tests.faults.receiver import Receiver
-from tests.store.topologies import DURABLE, Authority, Process, free_ports, over_tls, watched
+from tests.ports import free_ports
+from tests.store.topologies import DURABLE, Authority, Process, over_tls, watched
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 

@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 from redis.exceptions import RedisError
 
+from tests.ports import free_ports
 from tests.store.goods import register
 from tests.store.stories import STORIES, Story, named
-from tests.store.topologies import DURABLE, Authority, Process, asked, free_ports, over_tls
+from tests.store.topologies import DURABLE, Authority, Process, asked, over_tls
 from tracker.errors import ConfigError
 from tracker.store import Store, StoreSettings, open_store
 from tracker.store.connect import server_of

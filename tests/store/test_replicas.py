@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_ports
 from tests.store.goods import register
-from tests.store.topologies import DURABLE, Process, asked, free_ports
+from tests.store.topologies import DURABLE, Process, asked
 from tracker.cli.doctor import examine
 from tracker.config.loading import load
 from tracker.store import StoreSettings, open_store

@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.ports import free_ports
 from tracker.store import Store, StoreSettings, open_store
 from tracker.store.connect import ask, hang_up, open_connection, sentinel_of
 from tracker.store.embedded import server_binary
@@ -21,14 +21,6 @@ from tracker.store.types import CursorTooOld, StoreDown
 from .goods import register
 
 pytestmark = pytest.mark.cluster
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
 
 
 def spawn(directory: Path, *words: str) -> subprocess.Popen[bytes]:

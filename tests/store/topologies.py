@@ -7,7 +7,6 @@ import contextlib
 import datetime
 import os
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
@@ -19,22 +18,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.ports import free_ports
 from tracker.store.connect import ask, hang_up, open_connection, sentinel_of
 from tracker.store.embedded import server_binary
 
 DURABLE = ("--bind", "127.0.0.1", "--appendonly", "yes", "--appendfsync", "always", "--save", "")
-
-
-def free_ports(count: int) -> list[int]:
-    """Free ports of loopback, below those that outgoing connections take."""
-    found: list[int] = []
-    for port in range(21_000 + os.getpid() % 4_000, 30_000):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            found.append(port)
-        if len(found) == count:
-            break
-    return found
 
 
 class Process:
