@@ -6,8 +6,13 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tracker.store import EmbeddedServer, Store, StoreSettings, open_store
+
+# how long an example takes says how busy the machine is, and nothing of the property
+settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ours")
 
 
 @pytest.fixture(autouse=True)

@@ -122,7 +122,7 @@ def test_the_command_prints_one_line_a_number(capsys: pytest.CaptureFixture[str]
 
 
 @given(st.text(alphabet=string.ascii_uppercase + string.digits + " -", max_size=40))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_confidence_is_between_nought_and_one_and_falls(number: str) -> None:
     found = detect(number)
     assert all(0 < one.confidence <= 1 for one in found)
@@ -132,7 +132,7 @@ def test_confidence_is_between_nought_and_one_and_falls(number: str) -> None:
 
 
 @given(st.text(alphabet=string.digits, min_size=8, max_size=8), st.sampled_from(sorted(posts())))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_an_s10_number_is_the_posts_of_its_country(serial: str, country: str) -> None:
     assume(country != "CN")
     number = f"RR{serial}{check_digits.s10(serial)}{country}"

@@ -363,7 +363,7 @@ def _seen(shipment: Shipment) -> Shipment:
     return structs.replace(shipment, document=structs.replace(shipment.document, revision=0, updated_at=0))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(_receipts, max_size=6), st.randoms(use_true_random=False))
 def test_any_order_and_any_repetition_of_receipts_gives_the_same_document(
     receipts: list[Receipt], rng: random.Random
@@ -373,7 +373,7 @@ def test_any_order_and_any_repetition_of_receipts_gives_the_same_document(
     assert _seen(shipment_of(shuffled)) == _seen(shipment_of(receipts))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(_receipts, max_size=6))
 def test_no_scan_is_lost_and_only_marked_summaries_are_added(receipts: list[Receipt]) -> None:
     shipment = shipment_of(receipts)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracker.orders import Order, OrderQuery, OrderUpdate, open_book, stated_from, update_from
@@ -65,14 +65,14 @@ async def end_of(
 
 
 @given(tellings())
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20)
 async def test_any_order_repetition_and_interleaving_gives_the_same_orders(database: Database, telling):
     history, batches = telling
     assert await end_of(database, batches) == await end_of(database, [[update] for update in history])
 
 
 @given(tellings(), st.data())
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12)
 async def test_it_does_not_matter_when_the_shop_states_the_order(database: Database, telling, data: st.DataObject):
     _, batches = telling
     when = data.draw(st.integers(0, len(batches) - 1))
