@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +59,13 @@ class Daemon:
 
 
 @contextlib.asynccontextmanager
-async def daemon(data: Path, *, profile: Path | None = None, key: str = "", **settings: str) -> AsyncIterator[Daemon]:
-    """`milepost serve` over `data`, ready. `settings`: section__name=value. `key`: where it is not the first start."""
+async def daemon(
+    data: Path, settings: Mapping[str, str], *, profile: Path | None = None, key: str = ""
+) -> AsyncIterator[Daemon]:
+    """`milepost serve` over `data`, ready. `key`: where it is not the first start."""
     port = free_port()
     named = {"http.port": str(port), "data": str(data), "log.level": "warning", "limits.push_rate": "1000000"}
-    named |= {name.replace("__", "."): value for name, value in settings.items()}
-    flags = [word for name, value in named.items() for word in ("--set", f"{name}={value}")]
+    flags = [word for name, value in {**named, **settings}.items() for word in ("--set", f"{name}={value}")]
     traced = ["-m", "cProfile", "-o", str(profile)] if profile else []
     output = asyncio.subprocess.PIPE
     async with spawned([sys.executable, *traced, "-m", "tracker.cli", "serve", *flags], stdout=output) as process:

@@ -134,7 +134,7 @@ async def intake(sizes: Sizes) -> AsyncIterator[Figure]:
             child("bare", str(directory / "bare")) as bare,
         ):
             bench = Bench(sizes, directory, load, receiver, bare)
-            egress = {"egress__allow": "127.0.0.0/8", "egress__ports": str(receiver.ready["port"])}
+            egress = {"egress.allow": "127.0.0.0/8", "egress.ports": str(receiver.ready["port"])}
             async for one in _one_process(bench, directory / "one", receiver.ready["url"], egress):
                 yield one
             async for one in _two_processes(bench, directory / "two", receiver.ready["url"], egress):
@@ -143,7 +143,7 @@ async def intake(sizes: Sizes) -> AsyncIterator[Figure]:
 
 async def _one_process(bench: Bench, data: Path, url: str, egress: dict[str, str]) -> AsyncIterator[Figure]:
     profile = bench.sizes.profiles and bench.sizes.profiles / "intake.pstats"
-    async with daemon(data, profile=profile, roles="intake,delivery", **egress) as one:
+    async with daemon(data, {"roles": "intake,delivery", **egress}, profile=profile) as one:
         bench.store_pid = store_pid(data)
         for form in FORMS:
             found = await bench.rounds(form, one, one, heard=False)
@@ -160,16 +160,14 @@ async def _two_processes(bench: Bench, data: Path, url: str, egress: dict[str, s
     profiles = bench.sizes.profiles
     async with contextlib.AsyncExitStack() as stack:
         first = await stack.enter_async_context(
-            daemon(data, profile=profiles and profiles / "intake-alone.pstats", roles="intake", **egress)
+            daemon(data, {"roles": "intake", **egress}, profile=profiles and profiles / "intake-alone.pstats")
         )
         second = await stack.enter_async_context(
             daemon(
                 data,
+                {"roles": "delivery", "store.url": store, **egress},
                 profile=profiles and profiles / "delivery-alone.pstats",
                 key="none",
-                roles="delivery",
-                store__url=store,
-                **egress,
             )
         )
         bench.store_pid = store_pid(data)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
+from types import MappingProxyType
 
 from msgspec import structs
 
@@ -77,7 +78,8 @@ class Road:
         await self.receiver.ask("reset")
         connections = self._sizes.connections
         run = await self._load.ask("run", port=self.daemon.port, connections=connections, file=str(self._file))
-        return len(changes) / (await self._arrived(len(changes)) - run["began"])
+        began: float = run["began"]
+        return len(changes) / (await self._arrived(len(changes)) - began)
 
     async def latencies(self, rate: float, paths: Sequence[str]) -> tuple[list[float], float]:
         """Milliseconds from push due to webhook there, sorted, at so many pushes a second, of those paths.
@@ -108,13 +110,13 @@ class Road:
 
 
 @contextlib.asynccontextmanager
-async def road(sizes: Sizes, *ports: int, **settings: str) -> AsyncIterator[Road]:
+async def road(sizes: Sizes, *ports: int, settings: Mapping[str, str] = MappingProxyType({})) -> AsyncIterator[Road]:
     """A daemon in one process; its webhooks may go to these ports of loopback too."""
     with workspace() as directory:
         async with child("load") as load, child("receiver") as receiver:
             allowed = ",".join(map(str, (receiver.ready["port"], *ports)))
-            egress = {"egress__allow": "127.0.0.0/8", "egress__ports": allowed}
-            async with daemon(directory / "data", roles="intake,delivery", **egress, **settings) as running:
+            usual = {"roles": "intake,delivery", "egress.allow": "127.0.0.0/8", "egress.ports": allowed}
+            async with daemon(directory / "data", {**usual, **settings}) as running:
                 opened = Road(sizes, directory, running, load, receiver)
                 await opened.connect()
                 yield opened
@@ -150,7 +152,7 @@ async def bystanders(sizes: Sizes) -> AsyncIterator[Figure]:
     async with (
         child("bad") as bad,
         # the bad ones are given up sooner than usual, and tried more often
-        road(sizes, *(bad.ready[one] for one in kinds[1:]), delivery__timeout_s="2") as open_road,
+        road(sizes, *(bad.ready[one] for one in kinds[1:]), settings={"delivery.timeout_s": "2"}) as open_road,
     ):
         neighbours = [str(place) for place in range(NEIGHBOURS)]
         for path in neighbours:
