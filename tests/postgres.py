@@ -69,11 +69,12 @@ class Postgres:
     def start(self) -> None:
         """Start it and wait until it answers."""
         options = [part for one in (*_QUICK, "listen_addresses=") for part in ("-c", one)]
-        command = [self._programs / "postgres", "-D", self._data, "-k", str(self._directory), *options]
-        self._process = subprocess.Popen(command, **self._how)
+        command = [str(self._programs / "postgres"), "-D", self._data, "-k", str(self._directory), *options]
+        started: subprocess.Popen[bytes] = subprocess.Popen(command, **self._how)
+        self._process = started
         deadline = time.monotonic() + _PATIENCE_S
         while self._call("pg_isready", "-h", str(self._directory), "-q").returncode:
-            if self._process.poll() is not None or time.monotonic() > deadline:
+            if started.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError("PostgreSQL did not start")
             time.sleep(0.05)
 

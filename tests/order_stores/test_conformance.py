@@ -10,5 +10,5 @@ from .peers.peer import Peer
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
-async def test_a_platform_keeps_its_promises(bench: Peer, case: Case):
+async def test_a_platform_keeps_its_promises(bench: Peer, case: Case) -> None:
     await run(case, bench)

@@ -9,7 +9,9 @@ from tests.pipeline.daemon import running, until
 from .peers.http import SECRET, HousePeer
 
 
-async def test_a_change_of_an_orders_parcel_reaches_the_order_stores_that_want_it(tmp_path: Path, house: HousePeer):
+async def test_a_change_of_an_orders_parcel_reaches_the_order_stores_that_want_it(
+    tmp_path: Path, house: HousePeer
+) -> None:
     port = house.base.rpartition(":")[2]
     async with running(tmp_path, ports=[port]) as (desk, _):
         said = {"platform": "http", "base": house.base, "credentials": {"signing_secret": SECRET}, "shops": ["north"]}

@@ -111,14 +111,14 @@ async def counter(store: Store) -> AsyncIterator[Counter]:
         yield made
 
 
-async def test_a_new_fulfilment_of_shopify_is_followed_under_its_order(counter: Counter):
+async def test_a_new_fulfilment_of_shopify_is_followed_under_its_order(counter: Counter) -> None:
     to = await counter.open("shopify", shop="north")
     assert [await counter.push(to, PARCEL), await counter.push(to, PARCEL)] == [200, 200]
     wanted = Details(order_number="#1001", shop="north", phone_tail="4477", postal_code="K2P 2L8")
     assert await counter.followed() == [("1Z999AA10123456784", "ups", wanted)]
 
 
-async def test_an_order_of_woocommerce_brings_its_waybills(counter: Counter):
+async def test_an_order_of_woocommerce_brings_its_waybills(counter: Counter) -> None:
     to = await counter.open("woocommerce")
     said = WOOCOMMERCE | {"billing": {"phone": "138 0000 1234"}, "shipping": {"phone": "", "postcode": "310000"}}
     assert await counter.push(to, said) == 200
@@ -138,14 +138,16 @@ async def test_an_order_of_woocommerce_brings_its_waybills(counter: Counter):
         ("", "1Z999AA10123456784", "ups"),
     ],
 )
-async def test_the_carrier_is_told_by_its_name_or_by_the_number(counter: Counter, name: str, number: str, carrier: str):
+async def test_the_carrier_is_told_by_its_name_or_by_the_number(
+    counter: Counter, name: str, number: str, carrier: str
+) -> None:
     to = await counter.open("shopify")
     said = PARCEL | {"tracking_company": name, "tracking_numbers": [number]}
     assert await counter.push(to, said) == 200
     assert [(waybill, slug) for waybill, slug, _ in await counter.followed()] == [(number, carrier)]
 
 
-async def test_a_waybill_that_was_followed_before_joins_its_order(counter: Counter):
+async def test_a_waybill_that_was_followed_before_joins_its_order(counter: Counter) -> None:
     to = await counter.open("shopify")
     await counter.push(to, PARCEL | {"name": "#1001.1"})
     [(waybill, _, _)] = await counter.followed()
@@ -172,7 +174,7 @@ def _bare(waybill: str) -> Any:
         (b"<html>", "$"),
     ],
 )
-async def test_what_can_not_be_followed_is_kept_and_acknowledged(counter: Counter, body: Any, reason: str):
+async def test_what_can_not_be_followed_is_kept_and_acknowledged(counter: Counter, body: Any, reason: str) -> None:
     to = await counter.open("shopify")
     assert await counter.push(to, body) == 200
     [kept] = await counter.kept()
@@ -181,7 +183,7 @@ async def test_what_can_not_be_followed_is_kept_and_acknowledged(counter: Counte
     assert SECRET not in str(kept.headers)
 
 
-async def test_a_replay_follows_what_can_be_followed_by_now(counter: Counter):
+async def test_a_replay_follows_what_can_be_followed_by_now(counter: Counter) -> None:
     """Its carrier is known meanwhile, say: the push was acknowledged, and the platform will not send it again."""
     to = await counter.open("shopify")
     await counter.push(to, PARCEL | {"tracking_company": "Acme Post", "tracking_numbers": ["73100000000000"]})
@@ -198,7 +200,7 @@ async def test_a_replay_follows_what_can_be_followed_by_now(counter: Counter):
     assert (waybill, carrier, details.order_number) == ("73100000000000", "dhl", "#1001")
 
 
-async def test_a_platform_that_breaks_costs_no_push(counter: Counter):
+async def test_a_platform_that_breaks_costs_no_push(counter: Counter) -> None:
     to = await counter.open("shopify")
     platform = counter.order_stores.platform_of(to)
     assert platform
@@ -211,7 +213,7 @@ async def test_a_platform_that_breaks_costs_no_push(counter: Counter):
     assert [kept.reason for kept in await counter.kept()] == ["platform: RuntimeError"]
 
 
-async def test_a_push_must_be_addressed_and_signed(counter: Counter):
+async def test_a_push_must_be_addressed_and_signed(counter: Counter) -> None:
     to = await counter.open("shopify")
     unsigned = await counter.open("shopify", credentials={"access_token": "t"})
     off = await counter.open("shopify", enabled=False)
@@ -227,13 +229,13 @@ async def test_a_push_must_be_addressed_and_signed(counter: Counter):
     assert await counter.followed() == []
 
 
-async def test_a_greeting_of_woocommerce_is_answered_though_it_is_not_signed(counter: Counter):
+async def test_a_greeting_of_woocommerce_is_answered_though_it_is_not_signed(counter: Counter) -> None:
     to = await counter.open("woocommerce")
     assert await counter.push(to, b"webhook_id=12", **{"X-WC-Webhook-Signature": ""}) == 200
     assert (await counter.followed(), await counter.kept()) == ([], [])
 
 
-async def test_what_is_of_another_topic_is_acknowledged(counter: Counter):
+async def test_what_is_of_another_topic_is_acknowledged(counter: Counter) -> None:
     to = await counter.open("shopify")
     assert await counter.push(to, PARCEL, **{"X-Shopify-Topic": "orders/paid"}) == 200
     assert (await counter.followed(), await counter.kept()) == ([], [])

@@ -13,7 +13,7 @@ from tracker.store.types import Outcome
 from .peers.http import HousePeer
 
 
-async def test_the_order_comes_whole_with_every_parcel(house: HousePeer):
+async def test_the_order_comes_whole_with_every_parcel(house: HousePeer) -> None:
     async with desk(house) as fed:
         await fed.deliver("delivered", 3)
         await fed.deliver("picked_up", 1, waybill=OTHER)
@@ -28,14 +28,14 @@ async def test_the_order_comes_whole_with_every_parcel(house: HousePeer):
 @pytest.mark.parametrize(("statuses", "word"), [({}, "shipped"), ({"shipped": "SENT 已发货"}, "SENT 已发货")])
 async def test_the_status_of_the_order_is_told_in_the_words_of_the_house(
     house: HousePeer, statuses: dict[str, str], word: str
-):
+) -> None:
     async with desk(house, statuses=statuses) as fed:
         await fed.deliver("in_transit", 1)
     assert [said["status"] for said in map(msgspec.json.decode, house.taken.values())] == [word]
     assert house.orders["1001"]["status"] == "shipped"
 
 
-async def test_parcels_told_at_once_leave_the_order_as_it_is(house: HousePeer):
+async def test_parcels_told_at_once_leave_the_order_as_it_is(house: HousePeer) -> None:
     waybills = [f"SF10000000001{n:02}" for n in range(12)]
     async with desk(house) as fed:
         await asyncio.gather(*(fed.deliver("delivered", 5, waybill=waybill) for waybill in waybills))
@@ -43,7 +43,7 @@ async def test_parcels_told_at_once_leave_the_order_as_it_is(house: HousePeer):
     assert len(house.orders["1001"]["parcels"]) == 12
 
 
-async def test_what_was_overtaken_on_its_way_is_told_anew(house: HousePeer):
+async def test_what_was_overtaken_on_its_way_is_told_anew(house: HousePeer) -> None:
     house.slow[f"shp_{WAYBILL}"] = go = asyncio.Event()
     async with desk(house) as fed, asyncio.TaskGroup() as tasks:
         tasks.create_task(fed.deliver("delivered", 1))
@@ -54,7 +54,7 @@ async def test_what_was_overtaken_on_its_way_is_told_anew(house: HousePeer):
     assert [one["waybill"] for one in house.orders["1001"]["parcels"]] == [WAYBILL, OTHER]
 
 
-async def test_the_same_said_again_is_the_same_message(house: HousePeer):
+async def test_the_same_said_again_is_the_same_message(house: HousePeer) -> None:
     """A reply that was lost: the receiver may drop what it has by its `webhook-id`."""
     async with desk(house) as fed:
         await fed.deliver("delivered", 1)
@@ -65,13 +65,13 @@ async def test_the_same_said_again_is_the_same_message(house: HousePeer):
 
 
 @pytest.mark.parametrize("number", [".", ".."])
-async def test_a_number_that_would_lead_out_of_the_address_is_not_told(house: HousePeer, number: str):
+async def test_a_number_that_would_lead_out_of_the_address_is_not_told(house: HousePeer, number: str) -> None:
     async with desk(house) as fed:
         assert (await fed.deliver("picked_up", 1, order=number)).outcome is Outcome.DEAD
     assert house.seen == []
 
 
-async def test_a_number_is_one_step_of_the_address(house: HousePeer):
+async def test_a_number_is_one_step_of_the_address(house: HousePeer) -> None:
     async with desk(house) as fed:
         await fed.deliver("picked_up", 1, order="双11 A&B?")
     assert house.seen == [("PUT", "/双11 A&B?")]

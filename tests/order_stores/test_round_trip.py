@@ -24,7 +24,7 @@ PUSH = Path(__file__).parents[2] / "carriers" / "sf" / "fixtures" / "push-delive
 WAYBILL, ORDER = "SF1390000000117", "1001"
 TO = {"phone": "138 0000 0000", "zip": "200000", "postcode": "200000"}
 
-FULFILLED = {
+FULFILLED: dict[str, dict[str, Any]] = {
     "shopify": {
         "name": f"#{ORDER}.1",
         "tracking_company": "SF Express",
@@ -63,7 +63,9 @@ async def push(desk: Desk, url: str, platform: str, said: Mapping[str, Any]) -> 
 
 
 @pytest.mark.parametrize("peer", [ShopifyPeer, WooCommercePeer])
-async def test_a_fulfilment_that_the_shop_pushed_is_delivered_and_the_shop_is_told(tmp_path: Path, peer: type[Peer]):
+async def test_a_fulfilment_that_the_shop_pushed_is_delivered_and_the_shop_is_told(
+    tmp_path: Path, peer: type[Peer]
+) -> None:
     async with listening(peer()) as shop, running(tmp_path, ports=[shop.base.rpartition(":")[2]]) as (desk, _):
         platform = shop.platform.slug
         shop.sell(ORDER, [WAYBILL])

@@ -23,7 +23,7 @@ STORE: dict[str, Any] = {
 }
 
 
-async def test_an_order_stores_secrets_are_never_shown_again(api: Api, account: str, store: Any):  # noqa: F811
+async def test_an_order_stores_secrets_are_never_shown_again(api: Api, account: str, store: Any) -> None:  # noqa: F811
     made = (await api.call(account, "POST", "/order-stores", json=STORE)).body
     assert made.pop("webhook_url") is None
     shown = await api.call(account, "GET", f"/order-stores/{made['id']}")
@@ -59,13 +59,13 @@ async def test_an_order_stores_secrets_are_never_shown_again(api: Api, account: 
         ({"secret": "x"}, "secret"),
     ],
 )
-async def test_a_wrong_order_store_is_refused_by_its_field(api: Api, account: str, change: Any, field: str):  # noqa: F811
+async def test_a_wrong_order_store_is_refused_by_its_field(api: Api, account: str, change: Any, field: str) -> None:  # noqa: F811
     answer = await api.call(account, "POST", "/order-stores", json=STORE | change)
     assert (answer.status, answer.body["errors"][0]["field"]) == (422, field), answer.body
     assert (await api.call(account, "GET", "/order-stores")).body["order_stores"] == []
 
 
-async def test_what_is_dead_at_an_order_store_goes_with_it(api: Api, account: str, store: Any):  # noqa: F811
+async def test_what_is_dead_at_an_order_store_goes_with_it(api: Api, account: str, store: Any) -> None:  # noqa: F811
     id = (await api.call(account, "POST", "/order-stores", json=STORE)).body["id"]
     body = {"waybill": "AC000001", "carrier": "acme", "order_number": "A-1", "shop": "north"}
     await api.call(account, "POST", "/shipments", json=body)
@@ -90,7 +90,14 @@ async def _nothing(*_: Any) -> Any:
 
 
 def _made(**said: Any) -> Platform:
-    named = {"slug": "acme", "name": "Acme", "docs": "", "address": "", "tell": _nothing, "probe": _nothing}
+    named: dict[str, Any] = {
+        "slug": "acme",
+        "name": "Acme",
+        "docs": "",
+        "address": "",
+        "tell": _nothing,
+        "probe": _nothing,
+    }
     return Platform(**(named | said))
 
 
@@ -104,12 +111,12 @@ def _made(**said: Any) -> Platform:
         ({"words_for": Status, "word": "[a-z]+", "statuses": {"delivered": "Done"}}, r"must fit \[a-z\]\+"),
     ],
 )
-def test_a_broken_platform_is_told_by_what_is_wrong(broken: dict[str, Any], problem: str):
+def test_a_broken_platform_is_told_by_what_is_wrong(broken: dict[str, Any], problem: str) -> None:
     with pytest.raises((TypeError, ValueError), match=problem):
         _platform(_made(**broken))
 
 
-def test_a_module_that_breaks_harms_no_other(monkeypatch: pytest.MonkeyPatch):
+def test_a_module_that_breaks_harms_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     class Entry:
         name, value, dist = "acme", "acme:platform", None
 
@@ -122,5 +129,5 @@ def test_a_module_that_breaks_harms_no_other(monkeypatch: pytest.MonkeyPatch):
     assert platforms.get("http")
 
 
-def test_a_word_may_be_taken_back():
+def test_a_word_may_be_taken_back() -> None:
     assert not list(wrong_words(_made(words_for=Status, words=("DONE",)), {"delivered": ""}))

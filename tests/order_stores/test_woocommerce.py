@@ -34,7 +34,7 @@ def push(body: Any, topic: str = "order.updated") -> Push:
     return Push(headers={"x-wc-webhook-topic": topic}, query={}, body=raw)
 
 
-async def test_an_order_is_completed_when_every_parcel_is_there(woocommerce: WooCommercePeer):
+async def test_an_order_is_completed_when_every_parcel_is_there(woocommerce: WooCommercePeer) -> None:
     woocommerce.sell("1001", [WAYBILL, OTHER])
     seen = []
     async with desk(woocommerce) as fed:
@@ -44,7 +44,7 @@ async def test_an_order_is_completed_when_every_parcel_is_there(woocommerce: Woo
     assert seen == ["processing", "processing", "completed"]
 
 
-async def test_its_metadata_lists_every_parcel(woocommerce: WooCommercePeer):
+async def test_its_metadata_lists_every_parcel(woocommerce: WooCommercePeer) -> None:
     woocommerce.sell("1001", [WAYBILL, OTHER])
     async with desk(woocommerce) as fed:
         await fed.deliver("in_transit", 1)
@@ -65,7 +65,7 @@ async def test_its_metadata_lists_every_parcel(woocommerce: WooCommercePeer):
 )
 async def test_a_note_is_for_whom_and_in_which_language_one_likes(
     woocommerce: WooCommercePeer, options: dict[str, str], notes: list[tuple[str, bool]]
-):
+) -> None:
     woocommerce.sell("1001", [WAYBILL])
     async with desk(woocommerce, options=options) as fed:
         await fed.deliver("info_received", 1)
@@ -74,7 +74,7 @@ async def test_a_note_is_for_whom_and_in_which_language_one_likes(
     assert [(one["note"], one["customer_note"]) for one in woocommerce.notes["1001"][1:]] == notes
 
 
-async def test_a_step_that_comes_back_gets_a_note_again(woocommerce: WooCommercePeer):
+async def test_a_step_that_comes_back_gets_a_note_again(woocommerce: WooCommercePeer) -> None:
     woocommerce.sell("1001", [WAYBILL])
     async with desk(woocommerce) as fed:
         for revision, status in enumerate(("delivered", "available_for_pickup", "delivered"), 1):
@@ -83,7 +83,7 @@ async def test_a_step_that_comes_back_gets_a_note_again(woocommerce: WooCommerce
 
 
 @pytest.mark.parametrize("closed", ["cancelled", "refunded", "failed"])
-async def test_an_order_that_the_shop_closed_stays_so(woocommerce: WooCommercePeer, closed: str):
+async def test_an_order_that_the_shop_closed_stays_so(woocommerce: WooCommercePeer, closed: str) -> None:
     woocommerce.sell("1001", [WAYBILL])
     woocommerce.orders["1001"]["status"] = closed
     async with desk(woocommerce) as fed:
@@ -91,7 +91,7 @@ async def test_an_order_that_the_shop_closed_stays_so(woocommerce: WooCommercePe
     assert woocommerce.orders["1001"]["status"] == closed
 
 
-async def test_what_is_so_already_is_not_written_again(woocommerce: WooCommercePeer):
+async def test_what_is_so_already_is_not_written_again(woocommerce: WooCommercePeer) -> None:
     woocommerce.sell("1001", [WAYBILL])
     async with desk(woocommerce) as fed:
         await fed.deliver("delivered", 1)
@@ -102,13 +102,13 @@ async def test_what_is_so_already_is_not_written_again(woocommerce: WooCommerceP
 @pytest.mark.parametrize(
     ("number", "why"), [("A-1", "a whole number"), ("4711", "woocommerce_rest_shop_order_invalid")]
 )
-async def test_an_order_that_is_not_there_is_dead(woocommerce: WooCommercePeer, number: str, why: str):
+async def test_an_order_that_is_not_there_is_dead(woocommerce: WooCommercePeer, number: str, why: str) -> None:
     async with desk(woocommerce) as fed:
         answer = await fed.deliver("picked_up", 1, order=number)
     assert (answer.outcome, why in answer.detail) == (Outcome.DEAD, True)
 
 
-def test_a_push_names_the_waybills_of_the_tracking_extension():
+def test_a_push_names_the_waybills_of_the_tracking_extension() -> None:
     assert fulfilments(push(PUSH)) == [
         Fulfilment(order_number="727", waybill="1Z999AA10123456784", carrier="ups"),
         Fulfilment(order_number="727", waybill=WAYBILL, carrier="顺丰"),
@@ -118,11 +118,11 @@ def test_a_push_names_the_waybills_of_the_tracking_extension():
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", {"id": None}, {"id": 7, "meta_data": 7}])
-def test_a_push_that_is_none_is_told_by_its_path(body: Any):
+def test_a_push_that_is_none_is_told_by_its_path(body: Any) -> None:
     with pytest.raises(ParseError, match=r"\$"):
         fulfilments(push(body))
 
 
 @pytest.mark.parametrize(("body", "is_one"), [(b"webhook_id=12", True), (b"webhook_id=12&x=1", False), (b"{}", False)])
-def test_a_greeting_is_known(body: bytes, is_one: bool):
+def test_a_greeting_is_known(body: bytes, is_one: bool) -> None:
     assert greeting(push(body)) is is_one

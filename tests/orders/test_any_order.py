@@ -25,6 +25,7 @@ STEPS: Sequence[dict[str, Any]] = (
     {"status": "delivered", "kind": "deleted"},
 )
 
+Telling = tuple[list[OrderUpdate], list[list[OrderUpdate]]]
 STEP_AND_ORDER = st.tuples(st.sampled_from(STEPS), st.sampled_from(["A-1", "B-2"]))
 
 
@@ -45,7 +46,7 @@ def histories(draw: st.DrawFn) -> list[OrderUpdate]:
 
 
 @st.composite
-def tellings(draw: st.DrawFn) -> tuple[list[OrderUpdate], list[list[OrderUpdate]]]:
+def tellings(draw: st.DrawFn) -> Telling:
     """A history, and the same one shuffled, with repetitions, cut into batches."""
     history = draw(histories())
     told = draw(st.permutations(history + draw(st.lists(st.sampled_from(history), max_size=6))))
@@ -66,14 +67,18 @@ async def end_of(
 
 @given(tellings())
 @settings(max_examples=20)
-async def test_any_order_repetition_and_interleaving_gives_the_same_orders(database: Database, telling):
+async def test_any_order_repetition_and_interleaving_gives_the_same_orders(
+    database: Database, telling: Telling
+) -> None:
     history, batches = telling
     assert await end_of(database, batches) == await end_of(database, [[update] for update in history])
 
 
 @given(tellings(), st.data())
 @settings(max_examples=12)
-async def test_it_does_not_matter_when_the_shop_states_the_order(database: Database, telling, data: st.DataObject):
+async def test_it_does_not_matter_when_the_shop_states_the_order(
+    database: Database, telling: Telling, data: st.DataObject
+) -> None:
     _, batches = telling
     when = data.draw(st.integers(0, len(batches) - 1))
     assert await end_of(database, batches, stated_after=when) == await end_of(database, batches, stated_after=0)

@@ -55,7 +55,7 @@ async def numbers(book: OrderBook, **query: Any) -> list[str]:
     return [found.number for found in (await book.list("acme", OrderQuery(**query))).orders]
 
 
-async def test_a_registration_that_names_an_order_creates_it(book: OrderBook):
+async def test_a_registration_that_names_an_order_creates_it(book: OrderBook) -> None:
     await tell(book, "pending", 1, kind="registered")
     found = await order(book)
     assert (found.status, found.stated, found.shop, found.warehouse) == (
@@ -66,7 +66,7 @@ async def test_a_registration_that_names_an_order_creates_it(book: OrderBook):
     )
 
 
-async def test_an_order_follows_its_parcel_from_the_label_to_the_signature(book: OrderBook):
+async def test_an_order_follows_its_parcel_from_the_label_to_the_signature(book: OrderBook) -> None:
     await book.put("acme", stated_from("A-1", BODY | {"paid_at": None}), now=PAID)
     seen = [(await order(book)).status]
     await book.put("acme", stated_from("A-1", BODY), now=PAID)
@@ -84,13 +84,13 @@ async def test_an_order_follows_its_parcel_from_the_label_to_the_signature(book:
     ]
 
 
-async def test_a_delivery_that_was_not_so_reopens_the_order(book: OrderBook):
+async def test_a_delivery_that_was_not_so_reopens_the_order(book: OrderBook) -> None:
     await tell(book, "delivered", 5)
     await tell(book, "available_for_pickup", 6, kind="corrected")
     assert (await order(book)).status is OrderStatus.SHIPPED
 
 
-async def test_an_older_or_repeated_revision_changes_nothing(book: OrderBook):
+async def test_an_older_or_repeated_revision_changes_nothing(book: OrderBook) -> None:
     await tell(book, "delivered", 7)
     before = await order(book)
     await tell(book, "in_transit", 6)
@@ -98,7 +98,7 @@ async def test_an_older_or_repeated_revision_changes_nothing(book: OrderBook):
     assert await order(book) == before
 
 
-async def test_putting_an_order_again_replaces_its_lines_and_keeps_its_parcels(book: OrderBook):
+async def test_putting_an_order_again_replaces_its_lines_and_keeps_its_parcels(book: OrderBook) -> None:
     first = await book.put("acme", stated_from("A-1", BODY | {"waybills": ["SF01"]}), now=PAID)
     await tell(book, "picked_up", 2)
     again = await book.put("acme", stated_from("A-1", BODY | {"lines": [], "total": "1.00"}), now=LATER)
@@ -109,7 +109,7 @@ async def test_putting_an_order_again_replaces_its_lines_and_keeps_its_parcels(b
     assert (again.order.created_at, again.order.updated_at) == (first.order.created_at, LATER)
 
 
-async def test_a_parcel_patched_to_another_order_moves_there(book: OrderBook):
+async def test_a_parcel_patched_to_another_order_moves_there(book: OrderBook) -> None:
     await book.put("acme", stated_from("A-1", BODY), now=PAID)
     await tell(book, "delivered", 3)
     await tell(book, "delivered", 4, kind="updated", order="B-2")
@@ -118,27 +118,27 @@ async def test_a_parcel_patched_to_another_order_moves_there(book: OrderBook):
     assert (await order(book, "B-2")).status is OrderStatus.COMPLETED
 
 
-async def test_a_deleted_parcel_leaves_the_book_and_its_unstated_order_with_it(book: OrderBook):
+async def test_a_deleted_parcel_leaves_the_book_and_its_unstated_order_with_it(book: OrderBook) -> None:
     await tell(book, "picked_up", 2)
     await tell(book, "picked_up", 3, kind="deleted")
     await tell(book, "picked_up", 2)
     assert await book.get("acme", "A-1") is None
 
 
-async def test_a_departure_heard_first_keeps_the_older_update_out(book: OrderBook):
+async def test_a_departure_heard_first_keeps_the_older_update_out(book: OrderBook) -> None:
     await tell(book, "picked_up", 3, kind="deleted")
     await tell(book, "picked_up", 2)
     assert await book.get("acme", "A-1") is None
 
 
-async def test_a_lost_parcel_flags_its_order_until_it_turns_up(book: OrderBook):
+async def test_a_lost_parcel_flags_its_order_until_it_turns_up(book: OrderBook) -> None:
     await tell(book, "exception", 4, events=[scan("picked_up"), scan("exception", "lost")])
     assert (await order(book)).attention is Attention.LOST
     await tell(book, "delivered", 5)
     assert ((await order(book)).attention, (await order(book)).status) == (None, OrderStatus.COMPLETED)
 
 
-async def test_an_order_that_waits_too_long_for_shipment_is_flagged_until_it_ships(book: OrderBook):
+async def test_an_order_that_waits_too_long_for_shipment_is_flagged_until_it_ships(book: OrderBook) -> None:
     await book.put("acme", stated_from("A-1", BODY), now=PAID)
     await book.put("acme", stated_from("B-2", BODY | {"paid_at": None}), now=PAID)
     assert await book.sweep(PAID + 47 * HOUR) == 0
@@ -151,14 +151,14 @@ async def test_an_order_that_waits_too_long_for_shipment_is_flagged_until_it_shi
     assert (await order(book)).attention is None
 
 
-async def test_what_left_the_book_is_forgotten_in_time(book: OrderBook):
+async def test_what_left_the_book_is_forgotten_in_time(book: OrderBook) -> None:
     await tell(book, "picked_up", 3, kind="deleted")
     await book.sweep(LATER)
     await tell(book, "picked_up", 2)
     assert await book.get("acme", "A-1") is not None
 
 
-async def test_orders_are_listed_newest_first_a_page_at_a_time(book: OrderBook):
+async def test_orders_are_listed_newest_first_a_page_at_a_time(book: OrderBook) -> None:
     for hour in range(5):
         body = BODY | {"placed_at": f"2025-11-13T0{hour // 2}:00:00Z"}
         await book.put("acme", stated_from(f"A-{hour}", body), now=PAID)
@@ -170,7 +170,7 @@ async def test_orders_are_listed_newest_first_a_page_at_a_time(book: OrderBook):
     assert third.cursor is None
 
 
-async def test_orders_are_filtered_by_status_payment_time_and_number(book: OrderBook):
+async def test_orders_are_filtered_by_status_payment_time_and_number(book: OrderBook) -> None:
     await book.put("acme", stated_from("A-1", BODY), now=PAID)
     await book.put("acme", stated_from("A_1", BODY | {"placed_at": "2025-12-01T00:00:00Z"}), now=PAID)
     await book.put("acme", stated_from("B-2", BODY | {"paid_at": None}), now=PAID)
@@ -185,12 +185,12 @@ async def test_orders_are_filtered_by_status_payment_time_and_number(book: Order
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "éé", "bnVsbA", "WzEsMl0"])
-async def test_a_cursor_of_another_list_is_refused(book: OrderBook, cursor: str):
+async def test_a_cursor_of_another_list_is_refused(book: OrderBook, cursor: str) -> None:
     with pytest.raises(BadInput, match="cursor"):
         await book.list("acme", OrderQuery(cursor=cursor))
 
 
-async def test_an_account_sees_and_drops_only_its_own_orders(book: OrderBook):
+async def test_an_account_sees_and_drops_only_its_own_orders(book: OrderBook) -> None:
     await tell(book, "picked_up", 1)
     await tell(book, "delivered", 1, account="other")
     assert (await order(book)).status is OrderStatus.SHIPPED
@@ -199,13 +199,13 @@ async def test_an_account_sees_and_drops_only_its_own_orders(book: OrderBook):
     assert (await order(book, account="other")).status is OrderStatus.COMPLETED
 
 
-async def test_words_that_hold_a_nul_are_kept_without_it(book: OrderBook):
+async def test_words_that_hold_a_nul_are_kept_without_it(book: OrderBook) -> None:
     await tell(book, "picked_up", 2, events=[scan("picked_up", description="已揽\0收", location="\0")])
     [parcel] = (await order(book)).parcels
     assert (parcel.last_text, parcel.last_location) == ("已揽收", "")
 
 
-async def test_an_order_reads_as_json(book: OrderBook):
+async def test_an_order_reads_as_json(book: OrderBook) -> None:
     await book.put("acme", stated_from("A-1", BODY), now=PAID)
     await tell(book, "picked_up", 2, events=[scan("picked_up")])
     view = msgspec.json.decode(msgspec.json.encode(order_view(await order(book))))
@@ -214,14 +214,14 @@ async def test_an_order_reads_as_json(book: OrderBook):
     assert view["parcels"][0]["last_event"]["label"] == {"zh": "已揽收", "en": "Picked up"}
 
 
-async def test_a_closed_book_opens_again_with_everything_in_it(settings: OrderSettings):
+async def test_a_closed_book_opens_again_with_everything_in_it(settings: OrderSettings) -> None:
     async with open_book(settings) as book:
         await tell(book, "picked_up", 2)
     async with open_book(settings) as book:
         assert (await order(book)).status is OrderStatus.SHIPPED
 
 
-async def test_two_books_on_one_file_take_turns(settings: OrderSettings):
+async def test_two_books_on_one_file_take_turns(settings: OrderSettings) -> None:
     async with open_book(settings) as here, open_book(settings) as there, asyncio.TaskGroup() as tasks:
         for turn in range(40):
             tasks.create_task(tell((here, there)[turn % 2], "in_transit", turn, shipment=f"shp_{turn % 5}"))
@@ -229,7 +229,7 @@ async def test_two_books_on_one_file_take_turns(settings: OrderSettings):
         assert [parcel.revision for parcel in (await order(book)).parcels] == [35, 36, 37, 38, 39]
 
 
-async def test_books_that_open_together_make_the_tables_once(settings: OrderSettings):
+async def test_books_that_open_together_make_the_tables_once(settings: OrderSettings) -> None:
     async def opened() -> None:
         async with open_book(settings) as book:
             await tell(book, "picked_up", shipment=f"shp_{id(book)}")
@@ -239,7 +239,7 @@ async def test_books_that_open_together_make_the_tables_once(settings: OrderSett
         assert len((await order(book)).parcels) == 4
 
 
-async def test_a_book_of_a_later_version_is_refused(settings: OrderSettings):
+async def test_a_book_of_a_later_version_is_refused(settings: OrderSettings) -> None:
     async with open_book(settings) as book, book._write() as connection:
         await connection.exec_driver_sql("UPDATE order_book SET version = 99")
     with pytest.raises(ConfigError, match="schema 99"):
@@ -251,7 +251,9 @@ def delivery(body: bytes, account: str = "acme") -> Delivery:
     return Delivery(f"orders:{account}", account, "shp_01", 1, "updated", 1, 0, "c", 0, body)
 
 
-async def test_deliveries_that_wait_together_share_a_transaction(book: OrderBook, monkeypatch: pytest.MonkeyPatch):
+async def test_deliveries_that_wait_together_share_a_transaction(
+    book: OrderBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sizes: list[int] = []
     posted = book.apply_all
 
@@ -267,7 +269,7 @@ async def test_deliveries_that_wait_together_share_a_transaction(book: OrderBook
     assert sizes == [200]
 
 
-async def test_a_caller_that_gives_up_leaves_the_others_served(book: OrderBook):
+async def test_a_caller_that_gives_up_leaves_the_others_served(book: OrderBook) -> None:
     tasks = [asyncio.create_task(tell(book, "picked_up", shipment=f"shp_{n}")) for n in range(4)]
     await asyncio.sleep(0)
     tasks[0].cancel()
@@ -277,11 +279,11 @@ async def test_a_caller_that_gives_up_leaves_the_others_served(book: OrderBook):
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"type":"shipment.updated"}', b'{"type":1,"data":7}'])
-async def test_a_body_that_is_no_change_is_dead(book: OrderBook, body: bytes):
+async def test_a_body_that_is_no_change_is_dead(book: OrderBook, body: bytes) -> None:
     assert (await OrderDestination(book).handle(delivery(body))).outcome is Outcome.DEAD
 
 
-async def test_a_book_that_is_away_is_tried_again(settings: OrderSettings):
+async def test_a_book_that_is_away_is_tried_again(settings: OrderSettings) -> None:
     async with open_book(settings) as book:
         async with book._write() as connection:
             await connection.exec_driver_sql("DROP TABLE parcels")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -17,7 +18,7 @@ from .conftest import PostgresSchema
 from .test_book import PAID, delivery, order, tell
 
 
-async def test_a_server_that_was_away_is_found_again(on_postgresql: PostgresSchema):
+async def test_a_server_that_was_away_is_found_again(on_postgresql: PostgresSchema) -> None:
     server, body = on_postgresql.server, msgspec.json.encode(change("picked_up"))
     async with open_book(await on_postgresql.empty()) as book:
         handle = OrderDestination(book).handle
@@ -36,7 +37,7 @@ async def test_a_server_that_was_away_is_found_again(on_postgresql: PostgresSche
         assert len((await order(book)).parcels) == 1
 
 
-async def test_two_daemons_that_write_to_the_same_orders_lose_nothing(on_postgresql: PostgresSchema):
+async def test_two_daemons_that_write_to_the_same_orders_lose_nothing(on_postgresql: PostgresSchema) -> None:
     settings = await on_postgresql.empty()
     async with open_book(settings) as here, open_book(settings) as there, asyncio.TaskGroup() as tasks:
         for turn in range(60):
@@ -60,14 +61,16 @@ async def test_two_daemons_that_write_to_the_same_orders_lose_nothing(on_postgre
         (("postgresql+asyncpg", "postgresql+nosuch"), r"pip install 'milepost\[postgresql\]'"),
     ],
 )
-async def test_a_wrong_address_is_told_at_the_start(postgres_server: Postgres, tmp_path, change, told: str):
+async def test_a_wrong_address_is_told_at_the_start(
+    postgres_server: Postgres, tmp_path: Path, change: tuple[str, str], told: str
+) -> None:
     settings = OrderSettings(directory=tmp_path, url=postgres_server.url.replace(*change))
     with pytest.raises(ConfigError, match=rf"orders\.url: .*{told}"):
         async with open_book(settings):
             pass
 
 
-async def test_the_driver_need_not_be_named(on_postgresql: PostgresSchema):
+async def test_the_driver_need_not_be_named(on_postgresql: PostgresSchema) -> None:
     settings = await on_postgresql.empty()
     assert settings.url
     plain = OrderSettings(directory=settings.directory, url=settings.url.replace("+asyncpg", ""))

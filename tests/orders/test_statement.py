@@ -20,14 +20,14 @@ BODY: dict[str, Any] = {
 }
 
 
-def test_an_order_is_read_with_its_money_in_minor_units():
+def test_an_order_is_read_with_its_money_in_minor_units() -> None:
     order = stated_from("A-1", BODY)
     assert (order.total, order.lines[0].unit_price, order.lines[0].quantity) == (12_990, 6_495, 2)
     assert order.paid_at is not None and order.placed_at is not None
     assert order.paid_at - order.placed_at == 59_000
 
 
-def test_waybills_are_named_once_each_with_or_without_their_carrier():
+def test_waybills_are_named_once_each_with_or_without_their_carrier() -> None:
     assert stated_from("A-1", BODY).waybills == (NamedWaybill("SF1000000000001"), NamedWaybill("ZT2", "zto"))
 
 
@@ -35,7 +35,7 @@ def test_waybills_are_named_once_each_with_or_without_their_carrier():
     ("currency", "total", "minor"),
     [("JPY", "1980", 1980), ("KWD", "1.234", 1234), ("EUR", 5, 500)],
 )
-def test_each_currency_has_its_own_decimals(currency: str, total: object, minor: int):
+def test_each_currency_has_its_own_decimals(currency: str, total: object, minor: int) -> None:
     assert stated_from("A-1", {"currency": currency, "total": total}).total == minor
 
 
@@ -59,19 +59,19 @@ def test_each_currency_has_its_own_decimals(currency: str, total: object, minor:
         ({"lines": [{"name": "tea\0"}]}, "lines[0].name"),
     ],
 )
-def test_a_bad_field_is_named(change: dict[str, Any], field: str):
+def test_a_bad_field_is_named(change: dict[str, Any], field: str) -> None:
     with pytest.raises(BadInput) as refused:
         stated_from("A-1", BODY | change)
     assert refused.value.field == field
 
 
 @pytest.mark.parametrize("number", ["", " A", "A/1", "A\n1", "x" * 65])
-def test_a_bad_number_is_refused(number: str):
+def test_a_bad_number_is_refused(number: str) -> None:
     with pytest.raises(BadInput, match="number"):
         stated_from(number, BODY)
 
 
 @pytest.mark.parametrize("body", [None, [], "x", 1])
-def test_a_body_that_is_no_object_is_refused(body: object):
+def test_a_body_that_is_no_object_is_refused(body: object) -> None:
     with pytest.raises(BadInput):
         stated_from("A-1", body)

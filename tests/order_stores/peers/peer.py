@@ -40,6 +40,14 @@ class Peer:
         app.router.add_route("*", "/{path:.*}", self._take)
         return app
 
+    def sell(self, number: str, waybills: list[str]) -> None:
+        """The platform has this order, and has handed these parcels to a carrier."""
+        raise NotImplementedError
+
+    def told(self, number: str, waybill: str) -> list[str]:
+        """What the platform keeps of the parcel's way."""
+        raise NotImplementedError
+
     async def serve(self, request: web.Request) -> web.Response:
         """The platform's own answer."""
         raise NotImplementedError
