@@ -31,7 +31,7 @@ def words(html: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
 
 
-async def test_the_stalled_list_says_how_long_since_what_and_where(desk: Desk):
+async def test_the_stalled_list_says_how_long_since_what_and_where(desk: Desk) -> None:
     await desk.stalled("AC000001", order_number="A-1", shop="tmall")
     await desk.parcel("AC000002", scans=3)
     seen = words(await page(await desk.browse(), "/"))
@@ -40,7 +40,7 @@ async def test_the_stalled_list_says_how_long_since_what_and_where(desk: Desk):
     assert "AC000002" not in seen
 
 
-async def test_the_stalled_list_is_narrowed_by_shop_and_carrier(desk: Desk):
+async def test_the_stalled_list_is_narrowed_by_shop_and_carrier(desk: Desk) -> None:
     await desk.stalled("AC000001", shop="tmall")
     await desk.stalled("AC000002", shop="jd")
     browser = await desk.browse()
@@ -51,7 +51,7 @@ async def test_the_stalled_list_is_narrowed_by_shop_and_carrier(desk: Desk):
     assert "Nothing is stalled" in nothing
 
 
-async def test_a_parcels_page_shows_its_strip_and_its_timeline_newest_first(desk: Desk):
+async def test_a_parcels_page_shows_its_strip_and_its_timeline_newest_first(desk: Desk) -> None:
     shipment = await desk.parcel("AC000001", scans=3, order_number="A-1")
     seen = words(await page(await desk.browse(), f"/parcels/{shipment.document.id}", headers=ZH))
     assert "极速快递" in seen
@@ -59,14 +59,14 @@ async def test_a_parcels_page_shows_its_strip_and_its_timeline_newest_first(desk
     assert timeline.index("派件中") < timeline.index("到达转运中心") < timeline.index("已揽收")
 
 
-async def test_a_carriers_words_are_text_and_never_markup(desk: Desk):
+async def test_a_carriers_words_are_text_and_never_markup(desk: Desk) -> None:
     shipment = await desk.parcel("AC000001", scans=2, order_number='"><script>')
     html = await page(await desk.browse(), f"/parcels/{shipment.document.id}")
     assert "到达&lt;b&gt;杭州&lt;/b&gt;转运中心" in html
     assert '"><script>' not in html
 
 
-async def test_a_parcel_of_another_account_does_not_exist(desk: Desk):
+async def test_a_parcel_of_another_account_does_not_exist(desk: Desk) -> None:
     shipment = await desk.parcel("AC000001", account="other")
     browser = await desk.browse()
     foreign = await page(browser, f"/parcels/{shipment.document.id}", status=404)
@@ -76,7 +76,7 @@ async def test_a_parcel_of_another_account_does_not_exist(desk: Desk):
     )
 
 
-async def test_orders_show_their_lines_total_and_parcels(desk: Desk):
+async def test_orders_show_their_lines_total_and_parcels(desk: Desk) -> None:
     body = {
         "placed_at": "2026-11-20T00:00:00Z",
         "paid_at": "2026-11-20T00:00:00Z",
@@ -103,13 +103,13 @@ async def tell_the_book(desk: Desk, waybill: str, *, scans: int) -> None:
 
 
 @pytest.mark.parametrize("spelling", ["AC000001", "ac000001", " AC 0000 01 "])
-async def test_a_waybill_leads_to_its_parcel_however_it_is_typed(desk: Desk, spelling: str):
+async def test_a_waybill_leads_to_its_parcel_however_it_is_typed(desk: Desk, spelling: str) -> None:
     shipment = await desk.parcel("AC000001")
     async with (await desk.browse()).get("/find", params={"q": spelling}, allow_redirects=False) as response:
         assert response.headers["Location"] == f"/parcels/{shipment.document.id}"
 
 
-async def test_an_order_number_leads_to_the_order_or_else_to_its_parcels(desk: Desk):
+async def test_an_order_number_leads_to_the_order_or_else_to_its_parcels(desk: Desk) -> None:
     await desk.parcel("AC000001", order_number="A-1")
     await desk.parcel("AC000002", order_number="A-1")
     browser = await desk.browse()
@@ -121,11 +121,11 @@ async def test_an_order_number_leads_to_the_order_or_else_to_its_parcels(desk: D
         assert response.headers["Location"] == "/orders?number=A-1"
 
 
-async def test_an_unknown_number_says_so(desk: Desk):
+async def test_an_unknown_number_says_so(desk: Desk) -> None:
     assert "Nothing found for “nope”" in await page(await desk.browse(), "/find?q=nope")
 
 
-async def test_all_parcels_are_listed_by_status(desk: Desk):
+async def test_all_parcels_are_listed_by_status(desk: Desk) -> None:
     await desk.parcel("AC000001", scans=4)
     await desk.parcel("AC000002")
     browser = await desk.browse()
@@ -136,7 +136,7 @@ async def test_all_parcels_are_listed_by_status(desk: Desk):
     await page(browser, "/parcels?status=flying", status=404)
 
 
-async def test_the_language_follows_the_question_then_the_cookie_then_the_browser(desk: Desk):
+async def test_the_language_follows_the_question_then_the_cookie_then_the_browser(desk: Desk) -> None:
     browser = await desk.browse()
     assert "停滞包裹" in await page(browser, "/", headers=ZH)
     assert "Stalled parcels" in await page(browser, "/?lang=en", headers=ZH)
@@ -144,7 +144,7 @@ async def test_the_language_follows_the_question_then_the_cookie_then_the_browse
     assert '<html lang="zh-CN">' in await page(browser, "/?lang=zh", headers=EN)
 
 
-async def test_the_live_part_alone_is_sent_and_only_when_it_changed(desk: Desk):
+async def test_the_live_part_alone_is_sent_and_only_when_it_changed(desk: Desk) -> None:
     browser = await desk.browse()
     headers = EN | {"X-Milepost-Live": "1"}
     async with browser.get("/", headers=headers) as first:
@@ -156,13 +156,13 @@ async def test_the_live_part_alone_is_sent_and_only_when_it_changed(desk: Desk):
 
 
 @pytest.mark.parametrize("path", ["/", "/orders", "/parcels/x", "/static/console.css"])
-async def test_every_answer_forbids_foreign_content(desk: Desk, path: str):
+async def test_every_answer_forbids_foreign_content(desk: Desk, path: str) -> None:
     async with (await desk.browse()).get(path) as response:
         assert response.headers["Content-Security-Policy"].startswith("default-src 'self'")
         assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
-async def test_pages_carry_no_inline_code_and_name_no_other_host(desk: Desk):
+async def test_pages_carry_no_inline_code_and_name_no_other_host(desk: Desk) -> None:
     shipment = await desk.stalled("AC000001")
     browser = await desk.browse()
     for path in ("/", "/parcels", "/orders", "/drift", f"/parcels/{shipment.document.id}"):
@@ -171,11 +171,11 @@ async def test_pages_carry_no_inline_code_and_name_no_other_host(desk: Desk):
 
 
 @pytest.mark.parametrize("path", ["/?cursor=!", "/orders?cursor=!", "/parcels?cursor=!"])
-async def test_a_broken_link_is_explained(desk: Desk, path: str):
+async def test_a_broken_link_is_explained(desk: Desk, path: str) -> None:
     assert "no longer works" in await page(await desk.browse(), path, status=400)
 
 
-async def test_what_nothing_covers_is_shown_with_its_words_and_its_parcel(desk: Desk):
+async def test_what_nothing_covers_is_shown_with_its_words_and_its_parcel(desk: Desk) -> None:
     shipment = await desk.parcel("AC000001", account="default")
     desk.drift.unknown(shipment.document, "acme", "ZZZ", "神秘<b>事件</b> 13800000000")
     desk.drift.heard("default", "acme", b'{"a": 1}', ())
@@ -190,7 +190,7 @@ async def test_what_nothing_covers_is_shown_with_its_words_and_its_parcel(desk: 
     assert "Everything is covered" in await page(browser, "/drift?carrier=sf")
 
 
-async def test_drift_of_another_account_is_shown_to_an_operator_alone(desk: Desk):
+async def test_drift_of_another_account_is_shown_to_an_operator_alone(desk: Desk) -> None:
     await desk.accounts.create("other", now=NOW * 1000)
     shipment = await desk.parcel("AC000001", account="other")
     desk.drift.unknown(shipment.document, "acme", "ZZZ", "words of another")
@@ -207,7 +207,7 @@ async def test_drift_of_another_account_is_shown_to_an_operator_alone(desk: Desk
     assert shipment.document.id not in seen[Scope.ADMIN]  # a link that would lead nowhere
 
 
-async def test_an_empty_account_is_told_what_to_do(desk: Desk):
+async def test_an_empty_account_is_told_what_to_do(desk: Desk) -> None:
     browser = await desk.browse()
     assert "Nothing is stalled" in await page(browser, "/")
     assert "POST /v1/shipments" in await page(browser, "/parcels")

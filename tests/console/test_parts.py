@@ -51,34 +51,36 @@ def test_a_latency_is_told_in_the_unit_that_fits(ms: float, english: str, chines
         ("delivered", "done done done current"),
     ],
 )
-def test_the_strip_moves_with_the_status(status: str, expected: str):
+def test_the_strip_moves_with_the_status(status: str, expected: str) -> None:
     assert states(status) == expected.split()
 
 
-def test_an_exception_stands_where_the_parcel_had_come():
+def test_an_exception_stands_where_the_parcel_had_come() -> None:
     assert states("exception", "picked_up", "hub_arrived", "exception") == ["done", "current", "ahead", "ahead"]
     assert states("exception", "info_received", "exception") == ["ahead"] * 4
 
 
-def test_a_step_that_went_wrong_bears_its_own_name():
+def test_a_step_that_went_wrong_bears_its_own_name() -> None:
     steps = progress({"status": "delivery_failed", "events": []})
     assert steps[2].words == {"zh": "派送未成功", "en": "Delivery attempt failed"}
 
 
-def test_a_parcel_on_its_way_back_still_shows_how_far_it_had_come():
+def test_a_parcel_on_its_way_back_still_shows_how_far_it_had_come() -> None:
     events = [event("picked_up"), event("out_for_delivery"), event("returning", leg=2)]
     steps = progress({"status": "returning", "leg": 2, "events": events})
     assert [bool(step.at) for step in steps] == [True, False, True, False]
     assert steps[3].words == {"zh": "退回中", "en": "Returning to sender"}
 
 
-def test_a_retracted_scan_dates_no_step():
+def test_a_retracted_scan_dates_no_step() -> None:
     view = {"status": "in_transit", "leg": 1, "events": [event("picked_up", retracted=True), event("hub_arrived")]}
     assert [bool(step.at) for step in progress(view)] == [False, True, False, False]
 
 
 @given(st.sampled_from(Status), st.lists(st.sampled_from(Milestone)))
-def test_every_shipment_has_four_steps_of_which_one_at_most_is_current(status: Status, milestones: list[Milestone]):
+def test_every_shipment_has_four_steps_of_which_one_at_most_is_current(
+    status: Status, milestones: list[Milestone]
+) -> None:
     seen = states(status, *milestones)
     assert len(seen) == 4
     assert seen.count("current") <= 1
@@ -95,11 +97,11 @@ def test_every_shipment_has_four_steps_of_which_one_at_most_is_current(status: S
         (-5, "0 秒", "0 s"),
     ],
 )
-def test_a_duration_shows_its_two_largest_units(seconds: int, zh: str, en: str):
+def test_a_duration_shows_its_two_largest_units(seconds: int, zh: str, en: str) -> None:
     assert (duration(seconds, "zh"), duration(seconds, "en")) == (zh, en)
 
 
-def test_a_carriers_time_stays_on_its_own_clock():
+def test_a_carriers_time_stays_on_its_own_clock() -> None:
     now = 1_795_400_000
     given_, unknown, ours = (
         clock(iso, now) for iso in ("2026-11-20T10:00:00-05:00", "2026-11-20T10:00:00", "2025-11-20T10:00:00Z")
@@ -126,11 +128,11 @@ def test_a_carriers_time_stays_on_its_own_clock():
         (None, None, ";;q=,=,q;q=x", "en"),
     ],
 )
-def test_the_language_is_chosen(asked: str | None, kept: str | None, accept: str, language: str):
+def test_the_language_is_chosen(asked: str | None, kept: str | None, accept: str, language: str) -> None:
     assert choose(asked, kept, accept) == language
 
 
-def test_every_message_has_both_languages_with_the_same_gaps():
+def test_every_message_has_both_languages_with_the_same_gaps() -> None:
     for zh, en in MESSAGES.values():
         assert zh
         assert en
@@ -138,11 +140,11 @@ def test_every_message_has_both_languages_with_the_same_gaps():
 
 
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,x", "", None, "//x"])
-def test_only_a_web_address_is_a_link(url: str | None):
+def test_only_a_web_address_is_a_link(url: str | None) -> None:
     assert web_address(url) == ""
 
 
-def test_a_session_ends_in_time_and_belongs_to_its_secret():
+def test_a_session_ends_in_time_and_belongs_to_its_secret() -> None:
     signer = Signer(b"0" * 16)
     cookie = signer.seal(Session("default", "k", 100))
     assert signer.open(cookie, 99) == Session("default", "k", 100)
@@ -153,5 +155,5 @@ def test_a_session_ends_in_time_and_belongs_to_its_secret():
 
 
 @given(st.text())
-def test_any_cookie_is_read_without_harm(cookie: str):
+def test_any_cookie_is_read_without_harm(cookie: str) -> None:
     assert Signer(b"0" * 16).open(cookie, 0) is None

@@ -35,7 +35,7 @@ async def status(browser: Browser, path: str = "/") -> int:
         return response.status
 
 
-async def test_a_stranger_is_sent_to_the_form_and_afterwards_back(desk: Desk, minted: tuple[ApiKey, str]):
+async def test_a_stranger_is_sent_to_the_form_and_afterwards_back(desk: Desk, minted: tuple[ApiKey, str]) -> None:
     browser = await desk.browse(account="")
     async with browser.get("/orders?status=shipped", allow_redirects=False) as response:
         target = response.headers["Location"]
@@ -44,7 +44,7 @@ async def test_a_stranger_is_sent_to_the_form_and_afterwards_back(desk: Desk, mi
     assert await status(browser) == 200
 
 
-async def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(desk: Desk, minted: tuple[ApiKey, str]):
+async def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(desk: Desk, minted: tuple[ApiKey, str]) -> None:
     browser = await desk.browse(account="")
     await sign_in(browser, minted[1])
     [cookie] = [cookie for cookie in browser.session.cookie_jar if cookie.key == "milepost_session"]
@@ -54,20 +54,20 @@ async def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(desk: Desk,
 
 
 @pytest.mark.parametrize("key", ["", "x", "mp_abcdefgh_" + "a" * 32, "é" * 30, "x" * 300])
-async def test_a_wrong_key_is_refused(desk: Desk, key: str):
+async def test_a_wrong_key_is_refused(desk: Desk, key: str) -> None:
     browser = await desk.browse(account="")
     assert (await sign_in(browser, key))[0] == 401
     assert await status(browser) == 303
 
 
-async def test_a_revoked_key_ends_its_sessions(desk: Desk, minted: tuple[ApiKey, str]):
+async def test_a_revoked_key_ends_its_sessions(desk: Desk, minted: tuple[ApiKey, str]) -> None:
     browser = await desk.browse(account="")
     await sign_in(browser, minted[1])
     await desk.accounts.revoke("default", minted[0].id)
     assert await status(browser) == 303
 
 
-async def test_signing_out_ends_the_session(desk: Desk, minted: tuple[ApiKey, str]):
+async def test_signing_out_ends_the_session(desk: Desk, minted: tuple[ApiKey, str]) -> None:
     browser = await desk.browse(account="")
     await sign_in(browser, minted[1])
     assert await send(browser, {}, "/logout", headers={"Sec-Fetch-Site": "cross-site"}) == (303, "/login")
@@ -80,18 +80,20 @@ async def test_signing_out_ends_the_session(desk: Desk, minted: tuple[ApiKey, st
     "headers",
     [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://elsewhere.example"}, {"Origin": "null"}],
 )
-async def test_a_form_of_another_site_signs_nobody_in(desk: Desk, minted: tuple[ApiKey, str], headers: dict[str, str]):
+async def test_a_form_of_another_site_signs_nobody_in(
+    desk: Desk, minted: tuple[ApiKey, str], headers: dict[str, str]
+) -> None:
     browser = await desk.browse(account="")
     assert (await sign_in(browser, minted[1], headers=headers))[0] == 403
 
 
-async def test_a_form_without_its_token_signs_nobody_in(desk: Desk, minted: tuple[ApiKey, str]):
+async def test_a_form_without_its_token_signs_nobody_in(desk: Desk, minted: tuple[ApiKey, str]) -> None:
     browser = await desk.browse(account="")
     assert (await send(browser, {"key": minted[1], "form": "0" * 64}))[0] == 403
     assert (await send(browser, {"key": minted[1]}))[0] == 403
 
 
-async def test_guessing_is_slowed_down(desk: Desk, minted: tuple[ApiKey, str]):
+async def test_guessing_is_slowed_down(desk: Desk, minted: tuple[ApiKey, str]) -> None:
     browser = await desk.browse(account="")
     answers = [(await sign_in(browser, "mp_guess"))[0] for _ in range(9)]
     assert answers == [401] * 8 + [429]
@@ -99,7 +101,7 @@ async def test_guessing_is_slowed_down(desk: Desk, minted: tuple[ApiKey, str]):
 
 
 @pytest.mark.parametrize("target", ["https://elsewhere.example/", "//elsewhere.example", "/\\elsewhere.example", "x"])
-async def test_the_way_back_never_leads_elsewhere(desk: Desk, minted: tuple[ApiKey, str], target: str):
+async def test_the_way_back_never_leads_elsewhere(desk: Desk, minted: tuple[ApiKey, str], target: str) -> None:
     browser = await desk.browse(account="")
     async with browser.get("/login") as form:
         token = re.search(r'name="form" value="(\w+)"', await form.text())
@@ -108,14 +110,14 @@ async def test_the_way_back_never_leads_elsewhere(desk: Desk, minted: tuple[ApiK
     assert answer == (303, "/")
 
 
-async def test_a_forged_cookie_is_worth_nothing(desk: Desk, minted: tuple[ApiKey, str]):
+async def test_a_forged_cookie_is_worth_nothing(desk: Desk, minted: tuple[ApiKey, str]) -> None:
     browser = await desk.browse(account="")
     for cookie in ("x", "x.y", "é.é", "a.b.c", "WyJkZWZhdWx0IiwieCIsOTk5OTk5OTk5OV0.AAAA", ""):
         async with browser.get("/", headers={"Cookie": f"milepost_session={cookie}"}, allow_redirects=False) as answer:
             assert answer.status == 303
 
 
-async def test_sign_ins_are_in_the_trail_and_so_are_those_that_failed(desk: Desk, minted: tuple[ApiKey, str]):
+async def test_sign_ins_are_in_the_trail_and_so_are_those_that_failed(desk: Desk, minted: tuple[ApiKey, str]) -> None:
     browser = await desk.browse(account="")
     await sign_in(browser, "mp_abcdefgh_" + "a" * 32)
     await sign_in(browser, minted[1])
@@ -132,7 +134,7 @@ async def test_sign_ins_are_in_the_trail_and_so_are_those_that_failed(desk: Desk
     assert {one.act.address for one in found} == {"127.0.0.1"}
 
 
-async def test_a_key_that_has_ended_ends_its_sessions(desk: Desk, minted: tuple[ApiKey, str]):
+async def test_a_key_that_has_ended_ends_its_sessions(desk: Desk, minted: tuple[ApiKey, str]) -> None:
     browser = await desk.browse(account="")
     await sign_in(browser, minted[1])
     assert await status(browser) == 200

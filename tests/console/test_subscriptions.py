@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import msgspec
 import pytest
+from aiohttp import web
 
 from tests.api.desk import Lanes
 from tracker.accounts import Scope
@@ -19,9 +21,10 @@ from .test_signin import send, sign_in
 
 URL = "https://shop.example/hook"
 GONE = "the receiver answered 410 Gone"
+BUTTONS = [one for one in endpoint_pages.routes if isinstance(one, web.RouteDef) and one.method == "POST"]
 
 
-async def subscribed(desk: Desk, **said: object) -> Subscription:
+async def subscribed(desk: Desk, **said: Any) -> Subscription:
     made, _ = await desk.subscriptions.create("default", url=URL, now=NOW * 1000, **said)
     return made
 
@@ -138,7 +141,7 @@ async def test_one_is_paused_and_resumed_and_one_that_is_off_is_switched_on(desk
     assert (now.enabled, now.paused, now.disabled_why) == (True, False, "")
 
 
-@pytest.mark.parametrize("deed", [one.path.rpartition("/")[2] for one in endpoint_pages.routes if one.method == "POST"])
+@pytest.mark.parametrize("deed", [button.path.rpartition("/")[2] for button in BUTTONS])
 async def test_nothing_is_done_without_a_form_of_ours_and_a_key_that_may_write(desk: Desk, deed: str) -> None:
     subscription = await subscribed(desk)
     lanes = await died(desk, subscription)
@@ -185,9 +188,8 @@ async def test_every_button_is_in_the_audit_trail_and_so_is_who_may_not_press_it
     reader, stranger = await signed_in(desk, Scope.READ), await desk.browse(account="")
     await desk.audit.write()
     before = len((await desk.audit.page("default", None, 100))[0])
-    buttons = [route for route in endpoint_pages.routes if getattr(route, "method", "") == "POST"]
-    for route in buttons:
-        path = str(route.path).replace("{id}", subscription.id)
+    for route in BUTTONS:
+        path = route.path.replace("{id}", subscription.id)
         assert (await send(reader, {}, path))[0] == 404
         assert (await send(stranger, {}, path))[0] == 303
     await press(await signed_in(desk), subscription, "pause")
@@ -196,7 +198,7 @@ async def test_every_button_is_in_the_audit_trail_and_so_is_who_may_not_press_it
     acts = [(one.act.action, one.act.status, one.act.target, bool(one.act.key)) for one in found[::-1]][before:]
     refused = [
         (route.path, status, subscription.id, known)
-        for route in buttons
+        for route in BUTTONS
         for status, known in ((404, True), (401, False))
     ]
     assert acts == [*refused, ("sign_in", 303, "", True), ("/subscriptions/{id}/pause", 303, subscription.id, True)]
