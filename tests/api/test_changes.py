@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
@@ -175,7 +175,7 @@ async def test_an_entry_that_was_taken_out_shows(api: Api, account: str) -> None
 # ---------------------------------------------------------------- the stream
 
 
-async def _events(api: Api, account: str, path: str, **headers: str) -> AsyncIterator[Message]:
+async def _events(api: Api, account: str, path: str, **headers: str) -> AsyncGenerator[Message]:
     told = {"Authorization": f"Bearer {await api.key(account)}", "Accept": "text/event-stream", **headers}
     async with api.client.get("/v1" + path, headers=told) as response:
         assert response.status == 200

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from tracker.api import mount
 from tracker.departures import GRACE_S, Departures
+from tracker.orders import OrderBook
 from tracker.store import Store
 from tracker.store.types import Gone, Sighting
 
@@ -131,15 +132,15 @@ async def test_nothing_is_left_of_a_deleted_account_and_its_neighbour_has_all(
     assert (after.status, after.body["changes"]) == (200, []), "a neighbour's cursor is as good as it was"
 
 
-async def test_a_closed_account_is_heard_no_more_while_its_sweep_waits(api: Api, account: str) -> None:
-    services, store = api.services, api.services.store
+async def test_a_closed_account_is_heard_no_more_while_its_sweep_waits(api: Api, store: Store, account: str) -> None:
+    services = api.services
     key = await api.key(account)
     await one_of_everything(api, account)
     await services.departures.close(account, now=NOW)
     refused = await api.raw("GET", "/shipments", headers={"Authorization": f"Bearer {key}"})
     assert refused.status == 401
     with pytest.raises(Gone):
-        await store.park(account, "W", b"scan", now_ms=NOW, limit=5, ttl_ms=1000)  # type: ignore[attr-defined]
+        await store.park(account, "W", b"scan", now_ms=NOW, limit=5, ttl_ms=1000)
     assert account not in str((await api.call("default", "GET", "/accounts")).body)
     assert (await api.call("default", "DELETE", f"/accounts/{account}")).status == 204, "again: it is finished"
 
@@ -154,7 +155,9 @@ async def test_a_sweep_that_was_cut_off_is_finished_by_another_process(
     here = asyncio.create_task(_stopped_after(steps, store, account))
     with contextlib.suppress(asyncio.CancelledError):
         await here
-    there = Departures(store, [api.services.orders])  # type: ignore[attr-defined]
+    book = api.services.orders
+    assert isinstance(book, OrderBook)
+    there = Departures(store, [book])
     await there.go_on(now=NOW)
     await there.go_on(now=LATE)
     assert await left_of(store, marks) == {}

@@ -222,7 +222,8 @@ async def test_a_subscription_that_fails_says_since_when_and_why(api: Api, accou
 async def _dead(api: Api, account: str) -> str:
     """One change that died at a subscription of the account; the subscription's id."""
     store: Any = api.services.store
-    hook = (await api.call(account, "POST", "/subscriptions", json={"url": "https://receiver.example/hook"})).body["id"]
+    made = await api.call(account, "POST", "/subscriptions", json={"url": "https://receiver.example/hook"})
+    hook: str = made.body["id"]
     await api.call(account, "POST", "/shipments", json={"waybill": "AC000001", "carrier": "acme"})
     for shard in range(store.shards):
         cursor, entries = await store.unfanned(shard)

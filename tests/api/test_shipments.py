@@ -16,7 +16,8 @@ ONE = {"waybill": "AC000001", "carrier": "acme", "order_number": "SO-1", "shop":
 async def _register(api: Api, account: str, **said: Any) -> dict[str, Any]:
     answer = await api.call(account, "POST", "/shipments", json=ONE | said)
     assert answer.status in (200, 201), answer.body
-    return answer.body
+    shipment: dict[str, Any] = answer.body
+    return shipment
 
 
 async def test_a_waybill_is_registered_once_however_often_it_is_sent(api: Api, account: str) -> None:
@@ -82,7 +83,7 @@ async def test_filters_hold_together_and_pages_follow_each_other(api: Api, accou
     await api.call(account, "POST", "/shipments", json={"shipments": items})
     seen: list[str] = []
     path = "/shipments?shop=north&tag=t0&limit=2"
-    cursor = ""
+    cursor: str | None = ""
     while cursor is not None:
         page = (await api.call(account, "GET", path + cursor)).body
         assert len(page["shipments"]) <= 2

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from carriers.sdk import Ask, Carrier, M, R, coarse
+from carriers.sdk import Ask, Carrier, M, Meaning, R, coarse
 from tracker.model import Certainty, Moment, Report, Scan, Summary
 
 HOUR = 3_600
 START = 1_790_064_000  # 2026-09-22T08:00:00+08:00 as that clock shows it
 NOW = (START + 100 * HOUR) * 1000  # ms
 
-MILESTONES = {
+MILESTONES: dict[str, Meaning] = {
     "BKD": M.INFO_RECEIVED,
     "PUP": M.PICKED_UP,
     "ARR": M.HUB_ARRIVED,

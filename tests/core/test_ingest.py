@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -55,7 +56,7 @@ def door(store: Store, counted: Counted) -> Ingest:
     )
 
 
-async def register(door: Ingest, waybill: str = "W10001", carrier: str = "acme", **details: str) -> Registered:
+async def register(door: Ingest, waybill: str = "W10001", carrier: str = "acme", **details: Any) -> Registered:
     wanted = Registration(waybill=waybill, carrier=carrier, details=Details(**details))
     [registered] = await door.register(ACCOUNT, [wanted], now=NOW)
     return registered

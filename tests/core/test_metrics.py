@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
 from tracker.metrics import Metrics
@@ -121,12 +122,12 @@ RULES = (ROOT / "deploy" / "prometheus" / "rules.yml").read_text(encoding="utf-8
 
 def exposed(metrics: Metrics) -> dict[str, tuple[str, ...]]:
     """Each metric as Prometheus names it, with its labels."""
-    collectors = metrics.registry._collector_to_names
-    return {
-        family.name + ("_total" if family.type == "counter" else ""): collector._labelnames  # type: ignore[attr-defined]
-        for collector in collectors
-        for family in collector.describe()
-    }
+    found: dict[str, tuple[str, ...]] = {}
+    for collector in metrics.registry._collector_to_names:
+        assert isinstance(collector, MetricWrapperBase), "a collector that names no labels"
+        for family in collector.describe():
+            found[family.name + ("_total" if family.type == "counter" else "")] = tuple(collector._labelnames)
+    return found
 
 
 def rows(head: str) -> list[list[str]]:

@@ -12,7 +12,7 @@ import pytest
 
 from tracker.cli import main
 
-PUSH = {
+PUSH: dict[str, Any] = {
     "shipment": {
         "number": "SIMSTD000000010",
         "events": [
@@ -118,7 +118,7 @@ def test_the_content_type_can_be_told(parse: Any) -> None:
 
 
 def test_each_waybill_of_a_body_is_one_shipment_however_often_it_is_told(parse: Any) -> None:
-    event = PUSH["shipment"]["events"][0]  # type: ignore[index]
+    event = PUSH["shipment"]["events"][0]
     rows = [
         {"number": number, "events": [event]} for number in ("SIMSTD000000010", "SIMSTD000000011", "SIMSTD000000010")
     ]

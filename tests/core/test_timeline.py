@@ -235,7 +235,7 @@ def test_a_carrier_and_an_aggregator_telling_of_the_same_scan_in_other_words_mak
 def test_one_that_says_only_that_it_is_on_its_way_tells_of_the_same_scan(first: int) -> None:
     own = receipt(scan("hub_arrived", 2, "到达中转场"), source="con_sf/poll", heard=1 + first)
     told = receipt(
-        Scan(time=Moment(scan("hub_arrived", 2).time.wall, None, Certainty.ASSUMED), code="in_transit", text="Moving"),
+        Scan(time=at(2, offset=None, certainty=Certainty.ASSUMED), code="in_transit", text="Moving"),
         source="con_agg/push",
         heard=2 - first,
     )

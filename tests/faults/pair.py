@@ -25,6 +25,6 @@ async def pair_of(directory: Path, receiver: Receiver, chosen: Mapping[str, str]
             "orders.url": f"sqlite+aiosqlite:///{directory / 'orders.db'}",
             "secrets.key": SEALING,
         }
-        whole = settings(receiver) | chosen | shared
+        whole = {**settings(receiver), **chosen, **shared}
         async with Daemon(directory / "one", settings=whole) as one, Daemon(directory / "two", settings=whole) as two:
             yield one, two

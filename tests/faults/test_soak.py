@@ -145,7 +145,7 @@ class Soak:
             for shard in range(self._keys.shards):
                 ask.zcard(self._keys.due[shard]).hlen(self._keys.lanes[shard]).hlen(self._keys.bodies[shard])
             numbers = ask.execute()
-            used = int(server.info("memory")["used_memory"])  # type: ignore[index]
+            used = int(server.info("memory")["used_memory"])
         return Sample(
             at=time.monotonic(),
             daemon=int(process.joinpath("statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"),
@@ -162,7 +162,7 @@ class Soak:
 
 
 def middle(samples: Sequence[Sample], name: str) -> float:
-    return median(getattr(sample, name) for sample in samples)
+    return float(median(getattr(sample, name) for sample in samples))
 
 
 @pytest.fixture

@@ -100,7 +100,8 @@ class Site:
         """The path at which a new connection takes pushes."""
         made = await self.call("POST", "/v1/connections", {"carrier": carrier, "credentials": credentials})
         assert made.status == 201, made.body
-        return urlsplit(made.json()["webhook_url"]).path
+        url: str = made.json()["webhook_url"]
+        return urlsplit(url).path
 
 
 @contextlib.asynccontextmanager

@@ -20,7 +20,7 @@ from tests.store.goods import creation, next_write, register
 from tests.store.stories import STORIES, Story, named
 from tests.store.topologies import Watched, watched
 from tracker.store import Store, StoreSettings, open_store
-from tracker.store.types import Committed, Conflict, CursorTooOld, Stored, StoreDown
+from tracker.store.types import Committed, Conflict, CursorTooOld, FeedEntry, Stored, StoreDown
 
 FAILOVERS = int(os.environ.get("MILEPOST_FAILOVERS", "1"))
 EVERY = 25  # so many stories from one failover to the next
@@ -190,8 +190,9 @@ async def test_who_waits_while_the_primary_changes_is_told_to_begin_anew(store: 
         assert [entry.id for entry in page.entries] == [id]
 
 
-async def changes(store: Store) -> list[object]:
-    found, cursor, more = [], None, True
+async def changes(store: Store) -> list[FeedEntry]:
+    found: list[FeedEntry] = []
+    cursor, more = None, True
     while more:
         page = await store.changes("acme", cursor, 500)
         found += page.entries

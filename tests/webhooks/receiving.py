@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_network
+from typing import Any
 
 from aiohttp import web
 from msgspec.structs import replace
@@ -111,7 +112,7 @@ class Desk:
         poster = Poster(self.wire, timeout_s=self.settings.timeout_s)
         self.webhooks = Webhooks(self.store, self.sealer, poster, enough_s=self.enough_s)
 
-    async def subscribe(self, url: str, **said: object) -> tuple[Subscription, str]:
+    async def subscribe(self, url: str, **said: Any) -> tuple[Subscription, str]:
         return await self.subscriptions.create(ACCOUNT, url=url, now=int(time.time() * 1000), **said)
 
     async def change(self, waybill: str, *kinds: str, shop: str = "north", status: str = "in_transit") -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.webhooks.receiving import ACCOUNT, Desk
@@ -57,7 +59,7 @@ async def test_a_secret_is_shown_once_and_sealed_in_the_store(desk: Desk) -> Non
         ({"url": "https://shop.example/", "types": ["shipment.delivered", "shipment.eaten"]}, "types[1]"),
     ],
 )
-async def test_a_wrong_field_is_named_and_nothing_is_kept(desk: Desk, said: dict[str, object], field: str) -> None:
+async def test_a_wrong_field_is_named_and_nothing_is_kept(desk: Desk, said: dict[str, Any], field: str) -> None:
     with pytest.raises(BadInput) as refused:
         await desk.subscriptions.create(ACCOUNT, now=1, **said)
     assert refused.value.field == field
