@@ -8,24 +8,15 @@ from pathlib import Path
 import pytest
 
 from carriers import aftership, conformance, quality
-from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, R
+from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind
+from tests.carriers.adapter import meaning, reader, recorded
 from tests.carriers.loopback_http import loopback
-from tracker.normalise import classify
 
 FOLDER = Path(aftership.__file__).parent
 FIXTURES = FOLDER / "fixtures"
-SAMPLES = Path(__file__).parents[2].parent / "shared" / "carrier-samples" / "aftership"
-with_samples = pytest.mark.skipif(not SAMPLES.exists(), reason="the recorded bodies are not beside the repository")
+SAMPLES, with_samples = recorded(aftership.carrier)
 CREDENTIALS = {"api_key": "key"}
-
-
-def read(name: str) -> list[aftership.Report]:
-    return aftership.parse((FIXTURES / name).read_bytes(), "application/json")
-
-
-def means(scan: aftership.Scan) -> tuple[M, R | None]:
-    found = classify(aftership.MILESTONES, scan.code, scan.text)
-    return found.milestone, found.reason
+read, means = reader(aftership.carrier), meaning(aftership.carrier)
 
 
 def test_the_aftership_adapter_conforms() -> None:
@@ -56,7 +47,11 @@ def test_its_couriers_are_our_carriers() -> None:
 
 
 def test_the_last_mile_is_the_successor_in_bodies_new_and_old() -> None:
-    told = [report.summary.successor for name in ("several", "older") for report in read(f"query-{name}.json")]
+    told = [
+        report.summary and report.summary.successor
+        for name in ("several", "older")
+        for report in read(f"query-{name}.json")
+    ]
     assert told == ["", "00340000000000000011", "", "XXXX-XXXX-0079"]
 
 

@@ -8,27 +8,18 @@ from pathlib import Path
 import pytest
 
 from carriers import auspost, conformance, quality
-from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, R
+from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, R, Report
+from tests.carriers.adapter import meaning, reader, recorded
 from tests.carriers.loopback_http import loopback
-from tracker.normalise import classify
 
 FOLDER = Path(auspost.__file__).parent
 FIXTURES = FOLDER / "fixtures"
-SAMPLES = Path(__file__).parents[2].parent / "shared" / "carrier-samples" / "australiapost"
-with_samples = pytest.mark.skipif(not SAMPLES.exists(), reason="the recorded bodies are not beside the repository")
+SAMPLES, with_samples = recorded(auspost.carrier)
 CREDENTIALS = {"api_key": "me", "password": "hush", "account_number": "0000000011"}
+read, means = reader(auspost.carrier), meaning(auspost.carrier)
 
 
-def read(name: str) -> list[auspost.Report]:
-    return auspost.parse((FIXTURES / name).read_bytes(), "application/json")
-
-
-def means(scan: auspost.Scan) -> tuple[M, R | None]:
-    found = classify(auspost.MILESTONES, scan.code, scan.text)
-    return found.milestone, found.reason
-
-
-def status_of(report: auspost.Report) -> tuple[M, R | None]:
+def status_of(report: Report) -> tuple[M, R | None]:
     assert report.summary and report.summary.status
     return means(report.summary.status)
 

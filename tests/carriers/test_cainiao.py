@@ -7,21 +7,13 @@ from pathlib import Path
 import pytest
 
 from carriers import cainiao, conformance, quality
-from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, R, Report, Scan
+from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind
+from tests.carriers.adapter import meaning, reader
 from tests.carriers.loopback_http import loopback
-from tracker.normalise import classify
 
 FOLDER = Path(cainiao.__file__).parent
 FIXTURES = FOLDER / "fixtures"
-
-
-def read(name: str) -> list[Report]:
-    return cainiao.parse((FIXTURES / name).read_bytes(), "application/json")
-
-
-def means(scan: Scan) -> tuple[M, R | None]:
-    found = classify(cainiao.MILESTONES, scan.code, scan.text)
-    return found.milestone, found.reason
+read, means = reader(cainiao.carrier), meaning(cainiao.carrier)
 
 
 def test_the_cainiao_adapter_conforms() -> None:

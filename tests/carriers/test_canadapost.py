@@ -9,22 +9,13 @@ import pytest
 
 from carriers import canadapost, conformance, quality
 from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, R
+from tests.carriers.adapter import meaning, reader, recorded
 from tests.carriers.loopback_http import loopback
-from tracker.normalise import classify
 
 FOLDER = Path(canadapost.__file__).parent
 FIXTURES = FOLDER / "fixtures"
-SAMPLES = Path(__file__).parents[2].parent / "shared" / "carrier-samples" / "canadapost"
-with_samples = pytest.mark.skipif(not SAMPLES.exists(), reason="the recorded bodies are not beside the repository")
-
-
-def read(name: str) -> list[canadapost.Report]:
-    return canadapost.parse((FIXTURES / name).read_bytes(), "application/xml")
-
-
-def means(scan: canadapost.Scan) -> tuple[M, R | None]:
-    found = classify(canadapost.MILESTONES, scan.code, scan.text)
-    return found.milestone, found.reason
+SAMPLES, with_samples = recorded(canadapost.carrier)
+read, means = reader(canadapost.carrier), meaning(canadapost.carrier)
 
 
 def test_the_canadapost_adapter_conforms() -> None:

@@ -9,21 +9,12 @@ import pytest
 
 from carriers import conformance, dhl
 from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, R
+from tests.carriers.adapter import meaning, reader, recorded
 from tests.carriers.loopback_http import loopback
-from tracker.normalise import classify
 
 FIXTURES = Path(dhl.__file__).parent / "fixtures"
-SAMPLES = Path(__file__).parents[2].parent / "shared" / "carrier-samples" / "dhl_unified"
-with_samples = pytest.mark.skipif(not SAMPLES.exists(), reason="the recorded bodies are not beside the repository")
-
-
-def read(name: str) -> list[dhl.Report]:
-    return dhl.parse((FIXTURES / name).read_bytes(), "application/json")
-
-
-def means(scan: dhl.Scan) -> tuple[M, R | None]:
-    found = classify(dhl.MILESTONES, scan.code, scan.text)
-    return found.milestone, found.reason
+SAMPLES, with_samples = recorded(dhl.carrier)
+read, means = reader(dhl.carrier), meaning(dhl.carrier)
 
 
 def test_the_dhl_adapter_conforms() -> None:

@@ -11,20 +11,12 @@ from aiohttp.test_utils import TestServer
 
 from carriers import conformance, dhlexpress, quality
 from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, R
+from tests.carriers.adapter import meaning, reader
 from tests.carriers.carrier_wire import Wire
-from tracker.normalise import classify
 
 FOLDER = Path(dhlexpress.__file__).parent
 FIXTURES = FOLDER / "fixtures"
-
-
-def read(name: str) -> list[dhlexpress.Report]:
-    return dhlexpress.parse((FIXTURES / name).read_bytes(), "application/json")
-
-
-def means(scan: dhlexpress.Scan) -> tuple[M, R | None]:
-    found = classify(dhlexpress.MILESTONES, scan.code, scan.text)
-    return found.milestone, found.reason
+read, means = reader(dhlexpress.carrier), meaning(dhlexpress.carrier)
 
 
 def test_the_dhlexpress_adapter_conforms() -> None:

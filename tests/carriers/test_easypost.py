@@ -9,22 +9,14 @@ from pathlib import Path
 import pytest
 
 from carriers import conformance, easypost, quality
-from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, R, coarse
+from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, coarse
+from tests.carriers.adapter import meaning, reader
 from tests.carriers.loopback_http import loopback
-from tracker.normalise import classify
 
 FOLDER = Path(easypost.__file__).parent
 FIXTURES = FOLDER / "fixtures"
 CREDENTIALS = {"api_key": "key"}
-
-
-def read(name: str) -> list[easypost.Report]:
-    return easypost.parse((FIXTURES / name).read_bytes(), "application/json")
-
-
-def means(scan: easypost.Scan) -> tuple[M, R | None]:
-    found = classify(easypost.MILESTONES, scan.code, scan.text)
-    return found.milestone, found.reason
+read, means = reader(easypost.carrier), meaning(easypost.carrier)
 
 
 def test_the_easypost_adapter_conforms() -> None:
@@ -43,9 +35,9 @@ def test_the_words_win_over_a_rough_detail() -> None:
 
 
 def test_a_detail_means_something_else_beside_another_status() -> None:
-    assert easypost.MILESTONES["delivered"] == coarse(M.DELIVERED)
-    assert "delivered/arrived_at_destination" not in easypost.MILESTONES  # so `delivered` decides
-    assert easypost.MILESTONES["in_transit/arrived_at_destination"] == coarse(M.AT_DELIVERY_DEPOT)
+    assert easypost.carrier.milestones["delivered"] == coarse(M.DELIVERED)
+    assert "delivered/arrived_at_destination" not in easypost.carrier.milestones  # so `delivered` decides
+    assert easypost.carrier.milestones["in_transit/arrived_at_destination"] == coarse(M.AT_DELIVERY_DEPOT)
 
 
 def test_with_an_unknown_status_the_words_decide_alone_and_nothing_is_guessed() -> None:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -13,22 +14,13 @@ import pytest
 
 from carriers import conformance, fedex
 from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, Push, R
+from tests.carriers.adapter import meaning, reader, recorded
 from tests.carriers.loopback_http import loopback
-from tracker.normalise import classify
 
 FIXTURES = Path(fedex.__file__).parent / "fixtures"
-SAMPLES = Path(__file__).parents[2].parent / "shared" / "carrier-samples" / "fedex"
 CREDENTIALS = {"client_id": "me", "client_secret": "hush & co", "webhook_secret": "token"}
-with_samples = pytest.mark.skipif(not SAMPLES.exists(), reason="the recorded bodies are not beside the repository")
-
-
-def read(name: str) -> list[fedex.Report]:
-    return fedex.parse((FIXTURES / name).read_bytes(), "application/json")
-
-
-def means(scan: fedex.Scan) -> tuple[M, R | None]:
-    found = classify(fedex.MILESTONES, scan.code, scan.text)
-    return found.milestone, found.reason
+SAMPLES, with_samples = recorded(fedex.carrier)
+read, means = reader(fedex.carrier), meaning(fedex.carrier)
 
 
 def test_the_fedex_adapter_conforms() -> None:
@@ -133,7 +125,7 @@ def test_a_scan_with_a_time_that_is_none_is_an_error_with_its_path() -> None:
 
 
 @pytest.mark.parametrize("encode", [lambda d: base64.b64encode(d).decode(), bytes.hex, lambda d: d.hex().upper()])
-def test_the_signature_may_be_base64_or_hex(encode) -> None:  # type: ignore[no-untyped-def]
+def test_the_signature_may_be_base64_or_hex(encode: Callable[[bytes], str]) -> None:
     body = b'{"output": {}}'
     digest = hmac.new(b"token", body, hashlib.sha256).digest()
     assert fedex.verify(Push(headers={"fdx-signature": encode(digest)}, query={}, body=body), CREDENTIALS)

@@ -9,19 +9,16 @@ import pytest
 
 from carriers import conformance, gls, quality
 from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, R
+from tests.carriers.adapter import reader, recorded
 from tests.carriers.loopback_http import loopback
 from tracker.normalise import classify
 
 FOLDER = Path(gls.__file__).parent
 FIXTURES = FOLDER / "fixtures"
-SAMPLES = Path(__file__).parents[2].parent / "shared" / "carrier-samples" / "gls"
-with_samples = pytest.mark.skipif(not SAMPLES.exists(), reason="the recorded bodies are not beside the repository")
+SAMPLES, with_samples = recorded(gls.carrier)
 CREDENTIALS = {"client_id": "me", "client_secret": "hush"}
 TOKEN = b'{"token_type": "Bearer", "access_token": "bearer-1", "expires_in": 14400}'
-
-
-def read(name: str) -> list[gls.Report]:
-    return gls.parse((FIXTURES / name).read_bytes(), "application/json")
+read = reader(gls.carrier)
 
 
 def test_the_gls_adapter_conforms() -> None:

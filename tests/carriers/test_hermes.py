@@ -10,25 +10,16 @@ import pytest
 from carriers import conformance, hermes, quality
 from carriers.hermes import codes
 from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, R, form
+from tests.carriers.adapter import meaning, reader, recorded
 from tests.carriers.loopback_http import loopback
-from tracker.normalise import classify
 
 FOLDER = Path(hermes.__file__).parent
 FIXTURES = FOLDER / "fixtures"
-SAMPLES = Path(__file__).parents[2].parent / "shared" / "carrier-samples" / "hermes"
-with_samples = pytest.mark.skipif(not SAMPLES.exists(), reason="the recorded bodies are not beside the repository")
+SAMPLES, with_samples = recorded(hermes.carrier)
 CREDENTIALS = {"client_id": "app", "client_secret": "hush", "username": "me", "password": "p&ss"}
 TOKENS = "/authorization-facade/oauth2/access_token"
 TOKEN = b'{"access_token": "bearer-1", "expires_in": "3599", "token_type": "Bearer"}'
-
-
-def read(name: str) -> list[hermes.Report]:
-    return hermes.parse((FIXTURES / name).read_bytes(), "application/json")
-
-
-def means(scan: hermes.Scan) -> tuple[M, R | None]:
-    found = classify(hermes.MILESTONES, scan.code, scan.text)
-    return found.milestone, found.reason
+read, means = reader(hermes.carrier), meaning(hermes.carrier)
 
 
 def test_the_hermes_adapter_conforms() -> None:

@@ -8,30 +8,22 @@ from pathlib import Path
 import pytest
 
 from carriers import conformance, inpost, quality
-from carriers.sdk import Ask, M, ParseError, ProblemKind, Push, R
+from carriers.sdk import Ask, M, ParseError, ProblemKind, Push, R, Report
+from tests.carriers.adapter import meaning, reader
 from tests.carriers.loopback_http import loopback
-from tracker.normalise import classify
 
 FOLDER = Path(inpost.__file__).parent
 FIXTURES = FOLDER / "fixtures"
+read, means = reader(inpost.carrier), meaning(inpost.carrier)
 
 
-def read(name: str) -> list[inpost.Report]:
-    return inpost.parse((FIXTURES / name).read_bytes(), "application/json")
-
-
-def pushed(**payload: object) -> list[inpost.Report]:
+def pushed(**payload: object) -> list[Report]:
     event = {
         "event_ts": "2026-03-29 08:11:20 +0200",
         "event": inpost.CHANGED,
         "payload": {"shipment_id": 49, **payload},
     }
     return inpost.parse(json.dumps(event).encode(), "application/json")
-
-
-def means(scan: inpost.Scan) -> tuple[M, R | None]:
-    found = classify(inpost.MILESTONES, scan.code, scan.text)
-    return found.milestone, found.reason
 
 
 def test_the_inpost_adapter_conforms() -> None:

@@ -11,22 +11,14 @@ from urllib.parse import parse_qs
 import pytest
 
 from carriers import conformance, jtexpress, quality
-from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, R, Report, Scan
+from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, R
+from tests.carriers.adapter import meaning, reader
 from tests.carriers.loopback_http import loopback
-from tracker.normalise import classify
 
 FOLDER = Path(jtexpress.__file__).parent
 FIXTURES = FOLDER / "fixtures"
 CREDENTIALS = {"api_account": "178", "private_key": "hush"}
-
-
-def read(name: str) -> list[Report]:
-    return jtexpress.parse((FIXTURES / name).read_bytes(), "")
-
-
-def means(scan: Scan) -> tuple[M, R | None]:
-    found = classify(jtexpress.MILESTONES, scan.code, scan.text)
-    return found.milestone, found.reason
+read, means = reader(jtexpress.carrier), meaning(jtexpress.carrier)
 
 
 def test_the_jtexpress_adapter_conforms() -> None:

@@ -12,25 +12,16 @@ import pytest
 
 from carriers import conformance, kdniao, quality
 from carriers.kdniao.codes import OUR_SLUGS
-from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, Push, R, Report, Scan
+from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, Push, R
+from tests.carriers.adapter import meaning, reader, recorded
 from tests.carriers.carrier_wire import Peer, connected
-from tracker.normalise import classify
 
 FOLDER = Path(kdniao.__file__).parent
 FIXTURES = FOLDER / "fixtures"
-SAMPLES = Path(__file__).parents[2].parent / "shared" / "carrier-samples" / "kdniao"
-with_samples = pytest.mark.skipif(not SAMPLES.exists(), reason="the recorded bodies are not beside the repository")
+SAMPLES, with_samples = recorded(kdniao.carrier)
 CREDENTIALS = {"business_id": "1234567", "app_key": "hush"}
 ASKED = kdniao.ASK_PATH
-
-
-def read(name: str) -> list[Report]:
-    return kdniao.parse((FIXTURES / name).read_bytes(), "")
-
-
-def means(scan: Scan) -> tuple[M, R | None]:
-    found = classify(kdniao.MILESTONES, scan.code, scan.text)
-    return found.milestone, found.reason
+read, means = reader(kdniao.carrier), meaning(kdniao.carrier)
 
 
 def signature(text: str, key: str) -> str:

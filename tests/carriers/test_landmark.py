@@ -9,22 +9,13 @@ import pytest
 from carriers import conformance, landmark, quality
 from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, R
 from carriers.xml_reading import read_xml
+from tests.carriers.adapter import meaning, reader, recorded
 from tests.carriers.loopback_http import loopback
-from tracker.normalise import classify
 
 FOLDER = Path(landmark.__file__).parent
 FIXTURES = FOLDER / "fixtures"
-SAMPLES = Path(__file__).parents[2].parent / "shared" / "carrier-samples" / "landmark"
-with_samples = pytest.mark.skipif(not SAMPLES.exists(), reason="the recorded bodies are not beside the repository")
-
-
-def read(name: str) -> list[landmark.Report]:
-    return landmark.parse((FIXTURES / name).read_bytes(), "application/xml")
-
-
-def means(scan: landmark.Scan) -> tuple[M, R | None]:
-    found = classify(landmark.MILESTONES, scan.code, scan.text)
-    return found.milestone, found.reason
+SAMPLES, with_samples = recorded(landmark.carrier)
+read, means = reader(landmark.carrier), meaning(landmark.carrier)
 
 
 def test_the_landmark_adapter_conforms() -> None:

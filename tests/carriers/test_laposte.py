@@ -9,17 +9,14 @@ import pytest
 
 from carriers import conformance, laposte, quality
 from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, R
+from tests.carriers.adapter import reader, recorded
 from tests.carriers.loopback_http import loopback
 from tracker.normalise import classify
 
 FOLDER = Path(laposte.__file__).parent
 FIXTURES = FOLDER / "fixtures"
-SAMPLES = Path(__file__).parents[2].parent / "shared" / "carrier-samples" / "laposte"
-with_samples = pytest.mark.skipif(not SAMPLES.exists(), reason="the recorded bodies are not beside the repository")
-
-
-def read(name: str) -> list[laposte.Report]:
-    return laposte.parse((FIXTURES / name).read_bytes(), "application/json")
+SAMPLES, with_samples = recorded(laposte.carrier)
+read = reader(laposte.carrier)
 
 
 def test_the_la_poste_adapter_conforms() -> None:

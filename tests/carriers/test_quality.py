@@ -10,6 +10,7 @@ import pytest
 
 import carriers
 from carriers import fedex, quality, seventeentrack
+from carriers.fixtures import folder_of
 from carriers.quality import RULES, Mark, QualityError
 from carriers.registry import KIT, Registry, load
 
@@ -122,8 +123,8 @@ def test_a_carrier_without_a_file_has_a_row_without_rules() -> None:
 
 def test_an_installed_package_brings_its_file_beside_its_adapter() -> None:
     installed = msgspec.structs.replace(fedex.carrier, slug="installed")
-    assert quality.folder_of(installed) == HOME / "fedex"
-    assert quality.folder_of(fedex.carrier) == HOME / "fedex"
+    assert folder_of(installed) == HOME / "fedex"
+    assert folder_of(fedex.carrier) == HOME / "fedex"
 
 
 def test_the_printed_summary_counts_and_says_what_is_left_to_do() -> None:

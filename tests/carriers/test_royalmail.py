@@ -9,23 +9,14 @@ import pytest
 from carriers import conformance, quality, royalmail
 from carriers.royalmail import codes
 from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, R
+from tests.carriers.adapter import meaning, reader, recorded
 from tests.carriers.loopback_http import loopback
-from tracker.normalise import classify
 
 FOLDER = Path(royalmail.__file__).parent
 FIXTURES = FOLDER / "fixtures"
-SAMPLES = Path(__file__).parents[2].parent / "shared" / "carrier-samples" / "royalmail"
-with_samples = pytest.mark.skipif(not SAMPLES.exists(), reason="the recorded bodies are not beside the repository")
+SAMPLES, with_samples = recorded(royalmail.carrier)
 CREDENTIALS = {"client_id": "me", "client_secret": "hush"}
-
-
-def read(name: str) -> list[royalmail.Report]:
-    return royalmail.parse((FIXTURES / name).read_bytes(), "application/json")
-
-
-def means(scan: royalmail.Scan) -> tuple[M, R | None]:
-    found = classify(royalmail.MILESTONES, scan.code, scan.text)
-    return found.milestone, found.reason
+read, means = reader(royalmail.carrier), meaning(royalmail.carrier)
 
 
 def test_the_royal_mail_adapter_conforms() -> None:
@@ -50,7 +41,7 @@ def test_no_code_stands_in_two_of_its_tables() -> None:
         codes.NOTICES,
         codes.CATEGORIES,
     )
-    assert sum(map(len, tables)) == len(royalmail.MILESTONES)
+    assert sum(map(len, tables)) == len(royalmail.carrier.milestones)
 
 
 def test_a_delivery_runs_from_the_sender_s_data_to_the_signature() -> None:

@@ -9,25 +9,16 @@ from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
 from carriers import conformance, quality, sendle
-from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, R, Reply
+from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, R, Reply, Report
+from tests.carriers.adapter import meaning, reader, recorded
 from tests.carriers.carrier_wire import Wire
 from tests.carriers.loopback_http import loopback
-from tracker.normalise import classify
 
 FOLDER = Path(sendle.__file__).parent
 FIXTURES = FOLDER / "fixtures"
-SAMPLES = Path(__file__).parents[2].parent / "shared" / "carrier-samples" / "sendle"
-with_samples = pytest.mark.skipif(not SAMPLES.exists(), reason="the recorded bodies are not beside the repository")
+SAMPLES, with_samples = recorded(sendle.carrier)
 CREDENTIALS = {"sendle_id": "sample_id", "api_key": "sample_key"}
-
-
-def read(name: str, content_type: str = "application/json; reference=SAMPLE1") -> list[sendle.Report]:
-    return sendle.parse((FIXTURES / name).read_bytes(), content_type)
-
-
-def means(scan: sendle.Scan) -> tuple[M, R | None]:
-    found = classify(sendle.MILESTONES, scan.code, scan.text)
-    return found.milestone, found.reason
+read, means = reader(sendle.carrier), meaning(sendle.carrier)
 
 
 def test_the_sendle_adapter_conforms() -> None:
@@ -116,7 +107,7 @@ async def test_the_number_comes_back_with_its_answer() -> None:
     assert [report.waybill for reply in replies for report in parsed(reply)] == ["SAMPLE4", "SAMPLE5"]
 
 
-def parsed(reply: Reply) -> list[sendle.Report]:
+def parsed(reply: Reply) -> list[Report]:
     return sendle.parse(reply.body, reply.content_type)
 
 

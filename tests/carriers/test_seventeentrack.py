@@ -8,23 +8,14 @@ from pathlib import Path
 import pytest
 
 from carriers import conformance, seventeentrack
-from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, Push, R
+from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, Push
+from tests.carriers.adapter import meaning, reader, recorded
 from tests.carriers.loopback_http import loopback
-from tracker.normalise import classify
 
 FIXTURES = Path(seventeentrack.__file__).parent / "fixtures"
-SAMPLES = Path(__file__).parents[2].parent / "shared" / "carrier-samples" / "seventeentrack"
-with_samples = pytest.mark.skipif(not SAMPLES.exists(), reason="the recorded bodies are not beside the repository")
+SAMPLES, with_samples = recorded(seventeentrack.carrier)
 DONE = b'{"code": 0, "data": {"accepted": [], "rejected": []}}'
-
-
-def read(name: str) -> list[seventeentrack.Report]:
-    return seventeentrack.parse((FIXTURES / name).read_bytes(), "application/json")
-
-
-def means(scan: seventeentrack.Scan) -> tuple[M, R | None]:
-    found = classify(seventeentrack.MILESTONES, scan.code, scan.text)
-    return found.milestone, found.reason
+read, means = reader(seventeentrack.carrier), meaning(seventeentrack.carrier)
 
 
 def test_the_seventeentrack_adapter_conforms() -> None:

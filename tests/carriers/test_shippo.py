@@ -8,24 +8,15 @@ from pathlib import Path
 import pytest
 
 from carriers import conformance, quality, shippo
-from carriers.sdk import Ask, M, ParseError, ProblemKind, Push, R
+from carriers.sdk import Ask, M, ParseError, ProblemKind, Push
+from tests.carriers.adapter import meaning, reader, recorded
 from tests.carriers.loopback_http import loopback
-from tracker.normalise import classify
 
 FOLDER = Path(shippo.__file__).parent
 FIXTURES = FOLDER / "fixtures"
-SAMPLES = Path(__file__).parents[2].parent / "shared" / "carrier-samples" / "shippo"
-with_samples = pytest.mark.skipif(not SAMPLES.exists(), reason="the recorded bodies are not beside the repository")
+SAMPLES, with_samples = recorded(shippo.carrier)
 CREDENTIALS = {"token": "token"}
-
-
-def read(name: str) -> list[shippo.Report]:
-    return shippo.parse((FIXTURES / name).read_bytes(), "application/json")
-
-
-def means(scan: shippo.Scan) -> tuple[M, R | None]:
-    found = classify(shippo.MILESTONES, scan.code, scan.text)
-    return found.milestone, found.reason
+read, means = reader(shippo.carrier), meaning(shippo.carrier)
 
 
 def test_the_shippo_adapter_conforms() -> None:

@@ -10,25 +10,16 @@ import pytest
 
 from carriers import conformance, quality, ups
 from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, R
+from tests.carriers.adapter import meaning, reader, recorded
 from tests.carriers.loopback_http import loopback
-from tracker.normalise import classify
 
 FOLDER = Path(ups.__file__).parent
 FIXTURES = FOLDER / "fixtures"
-SAMPLES = Path(__file__).parents[2].parent / "shared" / "carrier-samples" / "ups"
 CREDENTIALS = {"client_id": "me", "client_secret": "hush", "webhook_secret": "token"}
 TOKEN = {"/security/v1/oauth/token": b'{"access_token": "bearer-1", "expires_in": "14399"}'}
 SUBSCRIPTION = "/api/track/v1/subscription/standard/package"
-with_samples = pytest.mark.skipif(not SAMPLES.exists(), reason="the recorded bodies are not beside the repository")
-
-
-def read(name: str) -> list[ups.Report]:
-    return ups.parse((FIXTURES / name).read_bytes(), "application/json")
-
-
-def means(scan: ups.Scan) -> tuple[M, R | None]:
-    found = classify(ups.MILESTONES, scan.code, scan.text)
-    return found.milestone, found.reason
+SAMPLES, with_samples = recorded(ups.carrier)
+read, means = reader(ups.carrier), meaning(ups.carrier)
 
 
 def test_the_ups_adapter_conforms() -> None:

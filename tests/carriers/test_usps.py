@@ -9,25 +9,17 @@ import pytest
 
 from carriers import conformance, quality, usps
 from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, Push, R
+from tests.carriers.adapter import meaning, reader, recorded
 from tests.carriers.loopback_http import loopback
 from tracker.normalise import classify
 
 FOLDER = Path(usps.__file__).parent
 FIXTURES = FOLDER / "fixtures"
-SAMPLES = Path(__file__).parents[2].parent / "shared" / "carrier-samples" / "usps"
-with_samples = pytest.mark.skipif(not SAMPLES.exists(), reason="the recorded bodies are not beside the repository")
+SAMPLES, with_samples = recorded(usps.carrier)
 CREDENTIALS = {"client_id": "me", "client_secret": "hush", "webhook_secret": "s" * 32, "admin_email": "ops@example.com"}
 TOKEN = {"/oauth2/v3/token": b'{"access_token": "bearer-1", "expires_in": 28799}'}
 SUBSCRIPTIONS = "/subscriptions-tracking/v3/subscriptions"
-
-
-def read(name: str) -> list[usps.Report]:
-    return usps.parse((FIXTURES / name).read_bytes(), "application/json")
-
-
-def means(scan: usps.Scan) -> tuple[M, R | None]:
-    found = classify(usps.MILESTONES, scan.code, scan.text)
-    return found.milestone, found.reason
+read, means = reader(usps.carrier), meaning(usps.carrier)
 
 
 def test_the_usps_adapter_conforms() -> None:
@@ -71,7 +63,7 @@ def test_a_notice_left_and_a_parcel_at_the_counter_are_no_deliveries() -> None:
 
 @pytest.mark.parametrize("where", ["Parcel Locker", "Neighbor as Requested", "PO Box", "In/At Mailbox"])
 def test_a_delivery_is_one_wherever_to(where: str) -> None:
-    assert classify(usps.MILESTONES, "01", f"Delivered, {where}").milestone is M.DELIVERED
+    assert classify(usps.carrier.milestones, "01", f"Delivered, {where}").milestone is M.DELIVERED
 
 
 def test_the_local_reading_is_told_with_its_offset_and_never_as_utc() -> None:

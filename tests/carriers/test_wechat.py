@@ -9,10 +9,11 @@ import pytest
 
 from carriers import conformance, quality, wechat
 from carriers.kuaidi100.codes import OUR_SLUGS as SLUGS_ELSEWHERE
-from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, Push, R, Report, Scan
+from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, Push, R, Report
+from carriers.wechat.codes import OUR_SLUGS
+from tests.carriers.adapter import meaning
 from tests.carriers.carrier_wire import Wire
 from tests.carriers.loopback_http import loopback
-from tracker.normalise import classify
 
 FOLDER = Path(wechat.__file__).parent
 FIXTURES = FOLDER / "fixtures"
@@ -26,9 +27,7 @@ def read(name: str) -> Report:
     return report
 
 
-def means(scan: Scan) -> tuple[M, R | None]:
-    found = classify(wechat.MILESTONES, scan.code, scan.text)
-    return found.milestone, found.reason
+means = meaning(wechat.carrier)
 
 
 def test_the_wechat_adapter_conforms() -> None:
@@ -139,7 +138,7 @@ async def test_a_refused_token_is_an_error_that_says_so() -> None:
 def test_a_registration_needs_a_carrier_that_wechat_has() -> None:
     assert wechat.needs(Ask(number="1", carrier="sto")) == ""
     assert wechat.needs(Ask(number="1")) == "carrier"
-    assert set(wechat.OUR_SLUGS) <= set(SLUGS_ELSEWHERE)
+    assert set(OUR_SLUGS) <= set(SLUGS_ELSEWHERE)
 
 
 def test_the_acknowledgement_is_what_wechat_waits_for() -> None:

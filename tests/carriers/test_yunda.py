@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from carriers import conformance, quality, yunda
-from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, R, Report, Scan
+from carriers.sdk import Ask, Certainty, M, ParseError, ProblemKind, R, Report
+from tests.carriers.adapter import meaning
 from tests.carriers.loopback_http import loopback
-from tracker.normalise import classify
 
 FOLDER = Path(yunda.__file__).parent
 FIXTURES = FOLDER / "fixtures"
@@ -23,9 +23,7 @@ def read(name: str) -> Report:
     return report
 
 
-def means(scan: Scan) -> tuple[M, R | None]:
-    found = classify(yunda.MILESTONES, scan.code, scan.text)
-    return found.milestone, found.reason
+means = meaning(yunda.carrier)
 
 
 def test_the_yunda_adapter_conforms() -> None:
