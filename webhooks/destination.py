@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from secrets import token_hex
@@ -68,6 +69,7 @@ class Directory:
         self._store = store
         self._sealer = sealer
         self._version = -1
+        self._reading = asyncio.Lock()
         self._found: dict[str, Known] = {}
         self.limited: Sequence[Subscription] = ()  # those that get fewer deliveries at once than others
 
@@ -76,15 +78,18 @@ class Directory:
 
         Those that are new or changed; None where nothing was read again.
         """
-        if await self._store.records_version(KIND) != self._version or any(
-            name not in self._found for name in destinations
-        ):
-            return await self._reload()
-        return None
+        if not await self._lacks(destinations):
+            return None
+        async with self._reading:  # who waited for another's reading has what it read: what is new is new once
+            return await self._reload() if await self._lacks(destinations) else None
 
     def get(self, destination: str) -> Known | None:
         """The subscription and where it goes (None: its secret can't be opened), or None if there is none."""
         return self._found.get(destination)
+
+    async def _lacks(self, destinations: Sequence[str]) -> bool:
+        newest = await self._store.records_version(KIND)
+        return newest != self._version or any(name not in self._found for name in destinations)
 
     async def _reload(self) -> Mapping[str, Known]:
         version = await self._store.records_version(KIND)

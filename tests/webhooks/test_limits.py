@@ -55,6 +55,13 @@ async def test_an_endpoint_that_asks_for_quiet_gets_it_for_all_its_lanes(
     assert sorted(one["attempt"] for one in log) == [*[1] * 20, 2]
 
 
+async def test_what_is_looked_up_by_two_at_once_is_new_to_one_of_them(desk: Desk) -> None:
+    """A claim and an offer, say. What is new gets a fresh start: one that was shut meanwhile would be open again."""
+    made, _ = await desk.subscribe("http://127.0.0.1/hook")
+    looks = await asyncio.gather(*(desk.webhooks.directory.refresh([made.id]) for _ in range(5)))
+    assert [list(found) for found in looks if found is not None] == [[made.id]]
+
+
 async def test_a_hint_of_another_status_holds_for_its_message_alone(desk: Desk, receiver: Receiver) -> None:
     desk.set(poll_s=0.05)
     await desk.subscribe(receiver.url("/hook"), concurrency=1)
