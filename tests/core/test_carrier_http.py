@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from email.utils import formatdate
@@ -276,14 +277,33 @@ async def test_only_one_question_is_on_trial(peer: Peer, http: CarrierHttp) -> N
 
 async def test_answers_that_nobody_can_use_open_it_too(peer: Peer, http: CarrierHttp) -> None:
     for _ in range(3):
-        http.answers.admit()
-        http.answers.failed()
-    with pytest.raises(CarrierUnavailable):
-        http.answers.admit()
+        with http.answers.question():
+            http.answers.failed()
+    with pytest.raises(CarrierUnavailable), http.answers.question():
+        pass
     peer.clock.now += 6
-    http.answers.admit()
-    with pytest.raises(CarrierUnavailable):
-        http.answers.admit()
-    http.answers.succeeded()
-    http.answers.admit()
-    assert peer.breakers == [True, False]
+    with http.answers.question():
+        with pytest.raises(CarrierUnavailable), http.answers.question():
+            pass
+        http.answers.succeeded()
+    with http.answers.question():
+        assert peer.breakers == [True, False]
+
+
+async def test_one_that_is_not_on_trial_does_not_end_the_trial(peer: Peer, http: CarrierHttp) -> None:
+    """Neither one that was refused, nor one from before the breaker opened; the trial itself leaves it to the next."""
+    with contextlib.ExitStack() as older:
+        older.enter_context(http.answers.question())
+        for _ in range(3):
+            http.answers.failed()
+        peer.clock.now += 6
+        with http.answers.question():
+            for _ in range(2):
+                with pytest.raises(CarrierUnavailable), http.answers.question():
+                    pass
+            older.close()
+            with pytest.raises(CarrierUnavailable), http.answers.question():
+                pass
+    with http.answers.question():
+        http.answers.succeeded()
+    assert http.answers.closed

@@ -144,24 +144,18 @@ class CarrierHttp:
         params: Sequence[tuple[str, str]] | None,
         data: bytes | None,
     ) -> Reply:
-        self._admit()
-        try:
-            await self._budget.spend()
-            self._check_limit()
-            reply = await self._send(method, url, headers, params, data)
-        except CarrierUnavailable:
-            self.breaker.failed()
-            raise
-        except BaseException:
-            self.breaker.released()
-            raise
-        self._limits = 0
-        self.breaker.succeeded()
-        return reply
-
-    def _admit(self) -> None:
         self._check_limit()
-        self.breaker.admit()
+        with self.breaker.question():
+            try:
+                await self._budget.spend()
+                self._check_limit()
+                reply = await self._send(method, url, headers, params, data)
+            except CarrierUnavailable:
+                self.breaker.failed()
+                raise
+            self._limits = 0
+            self.breaker.succeeded()
+            return reply
 
     def _check_limit(self) -> None:
         if self._clock() < self._limited_until:

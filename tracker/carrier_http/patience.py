@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 
 from msgspec import Struct
@@ -46,7 +47,7 @@ class Breaker:
         self._told = told
         self._failures = 0
         self._openings = 0
-        self._trial = False
+        self._trial: object | None = None  # the question that is on trial
         self.retry_at = 0.0
 
     @property
@@ -59,19 +60,32 @@ class Breaker:
     def closed(self) -> bool:
         return not self._openings
 
-    def admit(self) -> None:
-        """Pass, or raise CarrierUnavailable with the time of the next trial."""
+    @contextmanager
+    def question(self) -> Iterator[None]:
+        """One question, or CarrierUnavailable with the time of the next trial; who ends it says what came of it.
+
+        One on trial that ends with no verdict leaves the trial to the next; nobody else ends it.
+        """
+        mine = self._admit()
+        try:
+            yield
+        finally:
+            if mine is not None and self._trial is mine:
+                self._trial = None
+
+    def _admit(self) -> object | None:
         if self.state is State.CLOSED:
-            return
+            return None
         if self.state is State.OPEN or self._trial:
             at = max(self.retry_at, self._clock() + 1.0)
             raise CarrierUnavailable("not asked: its last answers all failed", retry_at=at)
-        self._trial = True
+        self._trial = object()
+        return self._trial
 
     def succeeded(self) -> None:
         """The carrier answered sensibly."""
         was_open = self._openings > 0
-        self._failures, self._openings, self._trial = 0, 0, False
+        self._failures, self._openings, self._trial = 0, 0, None
         if was_open:
             self._told(False)
 
@@ -81,13 +95,9 @@ class Breaker:
         if self._trial or (self._failures >= self._policy.failures and self.state is not State.OPEN):
             self._open()
 
-    def released(self) -> None:
-        """The question on trial ended with no verdict on the carrier."""
-        self._trial = False
-
     def _open(self) -> None:
         pause = min(self._policy.open_s * 2**self._openings, self._policy.open_max_s)
-        self._openings, self._trial = self._openings + 1, False
+        self._openings, self._trial = self._openings + 1, None
         self.retry_at = self._clock() + pause * random.uniform(0.9, 1.1)
         if self._openings == 1:
             self._told(True)

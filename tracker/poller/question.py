@@ -64,7 +64,8 @@ class Question:
     async def _outcome(self) -> str:
         """Ask and settle; whatever goes wrong with one connection stays with it."""
         try:
-            await self._ask()
+            with self._http.answers.question():
+                await self._ask()
             return "answered"
         except _Unusable as error:
             return await self._later(error.outcome, error.pause_s, error)
@@ -83,11 +84,8 @@ class Question:
         except Exception:
             log.exception("poll.adapter_broken", carrier=self._carrier.slug, connection=self._route.connection.id)
             return await self._later("broken", self._means.settings.backoff_s, None)
-        finally:
-            self._http.answers.released()
 
     async def _ask(self) -> None:
-        self._http.answers.admit()
         await self._subscribe()
         fetch = self._carrier.fetch
         if fetch is None:
