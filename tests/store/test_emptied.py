@@ -11,6 +11,7 @@ import pytest
 from tracker.errors import ConfigError
 from tracker.store import EmbeddedServer, Store, StoreSettings, open_store
 from tracker.store.connect import ask, hang_up, open_connection, server_of
+from tracker.store.flush import Emptied
 from tracker.store.types import StoreDown
 
 from .goods import creation, register
@@ -23,6 +24,22 @@ async def told(url: str, *words: str | bytes) -> object:
         return await ask(connection, *words)
     finally:
         await hang_up(connection)
+
+
+@pytest.mark.parametrize("command", ["FLUSHALL", "FLUSHDB ASYNC"])
+async def test_what_goes_out_together_with_the_mistake_is_not_answered_either(store: Store, command: str) -> None:
+    """Calls before it and after it in one flush: a write that nothing has any more is not acknowledged."""
+    id = await register(store, "acme", "W1")
+    for number in ("W2", "W3"):
+        before = [asyncio.ensure_future(store.read([id])), asyncio.ensure_future(store.quarantine("acme", b"body"))]
+        await asyncio.sleep(0)  # they are queued, and not sent
+        emptied = store.wire.control().send(*command.encode().split())
+        after = [
+            asyncio.ensure_future(store.commit(creation(store, "acme", number))),
+            asyncio.ensure_future(store.find("acme", ["W1"])),
+        ]
+        answers = await asyncio.gather(*before, emptied, *after, return_exceptions=True)
+        assert [type(one) for one in answers] == [Emptied] * 5, answers
 
 
 async def test_nothing_is_read_or_written_until_what_it_held_is_back(store: Store) -> None:

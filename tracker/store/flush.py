@@ -104,7 +104,7 @@ class FlushLoop:
         self.name = name
         self.wait_replicas = 0  # 2xx waits for so many replicas
         self.fence = FENCE
-        self.proof: Proof | None = None  # goes ahead of every flush
+        self.proof: Proof | None = None  # asked at the end of every flush: none of its answers counts before it
         self._connect = connect
         self._on_error = on_error
         self._deadline = deadline
@@ -158,32 +158,31 @@ class FlushLoop:
         return batch
 
     async def _flush(self, connection: AbstractConnection, batch: list[_Call]) -> None:
-        answered = 0
         try:
             async with asyncio.timeout(self._deadline):
                 proof = self.proof
-                commands = [proof.command] if proof else []
-                commands += [call.command for call in batch]
+                commands = [call.command for call in batch]
+                if proof:
+                    commands.append(proof.command)
                 if self.wait_replicas:
                     commands.append(self.fence)
                     commands.append(packed(b"WAIT", b"%d" % self.wait_replicas, b"%d" % int(self._deadline * 900)))
                 await connection.send_packed_command([b"".join(commands)], check_health=False)
-                if proof:
+                replies = [await self._reply(connection) for _ in batch]
+                if proof:  # a store that is emptied stays so: what stood at the end stood at each call
                     self._check(proof, await self._reply(connection))
                 if self.wait_replicas:
-                    await self._read_replicated(connection, batch)
-                    return
-                for call in batch:
-                    call.answer(await self._reply(connection))
-                    answered += 1
+                    await self._replicated(connection, batch)
+            for call, reply in zip(batch, replies, strict=True):
+                call.answer(reply)
         except Emptied as error:
             for call in batch:
                 call.fail(error)
             await self._drop_connection()
         except (RedisError, OSError, RuntimeError, TimeoutError) as error:
-            await self._broken(batch[answered:], error)
+            await self._broken(batch, error)
         except BaseException:
-            self._lose(batch[answered:], StoreDown("closed"))
+            self._lose(batch, StoreDown("closed"))
             raise
 
     def _check(self, proof: Proof, told: object) -> None:
@@ -202,17 +201,14 @@ class FlushLoop:
             await connection.send_packed_command([self.proof.command], check_health=False)
             self._check(self.proof, await self._reply(connection))
 
-    async def _read_replicated(self, connection: AbstractConnection, batch: list[_Call]) -> None:
-        """A reply counts only once `WAIT` has said that the replicas have the flush."""
-        replies = [await self._reply(connection) for _ in batch]
+    async def _replicated(self, connection: AbstractConnection, batch: list[_Call]) -> None:
+        """Fail the calls, unless `WAIT` says that the replicas have the flush."""
         await self._reply(connection)  # the fence's: in a cluster a store that is full refuses it
         copies = await connection.read_response(disconnect_on_error=False)
         self._stale = self._stale or copies < self.wait_replicas
-        for call, reply in zip(batch, replies, strict=True):
-            if copies < self.wait_replicas:
+        if copies < self.wait_replicas:
+            for call in batch:
                 call.fail(ReplyLost(f"{self.name}: {copies} of {self.wait_replicas} replicas have it"))
-            else:
-                call.answer(reply)
 
     async def _reply(self, connection: AbstractConnection) -> object:
         try:
