@@ -23,10 +23,10 @@ class BadInput(MilepostError):
 
 
 class TooMany(BadInput):
-    """The account has as many of these as there can be."""
+    """The account, or an order of it, has as many of these as there can be."""
 
-    def __init__(self, what: str, most: int) -> None:
-        super().__init__("", f"the account has {most} {what}, the most there can be", code="limit")
+    def __init__(self, what: str, most: int, field: str = "", *, of: str = "account") -> None:
+        super().__init__(field, f"the {of} has {most:,} {what}, the most there can be", code="limit")
 
 
 class NotFound(MilepostError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import urlsafe_b64encode
 from typing import Any
 
 import msgspec
@@ -27,6 +28,7 @@ from tracker.store.types import Delivery, Outcome
 from .changes import change, scan
 
 HOUR = 3_600_000
+BEYOND = urlsafe_b64encode(b'[9223372036854775808, "x"]').decode().rstrip("=")
 DAY = 24 * HOUR
 PAID = 1_763_000_000_000
 LATER = 1_900_000_000_000
@@ -184,7 +186,23 @@ async def test_orders_are_filtered_by_status_payment_time_and_number(book: Order
     assert await book.counts("acme") == {"awaiting_shipment": 2, "awaiting_payment": 1, "needs_attention": 0}
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "éé", "bnVsbA", "WzEsMl0"])
+async def test_a_page_of_large_orders_ends_early_and_the_rest_follows(
+    book: OrderBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One order is shown however large it is."""
+    monkeypatch.setattr("tracker.orders.sql._PARTS", 3)
+    for number, count in (("A-1", 5), ("A-2", 2), ("A-3", 1), ("A-4", 1)):
+        for n in range(count):
+            await tell(book, "pending", 1, kind="registered", order=number, shipment=f"shp_{number}{n}")
+    pages, cursor = [], None
+    while not pages or cursor:
+        page = await book.list("acme", OrderQuery(cursor=cursor, limit=3))
+        pages.append([len(order.parcels) for order in page.orders])
+        cursor = page.cursor
+    assert pages == [[1, 1], [2], [5]]
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "éé", "bnVsbA", "WzEsMl0", "WzFlMzAsIngiXQ", "WzEsIlx1MDAwMCJd", BEYOND])
 async def test_a_cursor_of_another_list_is_refused(book: OrderBook, cursor: str) -> None:
     with pytest.raises(BadInput, match="cursor"):
         await book.list("acme", OrderQuery(cursor=cursor))

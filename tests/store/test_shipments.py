@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tracker.errors import TooMany
 from tracker.store import Store
 from tracker.store.types import Committed, Conflict, Gone, NewChange, Stored, StoreDown, Write
 
@@ -190,6 +191,22 @@ async def test_several_shipments_share_an_order_number(store: Store) -> None:
     assert sorted(await store.find_order("acme", "O1")) == sorted(write.id for write in writes)
     await store.commit(next_write(writes[0], committed[0], after=indexed()))
     assert sorted(await store.find_order("acme", "O1")) == sorted(write.id for write in writes[1:])
+
+
+async def test_an_order_has_so_many_shipments_and_no_more(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What names one too many is refused whole, new or moved from another order; those that are there go on."""
+    monkeypatch.setattr("tracker.store.shipments.ORDER_HOLDS", 1)
+    together = [waybill for n in range(9_999) if store.keys.shard_of("acme", waybill := f"W{n}") == 0][:18]
+    writes = [creation(store, "acme", waybill, after=indexed(order_number="O1")) for waybill in together]
+    committed = await asyncio.gather(*[store.commit(write) for write in writes[:16]])
+    for late in (writes[16], creation(store, "acme", together[17])):
+        moved = await store.commit(late) if not late.after.order_number else None
+        with pytest.raises(TooMany, match="order_number: the order has"):
+            await store.commit(next_write(late, moved, after=indexed(order_number="O1")) if moved else late)
+    assert await store.read([writes[16].id]) == [None]
+    assert sorted(await store.find_order("acme", "O1")) == sorted(write.id for write in writes[:16])
+    await store.commit(next_write(writes[0], committed[0]))
+    await store.commit(creation(store, "acme", together[16], after=indexed(order_number="O2")))
 
 
 async def test_a_deleted_shipment_is_gone_from_every_list(store: Store) -> None:

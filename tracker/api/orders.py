@@ -11,8 +11,9 @@ from tracker.accounts import Scope
 from tracker.api.models.orders import OrderBody, OrderList, OrderPut, OrdersQuery, OrderView, Parcel
 from tracker.api.models.shipments import Event
 from tracker.api.problems import not_found
-from tracker.api.registering import Outcome, item_results, register, view_of
+from tracker.api.registering import Outcome, field_error, item_results, register, view_of
 from tracker.api.route import Call, Json, Reply, Routes, instant
+from tracker.errors import BadInput
 from tracker.model import Document
 from tracker.orders import NamedWaybill, Order, OrderQuery, order_view, stated_from
 
@@ -35,10 +36,10 @@ async def put_order(call: Call, number: str, body: Json) -> Reply[OrderPut]:
 async def _register_named(call: Call, number: str, named: Sequence[NamedWaybill]) -> list[Outcome]:
     items = [structs.asdict(one) | {"order_number": number} for one in named]
     outcomes = await register(call, items, field="waybills")
-    return [await _joined(call, number, outcome) for outcome in outcomes]
+    return [await _joined(call, number, place, outcome) for place, outcome in enumerate(outcomes)]
 
 
-async def _joined(call: Call, number: str, outcome: Outcome) -> Outcome:
+async def _joined(call: Call, number: str, place: int, outcome: Outcome) -> Outcome:
     """A waybill that was followed before joins the order that now names it."""
     shipment = outcome.shipment
     if shipment is None or shipment.document.details.order_number == number:
@@ -47,9 +48,11 @@ async def _joined(call: Call, number: str, outcome: Outcome) -> Outcome:
     def join(document: Document) -> Document:
         return structs.replace(document, details=structs.replace(document.details, order_number=number))
 
-    return structs.replace(
-        outcome, shipment=await call.services.ingest.amend(call.account, shipment.document.id, join, now=call.now)
-    )
+    try:
+        joined = await call.services.ingest.amend(call.account, shipment.document.id, join, now=call.now)
+    except BadInput as error:
+        return Outcome(errors=(field_error(error, f"waybills[{place}]"),))
+    return structs.replace(outcome, shipment=joined)
 
 
 @routes("GET", "/orders/{number}")
@@ -63,7 +66,11 @@ async def get_order(call: Call, number: str) -> OrderView:
 
 @routes("GET", "/orders")
 async def list_orders(call: Call, query: OrdersQuery) -> OrderList:
-    """Orders, newest first; every filter that is given must hold."""
+    """Orders, newest first; every filter that is given must hold.
+
+    A page may hold fewer than `limit` while there is more, where its orders have many lines or parcels: only a null
+    `cursor` is the end.
+    """
     page = await call.services.orders.list(call.account, _order_query(query))
     return OrderList(orders=[_view(order) for order in page.orders], cursor=page.cursor)
 

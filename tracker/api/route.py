@@ -51,6 +51,10 @@ IDENTITY = web.RequestKey("identity", Identity)
 EVENT_STREAM = "text/event-stream"
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _SHORT = 40  # characters of a value that a message repeats
+_TOLD = 100  # errors of a body
+_HINTS = 5  # unknown fields of a body that are guessed at
+_BODY_READ = 1_000  # wrong fields of a body, of which the first are told
+_ITEM_READ = 30  # of an item of a batch
 _SECRET = ("credentials", "headers")  # fields whose values no message repeats
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -326,10 +330,16 @@ def instant(field: str, text: str) -> int:
 
 
 def field_errors(model: type[BaseModel], error: ValidationError, prefix: str = "") -> list[FieldError]:
-    """What is wrong, field by field."""
-    found = error.errors(include_url=False, include_context=False)
+    """What is wrong, field by field: as many as anybody reads; of a body that is all wrong, how many they are."""
+    count = error.error_count()
+    if count > (_ITEM_READ if prefix else _BODY_READ):  # telling each costs a hundred times what the check did
+        return [FieldError(prefix or "body", f"{count} of its fields are wrong or unknown: /docs has the right ones")]
+    found = error.errors(include_url=False, include_context=False)[:_TOLD]
+    hints = iter(range(_HINTS))
     return [
-        _field_error(model, path_of(item["loc"], prefix), item["type"], item["msg"] + _instead_of(item["loc"], item))
+        _field_error(
+            model, path_of(item["loc"], prefix), item["type"], item["msg"] + _instead_of(item["loc"], item), hints
+        )
         for item in found
     ]
 
@@ -354,10 +364,11 @@ def _short(text: str) -> str:
     return text if len(text) <= _SHORT else f"{text[:_SHORT]}…"
 
 
-def _field_error(model: type[BaseModel], path: str, code: str, message: str) -> FieldError:
+def _field_error(model: type[BaseModel], path: str, code: str, message: str, hints: Iterator[int]) -> FieldError:
     if code != "extra_forbidden":
         return FieldError(path or "body", message, code)
-    near = difflib.get_close_matches(path.rpartition(".")[2], list(model.model_fields), n=1)
+    looked = next(hints, None) is not None
+    near = difflib.get_close_matches(path.rpartition(".")[2], list(model.model_fields), n=1) if looked else []
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return FieldError(path, f"unknown field{hint}", "unknown_field")
 

@@ -117,11 +117,13 @@ async def count_shipments(call: Call) -> Counts:
 
 
 async def _looked_up(call: Call, query: ShipmentQuery) -> ShipmentList:
-    """By number: the ids are few, so that all of them are read; the cursor is the last id."""
+    """By number; the cursor is the last id. No more are read than the page holds, and one that tells of more."""
     ids = sorted(await _ids(call, query))
     wanted = [id for id in ids if query.cursor is None or id > query.cursor]
-    keep = _filter(query)
-    found = [shipment for shipment in await _read(call, wanted) if keep(shipment)]
+    keep, found = _filter(query), list[Shipment]()
+    while wanted and len(found) <= query.limit:
+        some, wanted = wanted[: query.limit + 1], wanted[query.limit + 1 :]
+        found += [shipment for shipment in await _read(call, some) if keep(shipment)]
     page = found[: query.limit]
     return ShipmentList(
         shipments=[view_of(call, shipment) for shipment in page],

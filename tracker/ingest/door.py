@@ -117,6 +117,8 @@ class Ingest:
                 return Registered(shipment=await self._create(account, wanted, now), created=True)
             except Conflict:
                 continue
+            except BadInput as error:  # its order has too many
+                return Registered(error=error)
         raise Conflict(f"waybill {wanted.waybill} changed too often while it was being registered")
 
     def _checked(self, wanted: Registration, *, heard: bool) -> Registration:

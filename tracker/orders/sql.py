@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -43,6 +43,7 @@ T = TypeVar("T")
 _HOUR = 3_600_000
 _BATCH = 500
 _ATTEMPTS = 3
+_PARTS = 2_000  # lines and parcels of the orders of one page
 _KEEP_DEPARTED = 40 * 24 * _HOUR  # longer than a dead letter can come back
 
 
@@ -113,7 +114,10 @@ class OrderBook:
 
     @to_its_end
     async def list(self, account: str, query: OrderQuery) -> OrderPage:
-        """Orders, newest first; raises BadInput for a cursor that is none of ours."""
+        """Orders, newest first; raises BadInput for a cursor that is none of ours.
+
+        A page ends early where its orders have more than `_PARTS` lines and parcels together.
+        """
         wanted = (
             select(orders)
             .where(orders.c.account == account, *_conditions(query))
@@ -121,9 +125,10 @@ class OrderBook:
             .limit(query.limit + 1)
         )
         async with self._reading() as connection:
-            found = await _read(connection, account, wanted)
-        page = found[: query.limit]
-        return OrderPage(tuple(page), _cursor(page[-1]) if len(found) > query.limit else None)
+            rows = (await connection.execute(wanted)).mappings().all()
+            taken = await _together(connection, account, [row["number"] for row in rows[: query.limit]])
+            page = await _orders(connection, account, rows[:taken])
+        return OrderPage(tuple(page), _cursor(page[-1]) if len(rows) > taken else None)
 
     @to_its_end
     async def counts(self, account: str) -> dict[str, int]:
@@ -222,8 +227,26 @@ def _by_account(updates: Iterable[OrderUpdate]) -> dict[str, list[OrderUpdate]]:
     return grouped
 
 
+async def _together(connection: AsyncConnection, account: str, numbers: Sequence[str]) -> int:
+    """How many of these orders, from the first on, are read at once: one, and as many more as are small enough."""
+    parts: Counter[str] = Counter()
+    for table, column in ((parcels, parcels.c.order_number), (lines, lines.c.number)):
+        counted = select(column, func.count()).where(table.c.account == account, column.in_(numbers)).group_by(column)
+        for number, count in await connection.execute(counted):
+            parts[number] += count
+    read = 0
+    for place, number in enumerate(numbers):
+        read += parts[number]
+        if place and read > _PARTS:
+            return place
+    return len(numbers)
+
+
 async def _read(connection: AsyncConnection, account: str, wanted: Select[Any]) -> list[Order]:
-    rows = (await connection.execute(wanted)).mappings().all()
+    return await _orders(connection, account, (await connection.execute(wanted)).mappings().all())
+
+
+async def _orders(connection: AsyncConnection, account: str, rows: Sequence[Row]) -> list[Order]:
     numbers = [row["number"] for row in rows]
     held = await parcels_of(connection, account, numbers)
     stated = await _lines_of(connection, account, numbers)
@@ -284,6 +307,9 @@ def _cursor(order: Order) -> str:
 def _read_cursor(cursor: str) -> tuple[int, str]:
     try:
         plain = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        return msgspec.json.decode(plain, type=tuple[int, str])
+        listed_at, number = msgspec.json.decode(plain, type=tuple[int, str])
+        if not -(1 << 63) <= listed_at < 1 << 63 or "\0" in number:
+            raise ValueError("no database has such an order")
+        return listed_at, number
     except (ValueError, binascii.Error, msgspec.DecodeError):
         raise BadInput("cursor", "is no cursor of this list", code="bad_cursor") from None

@@ -7,6 +7,7 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
+from tracker.errors import TooMany
 from tracker.model import Status
 from tracker.store.flush import ReplyLost
 from tracker.store.keys import ORDERLESS, digest, encode_id, kind_code
@@ -14,6 +15,7 @@ from tracker.store.rows import Rows, row_cursor
 from tracker.store.types import Committed, Conflict, Indexed, NewChange, Stored, Write
 from tracker.store.wire import checked, number
 
+ORDER_HOLDS = 1_000  # shipments at least that an order may have
 _HEAD = struct.Struct(">II")
 
 
@@ -27,6 +29,11 @@ def stored(value: bytes | None) -> Stored | None:
 
 class Shipments(Rows):
     """The shipments' part of the store."""
+
+    @property
+    def _most_of_order(self) -> int:
+        """Shipments of one order in one shard: at 1,000 in all none is near it, and there are never 3,100."""
+        return 16 + 2 * ORDER_HOLDS // self.keys.shards
 
     def new_id(self, account: str, waybill: str) -> str:
         """A fresh `shp_…` that carries the waybill's shard."""
@@ -81,8 +88,9 @@ class Shipments(Rows):
     async def commit(self, write: Write) -> Committed:
         """Write one shipment, or nothing of it. On creation its own waybill comes first in `waybills`.
 
-        Raises `Conflict` (read and merge again), `Gone` (the account was deleted) and `StoreDown`. A lost reply is
-        resolved by reading: what lies there is what was sent, or it is a conflict.
+        Raises `Conflict` (read and merge again), `Gone` (the account was deleted), `TooMany` (its order has as many
+        shipments as there can be) and `StoreDown`. A lost reply is resolved by reading: what lies there is what was
+        sent, or it is a conflict.
         """
         shard, local = self.keys.split(write.id)
         await self._alias(write.account, shard, local, write.waybills)
@@ -92,6 +100,8 @@ class Shipments(Rows):
             return await self._resolved(write)
         if answer[0] == b"ok":
             return Committed(answer[1], answer[2])
+        if answer[0] == b"many":
+            raise TooMany("shipments or more", ORDER_HOLDS, "order_number", of="order")
         if answer[0] == b"taken" and await self._forget_orphan(write, shard, answer[1]):
             return await self.commit(write)
         raise Conflict(f"{write.id}: somebody wrote it since version {write.expected} was read")
@@ -148,6 +158,7 @@ class Shipments(Rows):
         mark = b"" if order_before or order_after else ORDERLESS
         for change in write.changes:
             args += (mark + kind_code(change.kind), change.body)
+        args.append(number(self._most_of_order))
         return self._write(shard, "commit", named, args)
 
     async def _alias(self, account: str, shard: int, local: bytes, waybills: Sequence[str]) -> None:

@@ -28,7 +28,7 @@ end
 -- KEYS doc due leases feed bodies account_feed tombs index_before index_after stalled parked order_before order_after number…
 --      [waiting weights], where something was parked
 -- ARGV account id expected document registered_at had_before stalled_before stalled_after due parked
---      order_before order_after channel publish n_numbers field… n_changes (kind body)…
+--      order_before order_after channel publish n_numbers field… n_changes (kind body)… most of one order here, 0 for any number
 local function commit(keys, args)
   local account, id, expected = args[1], args[2], tonumber(args[3])
   local numbers = tonumber(args[15])
@@ -37,6 +37,11 @@ local function commit(keys, args)
   if tombstoned(keys[7], 'a:' .. account) then return {'gone', 'account'} end
   local version, revision = head_of(keys[1])
   if version ~= expected then return {'conflict', version} end
+  local most = tonumber(args[17 + numbers + 2 * changes] or 0)
+  if most > 0 and args[12] ~= '' and args[11] ~= args[12] then
+    local held = redis.call('HGET', keys[13], args[12]) -- read whole by who asks for the order, and written anew with each
+    if held and #held >= 6 * most then return {'many', most} end
+  end
   if expected == 0 then
     local holder = numbers > 0 and redis.call('HGET', keys[14], args[16])
     if holder and holder ~= id then return {'taken', holder} end
