@@ -151,7 +151,7 @@ class Replay:
             return False
         if dry:
             return True
-        await self._ingest.receive(
+        received = await self._ingest.receive(
             account,
             body.source,
             carrier,
@@ -162,6 +162,8 @@ class Replay:
             asked=body.source.endswith("/poll"),
             register=register,
         )
+        if received.overfull:
+            return False
         await self._store.release(account, id)
         return True
 

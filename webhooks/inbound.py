@@ -210,7 +210,7 @@ class Inbound:
             log.exception("push.adapter_broken", carrier=carrier.slug, connection=connection.id)
             return await self._keep(push, connection, f"adapter: {type(error).__name__}", now)
         self._body_heard(connection.account, carrier.slug, push.body, reports)
-        await self._ingest.receive(
+        received = await self._ingest.receive(
             connection.account,
             connection.pushes,
             carrier,
@@ -220,6 +220,9 @@ class Inbound:
             register=connection.auto_register,
         )
         await self._connections.note_heard(connection, now=now)
+        if received.overfull:  # kept all the same: what got its 2xx is on disk
+            why = f"more scans than are kept of one parcel: {received.overfull[0]}"
+            return await self._keep(push, connection, why, now)
         return "accepted"
 
     async def _keep(self, push: Push, connection: Connection, reason: str, now: int) -> str:

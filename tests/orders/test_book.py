@@ -194,7 +194,8 @@ async def test_a_page_of_large_orders_ends_early_and_the_rest_follows(
     for number, count in (("A-1", 5), ("A-2", 2), ("A-3", 1), ("A-4", 1)):
         for n in range(count):
             await tell(book, "pending", 1, kind="registered", order=number, shipment=f"shp_{number}{n}")
-    pages, cursor = [], None
+    pages: list[list[int]] = []
+    cursor: str | None = None
     while not pages or cursor:
         page = await book.list("acme", OrderQuery(cursor=cursor, limit=3))
         pages.append([len(order.parcels) for order in page.orders])

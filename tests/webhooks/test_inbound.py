@@ -276,6 +276,15 @@ async def test_a_mistake_in_an_adapter_loses_no_body(world: World) -> None:
     assert msgspec.json.decode(entry, type=Quarantined).reason == "adapter: RuntimeError"
 
 
+async def test_more_scans_than_are_kept_of_a_parcel_are_kept_as_a_body(world: World) -> None:
+    connection, id = await world.connect("signed"), await world.follow("SG000001")
+    scans = [{"at": f"2026-05-05T{n // 60:02}:{n % 60:02}:00+08:00", "code": "PUP"} for n in range(1_001)]
+    assert (await world.push_signed(connection, json.dumps({"number": "SG000001", "scans": scans}).encode()))[0] == 200
+    [(_, entry)], _ = await world.store.quarantined("shop")
+    assert "more scans" in msgspec.json.decode(entry, type=Quarantined).reason
+    assert await world.status(id) is Status.PENDING
+
+
 # ---------------------------------------------------------------- refused
 
 

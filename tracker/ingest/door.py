@@ -8,7 +8,8 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
-from msgspec import structs
+import structlog
+from msgspec import Struct, structs
 
 from carriers.sdk import Ask, Carrier, Meaning
 from tracker.errors import BadInput, NotFound
@@ -23,7 +24,17 @@ from tracker.ingest.judgement import (
     with_successor,
     worth_writing,
 )
-from tracker.ingest.types import Carriers, Counters, IngestSettings, Parked, Received, Registered, Registration, Store
+from tracker.ingest.types import (
+    Carriers,
+    Counters,
+    IngestSettings,
+    Overfull,
+    Parked,
+    Received,
+    Registered,
+    Registration,
+    Store,
+)
 from tracker.masking import Mask, as_kept, mask_document, mask_report
 from tracker.model import ChangeKind, Document, Milestone, Reason, Report, Shipment, Stall
 from tracker.normalise import UNKNOWN, classify
@@ -32,7 +43,10 @@ from tracker.timeline.changes import differ
 from tracker.timeline.derived import derive
 from tracker.timeline.receipts import Classify, Receipt, merge, remapped
 
+_AT_ONCE = 50  # registrations, or reports of one body: whoever else waits has a turn between them
 _ATTEMPTS = 100  # conflicts in a row; of n writers at once one is through each time, so n of them need n
+
+log = structlog.get_logger()
 
 _decode = msgspec.msgpack.Decoder(Document).decode
 
@@ -100,7 +114,10 @@ class Ingest:
 
     async def register(self, account: str, wanted: Sequence[Registration], *, now: int) -> list[Registered]:
         """Follow waybills; one that is already followed is answered as it stands. Idempotent."""
-        return list(await asyncio.gather(*(self._register(account, one, now) for one in wanted)))
+        done: list[Registered] = []
+        for at in range(0, len(wanted), _AT_ONCE):
+            done += await asyncio.gather(*(self._register(account, one, now) for one in wanted[at : at + _AT_ONCE]))
+        return done
 
     async def _register(self, account: str, wanted: Registration, now: int, *, heard: bool = False) -> Registered:
         try:
@@ -144,8 +161,16 @@ class Ingest:
             updated_at=now,
             details=wanted.details,
         )
-        for item in parked:
-            document = self._merge_parked(document, msgspec.msgpack.decode(item, type=Parked))
+        dropped = 0
+        for item in reversed(parked):  # what was heard last counts, where there is too much of it
+            await asyncio.sleep(0)
+            merged = self._merge_parked(document, msgspec.msgpack.decode(item, type=Parked))
+            if len(merged.scans) > self._settings.most_scans:
+                dropped += 1
+            else:
+                document = merged
+        if dropped:
+            self._made_room(account, dropped)
         return await self._commits.write(None, 0, derive(document), now, parked=len(parked))
 
     def _merge_parked(self, document: Document, parked: Parked) -> Document:
@@ -181,28 +206,40 @@ class Ingest:
         """
         heard_at = now if heard_at is None else heard_at
         how = self._mask(account)
-        named = [
-            structs.replace(r, waybill="".join(r.waybill.split()).upper(), scans=short(r.scans))
-            for r in reports
-            if r.waybill
-        ]
-        reports = [mask_report(report, how) for report in named]
-        ids = await self._store.find(account, [report.waybill for report in reports])
-        hears = [
-            self._hear(account, id, carrier, _receipt(source, report, fingerprint, heard_at, asked), register, now)
-            for id, report in zip(ids, reports, strict=True)
-        ]
-        # one body is most often one waybill: no task for that
-        outcomes = [await hears[0]] if len(hears) == 1 else await asyncio.gather(*hears)
-        heard = [(shipment, changed) for shipment, changed in outcomes if shipment]
+        named = [report for report in reports if report.waybill]
+        outcomes: list[_Outcome] = []
+        for at in range(0, len(named), _AT_ONCE):
+            some = [mask_report(_named(report), how) for report in named[at : at + _AT_ONCE]]
+            ids = await self._store.find(account, [report.waybill for report in some])
+            hears = [
+                self._hear(account, id, carrier, _receipt(source, report, fingerprint, heard_at, asked), register, now)
+                for id, report in zip(ids, some, strict=True)
+            ]
+            # one body is most often one waybill: no task for that
+            outcomes += [await hears[0]] if len(hears) == 1 else await asyncio.gather(*hears)
+        heard = [(outcome.shipment, outcome.changed) for outcome in outcomes if outcome.shipment]
         return Received(
             changed=tuple(shipment.document.id for shipment, changed in heard if changed),
             same=tuple(shipment.document.id for shipment, changed in heard if not changed),
-            parked=tuple(r.waybill for r, (shipment, _) in zip(reports, outcomes, strict=True) if shipment is None),
+            parked=tuple(one.waybill for one in outcomes if one.shipment is None and not one.overfull),
+            overfull=tuple(one.waybill for one in outcomes if one.overfull),
             shipments={shipment.document.id: shipment for shipment, _ in heard},
         )
 
     async def _hear(
+        self, account: str, id: str | None, carrier: Carrier, receipt: Receipt, register: bool, now: int
+    ) -> _Outcome:
+        waybill = receipt.report.waybill
+        try:
+            shipment, changed = await self._heard(account, id, carrier, receipt, register, now)
+        except Overfull as full:
+            log.warning("shipment_overfull", account=account, carrier=carrier.slug, waybill=waybill)
+            if receipt.asked and full.shipment:  # the carrier has it, and can be asked again
+                return _Outcome(waybill, full.shipment)
+            return _Outcome(waybill, overfull=True)
+        return _Outcome(waybill, shipment, changed)
+
+    async def _heard(
         self, account: str, id: str | None, carrier: Carrier, receipt: Receipt, register: bool, now: int
     ) -> tuple[Shipment | None, bool]:
         for _ in range(_ATTEMPTS):
@@ -228,10 +265,14 @@ class Ingest:
         before = derive(_document(stored))
         # what was kept before masking was switched on is masked now, or the same scan would stand there twice
         kept = mask_document(before.document, self._mask(before.document.account))
+        if len(receipt.report.scans) > self._settings.most_scans:
+            raise Overfull(before)
         receipt = structs.replace(receipt, report=as_kept(receipt.report, kept))
         if receipt.heard_at == now:
             receipt = not_before(kept, receipt, clock_ms=self._clock() * 1000)
         document = merge(kept, receipt, self._classify(kept, carrier))
+        if len(document.scans) > max(self._settings.most_scans, len(kept.scans)):
+            raise Overfull(before)
         document = with_successor(document, receipt.report)
         if carrier.aggregator and receipt.report.carrier:
             document = corrected(document, receipt, carrier.carriers.get(receipt.report.carrier, ""))
@@ -248,6 +289,8 @@ class Ingest:
 
     async def _park(self, account: str, carrier: Carrier, receipt: Receipt) -> str | None:
         self._commits.check_open()
+        if len(receipt.report.scans) > self._settings.most_scans:
+            raise Overfull
         item = Parked(
             receipt.source, carrier.slug, receipt.heard_at, receipt.fingerprint, receipt.asked, receipt.report
         )
@@ -371,6 +414,19 @@ class Ingest:
             except Conflict:
                 continue
         raise Conflict(f"shipment {id} changed too often to be deleted")
+
+
+class _Outcome(Struct, frozen=True):
+    """What became of one report: a shipment as it stands now, or none, since it is parked or was too much."""
+
+    waybill: str
+    shipment: Shipment | None = None
+    changed: bool = False
+    overfull: bool = False
+
+
+def _named(report: Report) -> Report:
+    return structs.replace(report, waybill="".join(report.waybill.split()).upper(), scans=short(report.scans))
 
 
 def _document(stored: Stored) -> Document:

@@ -8,7 +8,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from carriers.sdk import Carrier
-from tracker.errors import BadInput
+from tracker.errors import BadInput, MilepostError
 from tracker.model import ChangeKind, Details, Report, Shipment
 from tracker.store.types import Indexed, NewChange, Shelved, Stored, Write
 
@@ -35,6 +35,7 @@ class Received(Struct, frozen=True, kw_only=True):
     changed: tuple[str, ...] = ()  # shipment ids with something new
     same: tuple[str, ...] = ()  # nothing new: nothing was written
     parked: tuple[str, ...] = ()  # waybills that nobody registered yet
+    overfull: tuple[str, ...] = ()  # waybills with so many scans that nothing more was taken in
     shipments: Mapping[str, Shipment] = {}  # as they stand now, by id
 
 
@@ -47,6 +48,14 @@ class Parked(Struct, frozen=True):
     fingerprint: str
     asked: bool
     report: Report
+
+
+class Overfull(MilepostError):
+    """So many scans that nothing of this is taken in; of this `shipment`, or of one that nobody registered."""
+
+    def __init__(self, shipment: Shipment | None = None) -> None:
+        super().__init__("so many scans that nothing more is taken in")
+        self.shipment = shipment
 
 
 class Hearing(Protocol):
@@ -106,6 +115,7 @@ class IngestSettings(Struct, frozen=True, kw_only=True):
     """`tracking_url` is a template with `{id}`; parking is bounded by waybill, by account and in time."""
 
     tracking_url: str = ""
+    most_scans: int = 1_000  # of one shipment: all are read with each that comes
     parked_limit: int = 1_000  # bodies of one waybill
     parked_bytes: int = 0  # of an account; 0: any number
     parked_ttl_ms: int = 30 * 86_400_000
