@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_network
@@ -142,8 +142,8 @@ class Desk:
         self.versions[id] = (await self.store.commit(write)).version
 
     def fan_out(self, courier: Outbound | None = None) -> FanOut:
-        async def labels(ids: object) -> list[tuple[str, str]]:
-            return [(self.shops[id], "simulated") for id in ids]  # type: ignore[attr-defined]
+        async def labels(ids: Iterable[str]) -> list[tuple[str, str]]:
+            return [(self.shops[id], "simulated") for id in ids]
 
         return FanOut(self.store, Audience(self.store, {KIND: from_records}), labels, courier=courier)
 

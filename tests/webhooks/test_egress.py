@@ -18,10 +18,11 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.abc import AbstractResolver
 from msgspec import Struct
 from yarl import URL
 
+from tests.webhooks.naming import Naming
 from tests.webhooks.receiving import ANY_PORT, LOOPBACK, Receiver
 from tracker.errors import BadInput
 from webhooks.guard import PORTS, Guard, Resolver, check_url, guarded_session, unfit
@@ -80,31 +81,6 @@ class Canary:
 CANARY = Canary()
 
 
-class Answering(AbstractResolver):
-    """A name server with these answers to everything."""
-
-    def __init__(self, answers: str) -> None:
-        self._answers = answers.split()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        return [
-            ResolveResult(
-                hostname=host,
-                host=address,
-                port=port,
-                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-                proto=0,
-                flags=0,
-            )
-            for address in self._answers
-        ]
-
-    async def close(self) -> None:
-        pass
-
-
 async def by_session(url: str, resolver: AbstractResolver) -> None:
     """As carriers and order stores are called."""
     async with guarded_session(timeout=5.0, resolver=resolver) as session:
@@ -122,7 +98,7 @@ CLIENTS = (by_session, by_wire)
 
 async def called(row: Row, client: Client) -> tuple[list[tuple[str, int]], BaseException]:
     """What was connected to when the address of a row was called, whatever registration said of it; and the error."""
-    resolver = Answering(row.answers) if row.answers else Resolver()
+    resolver = Naming(row.answers) if row.answers else Resolver()
     with CANARY.awake() as connects, pytest.raises((aiohttp.ClientError, OSError, ValueError)) as failed:
         await client(row.url, resolver)
     return connects, failed.value

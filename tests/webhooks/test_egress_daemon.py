@@ -18,8 +18,9 @@ from aiohttp import web
 from yarl import URL
 
 from tests.pipeline.daemon import Desk
+from tests.webhooks.naming import Naming
 from tests.webhooks.receiving import ANY_PORT, LOOPBACK, Receiver
-from tests.webhooks.test_egress import CANARY, ROWS, Answering, Row
+from tests.webhooks.test_egress import CANARY, ROWS, Row
 from tracker.app import open_daemon
 from tracker.config.loading import load
 from webhooks import guard, wire
@@ -171,31 +172,19 @@ class _Everything(dict[str, Any]):
 # ---------------------------------------------------------------- a name that changes its mind
 
 
-class Rebinding(Answering):
-    """Says a public address first, and a private one from then on."""
-
-    def __init__(self, first: str, then: str) -> None:
-        super().__init__(first)
-        self._then = then.split()
-
-    async def resolve(self, *asked: Any, **how: Any) -> Any:
-        said = await super().resolve(*asked, **how)
-        self._answers = self._then
-        return said
-
-
 @pytest.mark.parametrize("then", ["127.0.0.1", "169.254.169.254", "::1", "::ffff:10.0.0.1", "10.0.0.1 192.168.0.1"])
 async def test_a_name_that_moves_to_a_private_address_gets_no_connect_there(
     monkeypatch: pytest.MonkeyPatch, then: str
 ) -> None:
     monkeypatch.setattr(wire, "_RESOLVED_S", 0.0)
     with CANARY.awake() as connects:
-        async with guarded_session(timeout=5.0, resolver=Rebinding("1.1.1.1", then)) as session:
+        async with guarded_session(timeout=5.0, resolver=Naming("1.1.1.1", then)) as session:
+            assert isinstance(session.connector, aiohttp.TCPConnector)
             for _ in range(3):
                 with pytest.raises((aiohttp.ClientError, OSError)):
                     await session.post("http://rebind.example/", data=b"{}", allow_redirects=False)
-                session.connector.clear_dns_cache()  # type: ignore[union-attr]
-        async with aclosing(Wire(resolver=Rebinding("1.1.1.1", then))) as posts:
+                session.connector.clear_dns_cache()
+        async with aclosing(Wire(resolver=Naming("1.1.1.1", then))) as posts:
             for _ in range(3):
                 with pytest.raises(OSError):
                     await posts.post(Target(URL("http://rebind.example/"), {}), b"", b"{}")
@@ -206,9 +195,7 @@ async def test_a_kept_connection_is_not_looked_up_again(receiver: Receiver) -> N
     """What is kept open leads where it led: a name that moves meanwhile moves nothing."""
     port = URL(receiver.root).port or 0
     with CANARY.awake() as connects:
-        async with aclosing(
-            Wire(guard=Guard(LOOPBACK, ANY_PORT), resolver=Rebinding("127.0.0.1", "10.0.0.1"))
-        ) as posts:
+        async with aclosing(Wire(guard=Guard(LOOPBACK, ANY_PORT), resolver=Naming("127.0.0.1", "10.0.0.1"))) as posts:
             for _ in range(3):
                 await posts.post(Target(URL(f"http://rebind.example:{port}/hook"), {}), b"", b"{}")
     assert connects == [("127.0.0.1", port)]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from ipaddress import ip_address, ip_network
 
 import aiohttp
 import pytest
-from aiohttp.abc import AbstractResolver, ResolveResult
 
+from tests.webhooks.naming import Naming
 from tests.webhooks.receiving import ANY_PORT, LOOPBACK, Receiver
 from tracker.errors import BadInput
 from webhooks.guard import Guard, Refused, Resolver, check_url, guarded_session, unfit
@@ -148,27 +147,9 @@ async def test_a_spelling_gets_no_connection(host: str, receiver: Receiver) -> N
     assert receiver.heard == []
 
 
-class Lying(AbstractResolver):
-    """A name server that gives another address at every question."""
-
-    def __init__(self, *addresses: str) -> None:
-        self.addresses = list(addresses)
-        self.asked = 0
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        address = self.addresses[min(self.asked, len(self.addresses) - 1)]
-        self.asked += 1
-        return [ResolveResult(hostname=host, host=address, port=port, family=socket.AF_INET, proto=0, flags=0)]
-
-    async def close(self) -> None:
-        pass
-
-
 async def test_a_name_that_resolves_to_a_private_address_is_refused_by_name_of_the_address(receiver: Receiver) -> None:
     port = receiver.root.rpartition(":")[2]
-    async with guarded_session(guard=Guard(ports=ANY_PORT), timeout=2.0, resolver=Lying("127.0.0.1")) as session:
+    async with guarded_session(guard=Guard(ports=ANY_PORT), timeout=2.0, resolver=Naming("127.0.0.1")) as session:
         with pytest.raises(aiohttp.ClientConnectorError) as failed:
             await session.post(f"http://rebind.example:{port}/", data=b"{}")
     assert isinstance(failed.value.os_error, Refused)
@@ -179,10 +160,11 @@ async def test_a_name_that_resolves_to_a_private_address_is_refused_by_name_of_t
 async def test_a_name_that_changes_its_address_after_the_check_is_refused(receiver: Receiver) -> None:
     port = receiver.root.rpartition(":")[2]
     check_url(f"http://rebind.example:{port}/", ports=ANY_PORT)  # it may well have resolved to a public one here
-    resolver = Lying("127.0.0.2", "127.0.0.1")
+    resolver = Naming("127.0.0.2", "127.0.0.1")
     only_the_first = (ip_network("127.0.0.2/32"),)
     async with guarded_session(guard=Guard(only_the_first, ANY_PORT), timeout=2.0, resolver=resolver) as session:
-        session.connector._use_dns_cache = False  # type: ignore[union-attr]
+        assert isinstance(session.connector, aiohttp.TCPConnector)
+        session.connector._use_dns_cache = False
         with pytest.raises(aiohttp.ClientConnectorError):  # allowed, and nobody listens there
             await session.post(f"http://rebind.example:{port}/", data=b"{}")
         with pytest.raises(aiohttp.ClientConnectorError) as failed:

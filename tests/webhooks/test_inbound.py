@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import io
 import json
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -65,11 +65,11 @@ def respond(push: Push, accepted: bool, at: int) -> tuple[int, str, bytes]:
     return 200 if accepted else 500, "text/plain", f"{len(push.body)} bytes at {at}: {accepted}".encode()
 
 
-def greet(tried: Push, credentials: Any) -> tuple[int, str, bytes] | None:
+def greet(tried: Push, credentials: Mapping[str, str]) -> tuple[int, str, bytes] | None:
     return (200, "text/plain", tried.query["echo"].encode()) if "echo" in tried.query else None
 
 
-def in_query(push: Push, credentials: Any) -> bool:
+def in_query(push: Push, credentials: Mapping[str, str]) -> bool:
     return same_secret(push.query.get("sign", ""), credentials["webhook_secret"])
 
 

@@ -11,6 +11,7 @@ from aiohttp import web
 from standardwebhooks import Webhook
 
 from tests.store.lines import unreliable
+from tests.webhooks.naming import Naming
 from tests.webhooks.receiving import ACCOUNT, Answering, Desk, Receiver, until
 from tracker.store.types import Delivery, Outcome
 from webhooks.attempts import SCHEDULE_S, wait_before
@@ -208,20 +209,12 @@ async def test_retry_after_is_waited_for_where_it_is_longer_than_the_schedule(de
 
 async def test_an_address_that_is_not_public_is_refused_and_logged(desk: Desk, receiver: Receiver) -> None:
     subscription, _ = await desk.subscribe("http://metadata.example/", types=["shipment.delivered"])
-    desk.wire._resolver = _Metadata()  # type: ignore[assignment]
+    desk.wire._resolver = Naming("169.254.169.254")
     async with desk.running(book):
         await desk.change("SF1", "delivered")
         await until(lambda: ("webhook", "retry") in desk.observer.seen)
     entry = json.loads((await desk.store.delivery_log(ACCOUNT, subscription.id))[-1])
     assert entry["error"] == "169.254.169.254 is refused: a cloud's metadata service"
-
-
-class _Metadata:
-    async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[dict[str, object]]:
-        return [{"hostname": host, "host": "169.254.169.254", "port": port, "family": 2, "proto": 0, "flags": 0}]
-
-    async def close(self) -> None:
-        pass
 
 
 async def test_the_order_book_gets_every_change_through_its_handler(desk: Desk) -> None:

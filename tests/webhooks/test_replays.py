@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from typing import Any
 
 import msgspec
 import pytest
@@ -101,10 +102,10 @@ class Down:
     def __init__(self, door: Ingest) -> None:
         self.door, self.down = door, True
 
-    async def receive(self, *args: object, **kwargs: object) -> Received:
+    async def receive(self, *args: Any, **kwargs: Any) -> Received:
         if self.down:
             raise StoreDown("connection refused")
-        return await self.door.receive(*args, **kwargs)  # type: ignore[arg-type]
+        return await self.door.receive(*args, **kwargs)
 
 
 class World:

@@ -11,8 +11,8 @@ from tracker.errors import BadInput, NotFound
 from webhooks.subscriptions import KIND, TYPES, Subscription, from_record, to_record, wants
 
 
-def subscription(**said: object) -> Subscription:
-    return Subscription(id="sub_1", account=ACCOUNT, url="https://shop.example/", **said)  # type: ignore[arg-type]
+def subscription(**said: Any) -> Subscription:
+    return Subscription(id="sub_1", account=ACCOUNT, url="https://shop.example/", **said)
 
 
 @pytest.mark.parametrize(

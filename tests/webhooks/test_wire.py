@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from yarl import URL
 
+from tests.webhooks.naming import Naming
 from tests.webhooks.receiving import ANY_PORT, LOOPBACK
 from webhooks import wire as wire_module
 from webhooks.guard import Guard, Refused
@@ -337,19 +338,9 @@ async def test_a_deadline_while_connecting_leaves_no_socket_behind(wire: Wire) -
 
 
 async def test_a_name_is_asked_for_once_by_all_who_wait_for_it() -> None:
-    asked: list[str] = []
-
-    class Slow:
-        async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[dict[str, object]]:
-            asked.append(host)
-            await asyncio.sleep(0.05)
-            return [{"host": "127.0.0.1"}]
-
-        async def close(self) -> None:
-            pass
-
+    names = Naming("127.0.0.1", takes_s=0.05)
     async with saying(NO_CONTENT) as peer:
-        wire = Wire(guard=Guard(LOOPBACK, ANY_PORT), resolver=Slow())  # type: ignore[arg-type]
+        wire = Wire(guard=Guard(LOOPBACK, ANY_PORT), resolver=names)
         target = Target(URL(f"http://shop.example:{peer.port}/"), {})
         async with aclosing(wire), asyncio.timeout(5):
             hurried = asyncio.create_task(wire.post(target, LINES, BODY))
@@ -357,7 +348,7 @@ async def test_a_name_is_asked_for_once_by_all_who_wait_for_it() -> None:
             await asyncio.sleep(0)
             hurried.cancel()  # one that gives up takes nothing from the others
             assert [heard.status for heard in await asyncio.gather(*others)] == [204] * 5
-    assert asked == ["shop.example"]
+    assert names.asked == ["shop.example"]
 
 
 async def test_the_guard_is_asked_for_every_address() -> None:
