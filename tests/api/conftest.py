@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiohttp import web
+from pytest_aiohttp import AiohttpClient
 
 from tracker.api import mount
+from tracker.store import Store
 
 from .world import Api, opened
 
 
 @pytest.fixture
-async def api(store: Any, tmp_path: Path, aiohttp_client: Any) -> AsyncIterator[Api]:
+async def api(store: Store, tmp_path: Path, aiohttp_client: AiohttpClient) -> AsyncIterator[Api]:
     async with opened(store, tmp_path) as services:
         root = web.Application()
         mount(root, services)

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from tracker.store import Store
 from tracker.store.types import Delivery, LaneRef, Outcome, Settlement
 
 from .world import Api
@@ -14,7 +15,7 @@ from .world import Api
 class Lanes:
     """The lanes of one destination; `store` is the real one."""
 
-    def __init__(self, store: Any, id: str) -> None:
+    def __init__(self, store: Store, id: str) -> None:
         self.store = store
         self.id = id
         self._claims = 0
@@ -45,7 +46,7 @@ class Desk(Lanes):
     """A subscription of an account, and the lanes behind it."""
 
     def __init__(self, api: Api, account: str, id: str) -> None:
-        super().__init__(api.services.store, id)
+        super().__init__(api.store, id)
         self.api = api
         self.account = account
 

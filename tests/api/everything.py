@@ -248,7 +248,7 @@ async def one_of_everything(api: Api, account: str, number: int = 1) -> dict[str
     for one in (order, f"{order}-2"):
         await api.call(account, "PUT", f"/orders/{one}", json={"placed_at": "2026-11-20T10:00:00+08:00"})
     await api.call(account, "PUT", "/routes/acme", json={"connections": [connection.body["id"]]})
-    store: Any = api.services.store
+    store = api.store
     quarantined = await store.quarantine(account, b'{"carrier": "acme", "text": "garbage"}')
     desk = Desk(api, account, subscription.body["id"])
     await desk.fan_out(f"store:{order_store.body['id']}")

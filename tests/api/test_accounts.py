@@ -8,11 +8,12 @@ import pytest
 
 from tracker.accounts import Accounts, Scope
 from tracker.errors import NotFound
+from tracker.store import Store
 
 from .world import NOW, Api
 
 
-async def test_a_key_is_shown_once_and_kept_as_a_hash(api: Api, account: str, store: Any) -> None:
+async def test_a_key_is_shown_once_and_kept_as_a_hash(api: Api, account: str, store: Store) -> None:
     made = await api.call(account, "POST", "/keys", json={"scopes": ["read"], "name": "desk"})
     assert made.status == 201
     listed = await api.call(account, "GET", "/keys")
@@ -82,7 +83,7 @@ async def test_the_operators_account_stays(api: Api) -> None:
     assert (await api.call("default", "DELETE", "/accounts/default")).status == 409
 
 
-async def test_the_first_start_gives_one_admin_key_and_later_ones_none(store: Any) -> None:
+async def test_the_first_start_gives_one_admin_key_and_later_ones_none(store: Store) -> None:
     accounts = Accounts(store)
     for account in await accounts.all():
         for key in await accounts.keys(account.name):
@@ -95,7 +96,7 @@ async def test_the_first_start_gives_one_admin_key_and_later_ones_none(store: An
     assert await accounts.first_start(now=NOW) is None
 
 
-async def test_two_processes_agree_on_what_a_key_may_do(store: Any, api: Api, account: str) -> None:
+async def test_two_processes_agree_on_what_a_key_may_do(store: Store, api: Api, account: str) -> None:
     here, there = Accounts(store), Accounts(store)
     key, text = await here.create_key(account, [Scope.READ], now=NOW)
     assert await there.authenticate(text) is not None

@@ -11,6 +11,7 @@ from tracker.accounts import Scope
 from tracker.api import TABLE
 from tracker.api.route import Route
 from tracker.audit import Act, Audit
+from tracker.store import Store
 from tracker.store.types import StoreDown
 
 from .everything import UNKNOWN, body_of, one_of_everything, places, request_to
@@ -98,7 +99,7 @@ async def test_who_has_no_key_is_in_the_operators_trail_once_a_minute(api: Api, 
     assert (entry["action"], entry["status"], entry["key"]) == ("register_shipments", 401, None)
 
 
-async def test_a_trail_is_cut_off_by_number_and_by_age(store: Any) -> None:
+async def test_a_trail_is_cut_off_by_number_and_by_age(store: Store) -> None:
     few = Audit(store, keep_entries=3)
     for number in range(5):
         few.note("acme", act(f"act-{number}"))
@@ -112,7 +113,7 @@ async def test_a_trail_is_cut_off_by_number_and_by_age(store: Any) -> None:
     assert await short.page("acme", None, 10) == ([], None)
 
 
-async def test_what_cannot_be_written_waits_and_keeps_its_order(store: Any) -> None:
+async def test_what_cannot_be_written_waits_and_keeps_its_order(store: Store) -> None:
     class Away:
         async def record_acts(self, *_: Any, **__: Any) -> None:
             raise StoreDown("away")

@@ -84,7 +84,7 @@ async def test_a_wait_for_nothing_ends_in_time(api: Api, account: str) -> None:
 
 
 async def test_a_cursor_from_before_what_is_kept_says_how_to_catch_up(api: Api, account: str) -> None:
-    store: Any = api.services.store
+    store = api.store
     first = (await api.call(account, "GET", "/changes?after=now")).body["cursor"]
     await _register(api, account, *(f"AC0000{n:02}" for n in range(10)))
     for shard in range(store.shards):
@@ -103,7 +103,7 @@ async def test_a_cursor_from_before_what_is_kept_says_how_to_catch_up(api: Api, 
 
 async def test_those_who_wait_ask_the_store_nothing_for_what_others_do(api: Api, account: str) -> None:
     """A poll that waits and a stream, beside another account that is busy; then one commit of theirs reaches both."""
-    store: Any = api.services.store
+    store = api.store
     stream = _events(api, account, "/changes?after=now")
     with net(60):
         async with asyncio.timeout(20), aclosing(stream), asyncio.TaskGroup() as group:
@@ -143,7 +143,7 @@ async def test_the_tally_grows_by_what_a_reader_must_have_got(api: Api, account:
 
 async def test_the_tally_outlives_what_is_trimmed(api: Api, account: str) -> None:
     await _register(api, account, *(f"AC0002{n:02}" for n in range(9)))
-    store: Any = api.services.store
+    store = api.store
     before = (await api.call(account, "GET", "/changes?after=now")).body
     for shard in range(store.shards):
         cursor, entries = await store.unfanned(shard)
@@ -161,7 +161,7 @@ async def test_an_entry_that_was_taken_out_shows(api: Api, account: str) -> None
     start = (await api.call(account, "GET", "/changes?after=now")).body
     await api.call(account, "PATCH", f"/shipments/{id}", json={"shop": "b"})
     await api.call(account, "PATCH", f"/shipments/{id}", json={"shop": "c"})
-    store: Any = api.services.store
+    store = api.store
     shard = store.shard_of_id(id)
     [(position, _)] = await store._plain(shard, b"XREVRANGE", store.keys.feed[shard], b"+", b"-", b"COUNT", b"1")
     await store._plain(shard, b"XDEL", store.keys.feed[shard], position)

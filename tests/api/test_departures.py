@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from pytest_aiohttp import AiohttpClient
 
 from tracker.api import mount
 from tracker.departures import GRACE_S, Departures
-from tracker.orders import OrderBook
 from tracker.store import Store
 from tracker.store.types import Gone, Sighting
 
@@ -24,7 +24,7 @@ LATE = NOW + round(GRACE_S * 1000) + 1
 
 
 @pytest.fixture
-async def api(store: Store, tmp_path: Path, aiohttp_client: Any) -> AsyncIterator[Api]:
+async def api(store: Store, tmp_path: Path, aiohttp_client: AiohttpClient) -> AsyncIterator[Api]:
     async with opened(store, tmp_path) as services:
         root = web.Application()
         mount(root, services)
@@ -72,7 +72,7 @@ async def contents(store: Store, account: str) -> dict[Any, bytes]:
 
 async def filled(api: Api, account: str, number: int) -> list[bytes]:
     """One of everything in the account, and the marks by which it would be known again."""
-    store: Any = api.services.store
+    store = api.store
     names = await one_of_everything(api, account, number)
     await store.park(account, f"PARKED{number}", b"parked-scan-%d" % number, now_ms=NOW, limit=5, ttl_ms=600_000)
     await store.note(
@@ -155,9 +155,7 @@ async def test_a_sweep_that_was_cut_off_is_finished_by_another_process(
     here = asyncio.create_task(_stopped_after(steps, store, account))
     with contextlib.suppress(asyncio.CancelledError):
         await here
-    book = api.services.orders
-    assert isinstance(book, OrderBook)
-    there = Departures(store, [book])
+    there = Departures(store, [api.book])
     await there.go_on(now=NOW)
     await there.go_on(now=LATE)
     assert await left_of(store, marks) == {}
@@ -176,16 +174,14 @@ async def _stopped_after(steps: int, store: Store, account: str) -> None:
             task.cancel()
         return send(*args, **how)
 
-    server.send = counted  # type: ignore[method-assign]
-    try:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(server, "send", counted)
         await task
-    finally:
-        server.send = send  # type: ignore[method-assign]
 
 
 async def test_what_was_under_way_when_it_was_closed_is_swept_after_it(api: Api, account: str, store: Store) -> None:
     """A row that a late delivery made goes with the second sweep, and only then is the account forgotten."""
-    book: Any = api.services.orders
+    book = api.book
     said: list[str] = []
     leaving = Departures(store, [book], left=said.append)
     await leaving.close(account, now=NOW)
@@ -225,7 +221,7 @@ async def test_a_thousand_pushes_beside_a_deletion_leave_nothing(api: Api, store
 
 
 async def test_the_log_of_the_store_is_written_anew_once_an_account_has_left(api: Api, account: str) -> None:
-    store: Any = api.services.store
+    store = api.store
     [server] = store.wire.primaries()
 
     async def rewrites() -> int:

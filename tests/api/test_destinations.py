@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from tracker.quarantine import quarantined
+from tracker.store import Store
 from tracker.store.types import LaneRef, Outcome, Settlement
 
 from .world import NOW, Api
@@ -31,7 +32,7 @@ ATTEMPT = {
 }
 
 
-async def test_a_connections_secrets_are_never_shown_again(api: Api, account: str, store: Any) -> None:
+async def test_a_connections_secrets_are_never_shown_again(api: Api, account: str, store: Store) -> None:
     made = await api.call(account, "POST", "/connections", json=CONNECTION)
     assert made.status == 201
     id, url = made.body["id"], made.body.pop("webhook_url")
@@ -171,7 +172,7 @@ LIFE = {
 }
 
 
-async def test_a_subscription_tells_all_of_itself_but_its_secrets(api: Api, account: str, store: Any) -> None:
+async def test_a_subscription_tells_all_of_itself_but_its_secrets(api: Api, account: str, store: Store) -> None:
     made = (await api.call(account, "POST", "/subscriptions", json=LIFE)).body
     assert made.pop("secret") is None
     [public] = made["public_keys"]
@@ -210,7 +211,7 @@ async def test_a_rotation_tells_the_new_secret_and_when_the_old_one_ends(api: Ap
     assert refused.body["errors"][0]["field"] == "type"
 
 
-async def test_a_subscription_that_fails_says_since_when_and_why(api: Api, account: str, store: Any) -> None:
+async def test_a_subscription_that_fails_says_since_when_and_why(api: Api, account: str, store: Store) -> None:
     id = (await api.call(account, "POST", "/subscriptions", json=HOOK)).body["id"]
     await store.put_record("failing", account, id, b'{"since": 1795687200000, "why": "answered 500"}')
     shown = (await api.call(account, "GET", f"/subscriptions/{id}")).body
@@ -221,7 +222,7 @@ async def test_a_subscription_that_fails_says_since_when_and_why(api: Api, accou
 
 async def _dead(api: Api, account: str) -> str:
     """One change that died at a subscription of the account; the subscription's id."""
-    store: Any = api.services.store
+    store = api.store
     made = await api.call(account, "POST", "/subscriptions", json={"url": "https://receiver.example/hook"})
     hook: str = made.body["id"]
     await api.call(account, "POST", "/shipments", json={"waybill": "AC000001", "carrier": "acme"})
@@ -255,7 +256,7 @@ async def test_a_dead_letter_is_seen_with_its_body_and_goes_out_again(api: Api, 
 
 
 async def test_a_body_in_quarantine_is_read_whole_and_dropped(api: Api, account: str) -> None:
-    store: Any = api.services.store
+    store = api.store
     kept = [quarantined("acme", "con_1/push", body, {}, reason="no JSON", now=NOW) for body in (b"<html>", b"\xff\x00")]
     text_id, raw_id = [await store.quarantine(account, entry.encode()) for entry in kept]
     listed = (await api.call(account, "GET", "/quarantine")).body["quarantine"]
@@ -267,7 +268,7 @@ async def test_a_body_in_quarantine_is_read_whole_and_dropped(api: Api, account:
 
 
 async def test_the_quarantine_is_emptied_by_carrier_or_whole(api: Api, account: str) -> None:
-    store: Any = api.services.store
+    store = api.store
     for carrier in ("acme", "acme", "bolt", "bolt", "bolt"):
         await store.quarantine(account, quarantined(carrier, "con_1/push", b"<html>", {}, reason="", now=NOW).encode())
     emptied = await api.call(account, "DELETE", "/quarantine?carrier=acme")
@@ -300,7 +301,7 @@ async def test_nothing_of_a_deleted_account_is_left(api: Api, account: str) -> N
     await api.services.accounts.first_start(now=NOW)
     assert (await api.call("default", "DELETE", f"/accounts/{account}")).status == 204
     assert await api.services.orders.get(account, "SO-1") is None
-    store: Any = api.services.store
+    store = api.store
     assert await store.page(account) == ([], None)
     for kind in ("account", "key", "subscription"):
         assert await store.records(kind, account) == {}

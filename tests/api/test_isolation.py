@@ -38,7 +38,7 @@ class Toll:
     """What requests cost behind the API: commands of the store, those within its functions too, and SQL statements."""
 
     def __init__(self, api: Api) -> None:
-        self._store: Any = api.services.store
+        self._store = api.store
         self.spent: Counter[str] = Counter()
 
     async def _commands(self) -> Counter[str]:
@@ -206,11 +206,11 @@ async def _three(api: Api, path: str) -> tuple[Call, Call, Call]:
     Against SQL, a look at the store is so little that no number of rounds would tell the two apart for certain.
     """
     everything, stranger = await one_of_everything(api, await api.account(), 7), await api.account()
-    store: Any = api.services.store
+    store = api.store
 
     async def look() -> None:
         if path.startswith("/orders/"):
-            await api.services.orders.get(stranger, UNKNOWN["order"])
+            await api.book.get(stranger, UNKNOWN["order"])
         else:
             await store.get_record("account", stranger, stranger)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import Any
 
 import pytest
 
 from tracker.accounts import USE, Accounts, Scope
+from tracker.store import Store
 
 from .world import NOW, Api
 
@@ -27,7 +27,7 @@ async def whoami(api: Api, key: str) -> int:
     return (await api.raw("GET", "/whoami", headers={"Authorization": f"Bearer {key}"})).status
 
 
-async def test_a_rotated_key_goes_on_beside_its_successor_and_then_ends(store: Any) -> None:
+async def test_a_rotated_key_goes_on_beside_its_successor_and_then_ends(store: Store) -> None:
     """In a process that did not rotate it, too."""
     clock = Clock()
     here, there = Accounts(store, clock=clock), Accounts(store, clock=clock)
@@ -93,7 +93,7 @@ async def test_a_key_with_an_end_says_so(api: Api, account: str) -> None:
     assert made["last_used_at"] is None
 
 
-async def test_the_last_use_is_written_by_the_hour_and_not_by_the_request(store: Any) -> None:
+async def test_the_last_use_is_written_by_the_hour_and_not_by_the_request(store: Store) -> None:
     clock = Clock()
     accounts = Accounts(store, clock=clock)
     await accounts.create("acme", now=NOW)
@@ -113,7 +113,7 @@ async def test_the_last_use_is_written_by_the_hour_and_not_by_the_request(store:
     assert await store.records(USE) == {}
 
 
-async def test_a_key_that_is_revoked_while_it_is_rotated_stays_revoked(store: Any) -> None:
+async def test_a_key_that_is_revoked_while_it_is_rotated_stays_revoked(store: Store) -> None:
     accounts = Accounts(store)
     await accounts.create("acme", now=NOW)
     key, text = await accounts.create_key("acme", [Scope.READ], now=NOW)
@@ -122,7 +122,7 @@ async def test_a_key_that_is_revoked_while_it_is_rotated_stays_revoked(store: An
     assert await accounts.authenticate(text) is None
 
 
-async def test_an_operator_whose_admin_keys_have_all_ended_gets_one_at_the_next_start(store: Any) -> None:
+async def test_an_operator_whose_admin_keys_have_all_ended_gets_one_at_the_next_start(store: Store) -> None:
     clock = Clock()
     accounts = Accounts(store, clock=clock)
     assert await accounts.first_start(now=NOW)

@@ -58,7 +58,7 @@ async def test_the_detail_of_an_order_has_its_parcels_timelines(api: Api, accoun
     change = {"type": "shipment.registered", "data": {"shipment": shipment, "revision": 1, "events_added": []}}
     update = update_from(account, change)
     assert update is not None
-    book: Any = api.services.orders
+    book = api.book
     await book.apply(update)
     order = (await api.call(account, "GET", "/orders/SO-1")).body
     assert [(parcel["waybill"], parcel["events"]) for parcel in order["parcels"]] == [("AC000001", [])]

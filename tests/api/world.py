@@ -28,10 +28,11 @@ from tracker.metrics import Metrics
 from tracker.order_stores import OrderStore, OrderStores
 from tracker.order_stores.sdk import Platform
 from tracker.order_stores.stores import Probe as ProbeOfStore
-from tracker.orders import OrderSettings, open_book
+from tracker.orders import OrderBook, OrderSettings, open_book
 from tracker.redelivery import Redelivery
 from tracker.replay import Replay
 from tracker.secrets import Sealer, new_key, new_token
+from tracker.store import Store
 from webhooks.guard import check_url
 from webhooks.subscriptions import Probe, Subscription, Subscriptions
 
@@ -86,7 +87,7 @@ async def _reached(store: OrderStore, platform: Platform) -> ProbeOfStore:
 
 
 @contextlib.asynccontextmanager
-async def opened(store: Any, directory: Path, *, key: str = "") -> AsyncIterator[Services]:
+async def opened(store: Store, directory: Path, *, key: str = "") -> AsyncIterator[Services]:
     """Everything that the API stands on, over a store, with an order book in that directory."""
     registry, sealer, accounts = Registry(), Sealer([key or new_key()]), Accounts(store)
     connections = Connections(store, registry, sealer, check_url=check_url)
@@ -128,6 +129,20 @@ class Api:
         self.client = client
         self.services = services
         self._keys: dict[tuple[str, Scope], str] = {}
+
+    @property
+    def store(self) -> Store:
+        """The whole store, of which the API sees what it needs."""
+        store = self.services.store
+        assert isinstance(store, Store)
+        return store
+
+    @property
+    def book(self) -> OrderBook:
+        """The whole order book."""
+        book = self.services.orders
+        assert isinstance(book, OrderBook)
+        return book
 
     async def account(self, name: str = "") -> str:
         """A new account, by a name of its own."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient
 from msgspec import Struct
+from pytest_aiohttp import AiohttpClient
 
 from carriers.sdk import Carrier, M, Moment, Report, Scan
 from tracker.accounts import Accounts, Scope
@@ -108,7 +109,7 @@ async def book(tmp_path: Path) -> AsyncIterator[OrderBook]:
 
 
 @pytest.fixture
-async def desk(store: Store, book: OrderBook, aiohttp_client: Any) -> Desk:
+async def desk(store: Store, book: OrderBook, aiohttp_client: AiohttpClient) -> Desk:
     accounts = Accounts(store)
     drift = DriftWatch(store, OneCarrier(), accounts, Metrics(), clock=lambda: NOW)
     ingest = Ingest(store, OneCarrier(), due=lambda shipment, now: None, unknown=drift.unknown)

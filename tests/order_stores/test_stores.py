@@ -11,6 +11,7 @@ from tests.api.world import Api
 from tracker.order_stores import KIND, listeners
 from tracker.order_stores.registry import _platform, load, wrong_words
 from tracker.order_stores.sdk import Platform, Status
+from tracker.store import Store
 from tracker.store.types import LaneRef, Outcome, Settlement
 
 SECRET = "whsec_" + "c2VjcmV0" * 4
@@ -23,7 +24,7 @@ STORE: dict[str, Any] = {
 }
 
 
-async def test_an_order_stores_secrets_are_never_shown_again(api: Api, account: str, store: Any) -> None:  # noqa: F811
+async def test_an_order_stores_secrets_are_never_shown_again(api: Api, account: str, store: Store) -> None:  # noqa: F811
     made = (await api.call(account, "POST", "/order-stores", json=STORE)).body
     assert made.pop("webhook_url") is None
     shown = await api.call(account, "GET", f"/order-stores/{made['id']}")
@@ -65,7 +66,7 @@ async def test_a_wrong_order_store_is_refused_by_its_field(api: Api, account: st
     assert (await api.call(account, "GET", "/order-stores")).body["order_stores"] == []
 
 
-async def test_what_is_dead_at_an_order_store_goes_with_it(api: Api, account: str, store: Any) -> None:  # noqa: F811
+async def test_what_is_dead_at_an_order_store_goes_with_it(api: Api, account: str, store: Store) -> None:  # noqa: F811
     id = (await api.call(account, "POST", "/order-stores", json=STORE)).body["id"]
     body = {"waybill": "AC000001", "carrier": "acme", "order_number": "A-1", "shop": "north"}
     await api.call(account, "POST", "/shipments", json=body)
