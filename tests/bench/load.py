@@ -7,6 +7,7 @@ import struct
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -87,8 +88,8 @@ async def run(port: int, connections: int, requests: Sequence[bytes]) -> Answer:
     ends: list[asyncio.Future[None]] = []
     for place in range(connections):
         ends.append(loop.create_future())
-        caller = Caller(requests[place::connections], took, ends[-1])
-        await loop.create_connection(lambda caller=caller: caller, "127.0.0.1", port)  # type: ignore[misc]
+        made = partial(Caller, requests[place::connections], took, ends[-1])
+        _, caller = await loop.create_connection(made, "127.0.0.1", port)
         callers.append(caller)
     began = time.monotonic()
     for caller in callers:

@@ -18,6 +18,9 @@ class Counted:
     """The distinct messages of each path, and when the latest came (CLOCK_MONOTONIC, which all processes share)."""
 
     def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
         self.seen: set[bytes] = set()
         self.posts = 0
         self.last_at = 0.0
@@ -40,7 +43,7 @@ class Counted:
         if command["command"] == "arrivals":
             answer["arrivals"] = [_named(at, path, body) for at, path, body in self.bodies]
         if command["command"] == "reset":
-            self.__init__()  # type: ignore[misc]
+            self._begin()
             self.timed = command.get("timed", False)
         return answer
 

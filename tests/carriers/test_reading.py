@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
 import pytest
@@ -142,7 +142,9 @@ def test_scans_are_put_in_order_and_those_of_one_second_keep_the_carriers() -> N
 
 
 @pytest.mark.parametrize("encoding", ["base64", "hex"])
-def test_an_hmac_is_checked_and_a_connection_without_a_secret_accepts_nothing(encoding: Any) -> None:
+def test_an_hmac_is_checked_and_a_connection_without_a_secret_accepts_nothing(
+    encoding: Literal["base64", "hex"],
+) -> None:
     body, digest = b"body", hmac.new(b"secret", b"body", hashlib.sha256)
     signature = digest.hexdigest() if encoding == "hex" else base64.b64encode(digest.digest()).decode()
     verify = hmac_sha256("X-Signature", encoding=encoding, prefix="sha256=")

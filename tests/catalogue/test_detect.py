@@ -38,7 +38,9 @@ def test_an_example_of_a_form_is_given_to_its_carrier(form: Form, example: str) 
 
 @pytest.mark.parametrize(("form", "example"), CHECKED, ids=lambda value: value if isinstance(value, str) else "")
 def test_a_wrong_check_digit_is_not_given_to_its_carrier(form: Form, example: str) -> None:
-    place = re.fullmatch(form.pattern, example).start("check")  # type: ignore[union-attr]
+    found = re.fullmatch(form.pattern, example)
+    assert found
+    place = found.start("check")
     others = [digit for digit in string.digits if digit != example[place]]
     wrong = [f"{example[:place]}{digit}{example[place + 1 :]}" for digit in others]
     still = [number for number in wrong if owner(form, example) in names(number)]

@@ -40,7 +40,9 @@ class Access:
 class Peer:
     """A carrier on loopback that answers by a plan: one function for each request, the last one for all that follow."""
 
-    def __init__(self) -> None:
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self.session = session
+        self.base = ""
         self.plan: list[Answer] = [says(200)]
         self.seen: list[web.Request] = []
         self.breakers: list[bool] = []
@@ -53,8 +55,16 @@ class Peer:
     def breaker(self, connection: str, open: bool) -> None:
         self.breakers.append(open)
 
-    def way(self, session: aiohttp.ClientSession, base: str, policy: Policy = QUICK, rate: float = 1000) -> CarrierHttp:
-        return CarrierHttp(session, Access(), base=base, rate=rate, policy=policy, observer=self, clock=self.clock)
+    def way(self, policy: Policy = QUICK, *, base: str = "", rate: float = 1000) -> CarrierHttp:
+        return CarrierHttp(
+            self.session,
+            Access(),
+            base=base or self.base,
+            rate=rate,
+            policy=policy,
+            observer=self,
+            clock=self.clock,
+        )
 
 
 def says(status: int, text: str = "{}", **headers: str) -> Answer:
@@ -77,17 +87,18 @@ async def hangs_up(request: web.Request) -> web.StreamResponse:
 
 @pytest.fixture
 async def peer() -> AsyncIterator[Peer]:
-    peer = Peer()
     app = web.Application()
-    app.router.add_route("*", "/{path:.*}", peer.answer)
-    async with TestServer(app) as server, aiohttp.ClientSession() as session:
-        peer.session, peer.base = session, str(server.make_url("/api"))  # type: ignore[attr-defined]
-        yield peer
+    async with aiohttp.ClientSession() as session:
+        peer = Peer(session)
+        app.router.add_route("*", "/{path:.*}", peer.answer)
+        async with TestServer(app) as server:
+            peer.base = str(server.make_url("/api"))
+            yield peer
 
 
 @pytest.fixture
 def http(peer: Peer) -> CarrierHttp:
-    return peer.way(peer.session, peer.base)  # type: ignore[attr-defined]
+    return peer.way()
 
 
 def get(path: str = "/track") -> Callable[[Http], Awaitable[Reply]]:
@@ -123,7 +134,7 @@ async def test_a_lasting_failure_is_named(peer: Peer, http: CarrierHttp, bad: An
 
 
 async def test_nobody_listening_is_unavailable(peer: Peer) -> None:
-    http = peer.way(peer.session, "http://127.0.0.1:1")  # type: ignore[attr-defined]
+    http = peer.way(base="http://127.0.0.1:1")
     with pytest.raises(CarrierUnavailable):
         await http.ask(get())
 
@@ -131,7 +142,7 @@ async def test_nobody_listening_is_unavailable(peer: Peer) -> None:
 async def test_the_whole_question_has_a_deadline(peer: Peer) -> None:
     policy = Policy(attempt_s=5, deadline_s=0.2)
     peer.plan = [hangs]
-    http = peer.way(peer.session, peer.base, policy)  # type: ignore[attr-defined]
+    http = peer.way(policy)
     started = time.monotonic()
     with pytest.raises(CarrierUnavailable, match="no answer within"):
         await http.ask(get())
@@ -175,7 +186,7 @@ async def test_a_429_that_does_not_say_how_long_waits_longer_each_time(peer: Pee
 
 
 async def test_requests_keep_to_the_rate(peer: Peer) -> None:
-    http = peer.way(peer.session, peer.base, rate=20)  # type: ignore[attr-defined]
+    http = peer.way(rate=20)
     started = time.monotonic()
     await asyncio.gather(*(http.ask(get()) for _ in range(8)))
     assert 0.25 <= time.monotonic() - started < 1

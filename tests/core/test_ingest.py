@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -318,7 +318,7 @@ async def test_a_conflict_is_read_and_merged_again(door: Ingest, store: Store) -
     assert after.document.details.tags == ("vip",)
 
 
-def _tagged(tag: str):  # type: ignore[no-untyped-def]
+def _tagged(tag: str) -> Callable[[Document], Document]:
     return lambda doc: structs.replace(doc, details=structs.replace(doc.details, tags=(tag,)))
 
 
@@ -440,7 +440,7 @@ async def test_an_amendment_that_changes_nothing_writes_nothing(door: Ingest, st
 async def test_an_amended_order_number_is_found_and_announced(door: Ingest, store: Store) -> None:
     shipment = await registered(door)
 
-    def ordered(number: str):  # type: ignore[no-untyped-def]
+    def ordered(number: str) -> Callable[[Document], Document]:
         return lambda doc: structs.replace(doc, details=structs.replace(doc.details, order_number=number))
 
     await door.amend(ACCOUNT, shipment.document.id, ordered("A-1"), now=NOW)

@@ -8,7 +8,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import structlog
@@ -158,7 +158,9 @@ def test_what_the_libraries_log_is_masked_with_its_exceptions(capsys: pytest.Cap
 
 
 @pytest.mark.parametrize("format", ["json", "console"])
-def test_a_traceback_is_masked_in_either_form(capsys: pytest.CaptureFixture[str], format: Any) -> None:
+def test_a_traceback_is_masked_in_either_form(
+    capsys: pytest.CaptureFixture[str], format: Literal["json", "console"]
+) -> None:
     configure("info", format)
     try:
         raise ValueError("whsec_c2VjcmV0c2VjcmV0 and 13800000000")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,11 @@ class Ran:
         return json.loads(self.out)
 
 
+Parse = Callable[..., Ran]
+
+
 @pytest.fixture
-def parse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+def parse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Parse:
     """Run `milepost parse SLUG FILE` on a body."""
 
     def run(slug: str, body: Any, *more: str) -> Ran:
@@ -48,7 +52,7 @@ def parse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
     return run
 
 
-def test_a_push_is_shown_as_shipments_with_their_events(parse: Any) -> None:
+def test_a_push_is_shown_as_shipments_with_their_events(parse: Parse) -> None:
     ran = parse("simulated", PUSH)
     assert (ran.code, ran.err) == (0, "")
     [shipment] = ran.shipments
@@ -75,7 +79,7 @@ def test_a_body_comes_from_standard_input_where_no_file_is_named(
 
 
 @pytest.mark.parametrize("body", [b"", b"not json", b"[]", b"{}", b"\xff\xfe\x00", b'{"shipment": 5}', b"<xml/>"])
-def test_a_body_that_cant_be_read_is_exit_code_2_with_the_reason_on_standard_error(parse: Any, body: bytes) -> None:
+def test_a_body_that_cant_be_read_is_exit_code_2_with_the_reason_on_standard_error(parse: Parse, body: bytes) -> None:
     ran = parse("simulated", body)
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.startswith("milepost: simulated can't read this: ")
@@ -93,14 +97,14 @@ def test_a_body_that_cant_be_read_is_exit_code_2_with_the_reason_on_standard_err
     ],
 )
 def test_an_error_body_is_an_empty_list_with_the_carriers_words_on_standard_error(
-    parse: Any, slug: str, body: Any, words: str
+    parse: Parse, slug: str, body: Any, words: str
 ) -> None:
     ran = parse(slug, body)
     assert (ran.code, ran.shipments) == (0, [])
     assert words in ran.err
 
 
-def test_a_carrier_that_we_dont_have_is_a_usage_error(parse: Any) -> None:
+def test_a_carrier_that_we_dont_have_is_a_usage_error(parse: Parse) -> None:
     ran = parse("acne", {})
     assert (ran.code, ran.out) == (64, "")
     assert ran.err == "milepost: parse: 'acne' is no carrier; `milepost carriers` lists them\n"
@@ -113,11 +117,11 @@ def test_a_file_that_is_absent_is_named(tmp_path: Path, capsys: pytest.CaptureFi
     assert ran.err == f"milepost: parse: {absent}: No such file or directory\n"
 
 
-def test_the_content_type_can_be_told(parse: Any) -> None:
+def test_the_content_type_can_be_told(parse: Parse) -> None:
     assert parse("simulated", PUSH, "--content-type", "application/json").code == 0
 
 
-def test_each_waybill_of_a_body_is_one_shipment_however_often_it_is_told(parse: Any) -> None:
+def test_each_waybill_of_a_body_is_one_shipment_however_often_it_is_told(parse: Parse) -> None:
     event = PUSH["shipment"]["events"][0]
     rows = [
         {"number": number, "events": [event]} for number in ("SIMSTD000000010", "SIMSTD000000011", "SIMSTD000000010")

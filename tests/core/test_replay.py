@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -63,8 +64,8 @@ class World:
         self.ingest = Ingest(store, self.registry, due=lambda shipment, now: None)
         self.replay = Replay(self.ingest, store, self.connections, self.registry)
 
-    async def connect(self, slug: str = "acme", **said: bool) -> Connection:
-        return await self.connections.create("shop", carrier=slug, now=NOW, **said)  # type: ignore[arg-type]
+    async def connect(self, slug: str = "acme", **said: Any) -> Connection:
+        return await self.connections.create("shop", carrier=slug, now=NOW, **said)
 
     async def parcel(self, waybill: str, connection: Connection, *codes: str) -> str:
         wanted = Registration(waybill=waybill, carrier=connection.carrier)
@@ -84,19 +85,19 @@ class World:
         assert shipment
         return shipment
 
-    async def run(self, account: str = "shop", **wanted: object) -> list[Page]:
+    async def run(self, account: str = "shop", **wanted: Any) -> list[Page]:
         """Page after page until the end."""
         pages: list[Page] = []
         cursor = None
         while not pages or cursor is not None:
-            asked = Wanted(cursor=cursor, **wanted)  # type: ignore[arg-type]
+            asked = Wanted(cursor=cursor, **wanted)
             pages.append(await self.replay.page(account, asked, now=NOW + 60_000))
             cursor = pages[-1].cursor
         return pages
 
-    async def corrected(self, **wanted: object) -> list[str]:
+    async def corrected(self, **wanted: Any) -> list[str]:
         """The waybills that a whole replay corrects."""
-        pages = await self.run(**wanted)  # type: ignore[arg-type]
+        pages = await self.run(**wanted)
         return sorted(after.document.waybill for page in pages for _, after in page.corrections)
 
     async def feed(self) -> list[tuple[int, str]]:

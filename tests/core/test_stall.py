@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,7 +40,7 @@ def parcel(
     account: str = "shop",
     offset: int | None = 480,
     heard_after: int = 60,
-    **details: object,
+    **details: Any,
 ) -> Shipment:
     """A shipment registered at T0 whose scans happened so many seconds after, each heard a minute later."""
     document = Document(
@@ -48,7 +50,7 @@ def parcel(
         carrier=carrier,
         registered_at=T0 * 1000,
         updated_at=T0 * 1000,
-        details=Details(**details),  # type: ignore[arg-type]
+        details=Details(**details),
     )
     for milestone, after in scans:
         wall = T0 + after + (offset or 0) * 60

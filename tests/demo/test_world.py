@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 import pytest
@@ -208,9 +208,9 @@ async def test_a_withdrawn_signature_is_gone_from_the_next_answer() -> None:
 
 
 @pytest.mark.parametrize(("trouble", "status"), [("html", 200), ("error", 503), ("garbage", 200)])
-async def test_the_carrier_can_be_put_into_trouble(trouble: str, status: int) -> None:
+async def test_the_carrier_can_be_put_into_trouble(trouble: Literal["html", "error", "garbage"], status: int) -> None:
     async with World(FAST) as world, signed_in(world) as http:
-        world.trouble = trouble  # type: ignore[assignment]
+        world.trouble = trouble
         async with http.post("/v1/track", json={"numbers": [ready("DLV")]}) as reply:
             assert reply.status == status
 

@@ -7,6 +7,7 @@ import random
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import cast
 
 from tests.faults.answering import reset
 
@@ -41,7 +42,7 @@ class Hostile:
 
     async def deaf(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Reads nothing: its window closes."""
-        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        cast(asyncio.Transport, writer.transport).pause_reading()  # one that reads too, as a connection's does
         await asyncio.sleep(3 * self.timeout_s)
 
     async def late(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -65,7 +65,8 @@ def later(seconds: float) -> str:
 
 
 DAY = 86_400
-HINTS: dict[str, tuple[Any, float, float]] = {  # name → Retry-After, and the bounds of the wait, s
+Hint = str | Callable[[], str]
+HINTS: dict[str, tuple[Hint, float, float]] = {  # name → Retry-After, and the bounds of the wait, s
     "a number": ("2", 1.9, 4.5),
     "a number with blanks": (" 2 ", 1.9, 4.5),
     "a date": (lambda: later(4), 2.5, 6.5),
@@ -81,10 +82,10 @@ HINTS: dict[str, tuple[Any, float, float]] = {  # name → Retry-After, and the 
 }
 
 
-def hinting(code: int, hint: Any) -> Manner:
+def hinting(code: int, hint: Hint) -> Manner:
     """The first answer, made when it is asked for; afterwards all is well."""
 
-    async def first(reader: Any, writer: Any) -> None:
+    async def first(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         value = hint() if callable(hint) else hint
         await saying(status(code, f"Retry-After: {value}"))(reader, writer)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,7 +42,7 @@ def told(view: dict[str, Any]) -> dict[str, Any]:
 
 
 async def test_pushes_that_come_twice_late_and_in_any_order_make_the_same_timelines(
-    tmp_path: Any, receiver: Receiver
+    tmp_path: Path, receiver: Receiver
 ) -> None:
     """Each change once and in order for both, and the same document in the end."""
     numbers = waybills(PARCELS)

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+import aiohttp
 import msgspec
 import pytest
 
@@ -54,9 +55,9 @@ class TimedCarrier(Carrier):
         super().__init__(url, scans, rate=RATE)
         self._ears = ears
 
-    async def _once(self, http: object, scan: Scan) -> str:
+    async def _once(self, http: aiohttp.ClientSession, scan: Scan) -> str:
         self._ears.pushed.setdefault((scan.waybill, scan.place), time.monotonic())
-        return await super()._once(http, scan)  # type: ignore[arg-type]
+        return await super()._once(http, scan)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from base64 import urlsafe_b64encode
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from tracker.orders import (
     OrderQuery,
     OrderSettings,
     OrderStatus,
+    OrderUpdate,
     open_book,
     order_view,
     stated_from,
@@ -276,7 +278,7 @@ async def test_deliveries_that_wait_together_share_a_transaction(
     sizes: list[int] = []
     posted = book.apply_all
 
-    async def counting(updates: Any) -> None:
+    async def counting(updates: Sequence[OrderUpdate]) -> None:
         sizes.append(len(updates))
         await posted(updates)
 

@@ -85,8 +85,9 @@ async def test_no_secret_and_no_person_is_shown_again(
             desk = Answers(plain.http, plain.url, plain.key)
             desk.said = []
             secrets = [key, token, plain.key, subscriber.secret, CREDENTIAL, HEADER]
-            secrets += await made(desk, port)
-            await trouble(desk, secrets, broken)
+            made_up, hook = await made(desk, port)
+            secrets += made_up
+            await trouble(desk, hook, secrets, broken)
             await told_of(desk)
             written = [(key, value) async for key, value in everything_in(store)]
         log = capsys.readouterr()
@@ -124,20 +125,19 @@ class failing_receiver:  # noqa: N801
         await self._runner.cleanup()
 
 
-async def made(desk: Answers, port: int) -> list[str]:
-    """One of everything that holds a secret; the secrets."""
+async def made(desk: Answers, port: int) -> tuple[list[str], str]:
+    """One of everything that holds a secret; the secrets, and where the carrier pushes to."""
     key = await desk.once("/v1/keys", {"scopes": ["admin"]})
     said = {"url": f"http://127.0.0.1:{port}/hook", "headers": {"X-Token": HEADER}}
     hook = await desk.once("/v1/subscriptions", said)
     said = {"carrier": "kuaidi100", "credentials": {"customer": "C", "key": CREDENTIAL, "salt": "S"}}
     connection = await desk.once("/v1/connections", said)
-    desk.hook = "/hooks/" + connection["webhook_url"].partition("/hooks/")[2]  # type: ignore[attr-defined]
-    return [key["key"], hook["secret"], desk.hook.rpartition("/")[2]]  # type: ignore[attr-defined]
+    pushed_to = "/hooks/" + connection["webhook_url"].partition("/hooks/")[2]
+    return [key["key"], hook["secret"], pushed_to.rpartition("/")[2]], pushed_to
 
 
-async def trouble(desk: Answers, secrets: list[str], broken: list[str]) -> None:
+async def trouble(desk: Answers, hook: str, secrets: list[str], broken: list[str]) -> None:
     """Everything that may go wrong with a secret or a person in it."""
-    hook: str = desk.hook  # type: ignore[attr-defined]
     await desk("POST", "/v1/shipments", {"waybill": "YT8000000000011", "carrier": "yto"})
     scans = [{"time": "2026-11-20 10:00:00", "ftime": "2026-11-20 10:00:00", "context": WORDS, "status": "派件"}]
     body = {"message": "ok", "nu": "YT8000000000011", "com": "yuantong", "state": "5", "status": "200", "data": scans}

@@ -8,8 +8,9 @@ import os
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,7 +59,7 @@ class Node:
         os.kill(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    async def ask(self, *words: object) -> object:
+    async def ask(self, *words: object) -> Any:
         async with asyncio.timeout(10):
             while True:
                 try:
@@ -151,9 +152,9 @@ def test_shards_spread_evenly_over_primaries() -> None:
     ],
     ids=lambda story: story.__name__.removeprefix("test_"),
 )
-async def test_in_a_cluster_too(story: object, store: Store) -> None:
+async def test_in_a_cluster_too(story: Callable[[Store], Awaitable[None]], store: Store) -> None:
     """What holds on one server holds on three."""
-    await story(store)  # type: ignore[operator]
+    await story(store)
 
 
 async def test_a_publish_that_was_lost_in_a_cluster_is_made_up_for(store: Store) -> None:
@@ -173,13 +174,13 @@ async def test_a_deleted_account_is_swept_from_every_primary(store: Store) -> No
 
 async def move_slot(nodes: list[Node], slot: int, target: Node) -> None:
     """Give a slot to another primary, with the keys in it."""
-    names = {node: (await node.ask("CLUSTER", "MYID")).decode() for node in nodes}  # type: ignore[attr-defined]
+    names = {node: (await node.ask("CLUSTER", "MYID")).decode() for node in nodes}
     for node in nodes:
         keys = await node.ask("CLUSTER", "GETKEYSINSLOT", slot, 1000)
         if keys and node is not target:
             await target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", names[node])
             await node.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", names[target])
-            await node.ask("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)  # type: ignore[misc]
+            await node.ask("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
     for node in (target, *nodes):
         await node.ask("CLUSTER", "SETSLOT", slot, "NODE", names[target])
 

@@ -36,8 +36,8 @@ asyncio.run(main())
 """
 
 
-def settings(directory: Path, **changes: object) -> StoreSettings:
-    return StoreSettings(**{"directory": directory, **changes})  # type: ignore[arg-type]
+def settings(directory: Path, **changes: Any) -> StoreSettings:
+    return StoreSettings(**{"directory": directory, **changes})
 
 
 async def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:
