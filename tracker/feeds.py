@@ -47,8 +47,16 @@ class FeedStore(Protocol):
     @property
     def shards(self) -> int: ...
     async def unfanned(self, shard: int, limit: int = 500) -> tuple[str, list[FeedEntry]]: ...
+    def heard(self, shard: int) -> tuple[str, list[FeedEntry]] | None: ...
     async def fan_out(
-        self, shard: int, cursor: str, upto: str, refs: Sequence[LaneRef], claim: Claim | None = None
+        self,
+        shard: int,
+        cursor: str,
+        upto: str,
+        refs: Sequence[LaneRef],
+        claim: Claim | None = None,
+        *,
+        heard: Sequence[FeedEntry] = (),
     ) -> Fanned: ...
     async def claimed_lanes(self, shard: int, claim: str) -> list[Delivery]: ...
     async def records(self, kind: str, account: str | None = None) -> dict[tuple[str, str], bytes]: ...
@@ -60,7 +68,7 @@ class Courier(Protocol):
     """Who delivers in this process, and takes changes on the spot: they need not be looked for in the lanes."""
 
     def offer(self, wanted: Mapping[str, int]) -> Claim | None: ...
-    async def take_claimed(self, found: Sequence[Delivery], sent_at: float) -> None: ...
+    async def take_claimed(self, claim: Claim, found: Sequence[Delivery], sent_at: float) -> None: ...
     def withdraw(self, claim: Claim) -> None: ...
 
 
@@ -85,12 +93,23 @@ class Audience:
         return self._by_account
 
 
-class _Move(Struct, frozen=True):
-    """What goes from the feed of one shard into lanes."""
+class _Page(Struct, frozen=True):
+    """Some of the feed of one shard, after its fan-out cursor; `heard`: it was not read, and may have gaps."""
 
     shard: int
     cursor: str
-    upto: str
+    entries: list[FeedEntry]
+    heard: bool
+
+    @property
+    def upto(self) -> str:
+        return self.entries[-1].position
+
+
+class _Move(Struct, frozen=True):
+    """What goes from the feed of one shard into lanes."""
+
+    page: _Page
     refs: Sequence[LaneRef]
 
 
@@ -122,82 +141,95 @@ class FanOut:
 
     async def run(self) -> None:
         """Fan out until cancelled; a turn that is cut off is done again by whoever comes next."""
-        loop, everywhere = asyncio.get_running_loop(), frozenset(range(self._store.shards))
-        shards, swept = everywhere, loop.time()
+        loop, everywhere, nowhere = asyncio.get_running_loop(), frozenset(range(self._store.shards)), frozenset[int]()
         await self._woken(0)  # from here on no commit goes unheard
+        more, heard, swept = everywhere, nowhere, loop.time()
         while True:
             began = loop.time()
-            more = await self._turn_or_pause(shards)
+            more = await self._turn_or_pause(more, heard)
             # the next turn then carries more, for the same price; where turns are short there is no need to save
             await asyncio.sleep(min(self._pace_s, 2 * (loop.time() - began)))
-            woken = await self._woken(0 if more else _POLL_S)
-            shards = woken | more
-            if not shards or loop.time() - swept > _POLL_S:
-                shards, swept = everywhere, loop.time()
+            heard = await self._woken(0 if more else _POLL_S)
+            if not more | heard or loop.time() - swept > _POLL_S:
+                more, heard, swept = everywhere, nowhere, loop.time()
 
-    async def turn(self, shards: Iterable[int] | None = None) -> frozenset[int]:
-        """Fan out a page of each of the shards (None: of all); those that may hold more."""
-        pages = await self._pages(range(self._store.shards) if shards is None else shards)
+    async def turn(self, shards: Iterable[int] | None = None, heard: frozenset[int] = frozenset()) -> frozenset[int]:
+        """Fan out a page of each of the shards (None: of all), and what was `heard` of those; which to read again.
+
+        They may hold more, or others were there before.
+        """
+        read = frozenset(range(self._store.shards) if shards is None else shards)
+        pages = await self._pages(read, heard - read)
         if not pages:
             return frozenset()
         # only now: a subscription older than a change that was read is then certainly among the listeners
         listeners = await self._audience.now()
         labels = await self._labels_for(pages, listeners)
-        moves = [
-            _Move(shard, cursor, entries[-1].position, list(refs(entries, listeners, labels, self._order_books)))
-            for shard, cursor, entries in pages
-        ]
-        await self._move(moves)
-        return frozenset(shard for shard, _, entries in pages if len(entries) >= _PAGE)
+        moves = [_Move(page, list(refs(page.entries, listeners, labels, self._order_books))) for page in pages]
+        behind = await self._move(moves)
+        return behind | {page.shard for page in pages if len(page.entries) >= _PAGE}
 
-    async def _move(self, moves: Sequence[_Move]) -> None:
+    async def _move(self, moves: Sequence[_Move]) -> frozenset[int]:
+        """Carry them out; the shards where it could not be."""
         sent_at = asyncio.get_running_loop().time()
         wanted = Counter(ref.destination for move in moves for ref in move.refs)
         claim = self._courier.offer(wanted) if self._courier and wanted else None
         free = dict(claim.free) if claim else {}
         try:
             fanned = await _settled(self._moved(move, _share(claim, free, move)) for move in moves)
-            found = [delivery for claimed in fanned for delivery in claimed]
+            found = [delivery for _, one in fanned for delivery in one.claimed]
             if self._courier and claim and found:
-                await self._courier.take_claimed(found, sent_at)
+                await self._courier.take_claimed(claim, found, sent_at)
         finally:
             if self._courier and claim:
                 self._courier.withdraw(claim)
+        return frozenset(shard for shard, one in fanned if not one.moved)
 
-    async def _moved(self, move: _Move, claim: Claim | None) -> Sequence[Delivery]:
+    async def _moved(self, move: _Move, claim: Claim | None) -> tuple[int, Fanned]:
+        page = move.page
+        heard = page.entries if page.heard else ()
         try:
-            return (await self._store.fan_out(move.shard, move.cursor, move.upto, move.refs, claim)).claimed
+            return page.shard, await self._store.fan_out(
+                page.shard, page.cursor, page.upto, move.refs, claim, heard=heard
+            )
         except StoreDown:
             if claim is None:
                 raise
-        return await self._store.claimed_lanes(move.shard, claim.id)  # it may have run, and its answer was lost
+        # it may have run, and its answer was lost
+        return page.shard, Fanned(False, await self._store.claimed_lanes(page.shard, claim.id))
 
-    async def _pages(self, shards: Iterable[int]) -> list[tuple[int, str, list[FeedEntry]]]:
-        answers = await _settled(self._page(shard) for shard in shards)
-        return [page for page in answers if page[2]]
+    async def _pages(self, read: Iterable[int], heard: Iterable[int]) -> list[_Page]:
+        pages, unknown = [], set(read)
+        for shard in heard:
+            told = self._store.heard(shard)
+            if told is None:
+                unknown.add(shard)
+            else:
+                pages.append(_Page(shard, *told, heard=True))
+        pages += await _settled(self._read(shard) for shard in sorted(unknown))
+        return [page for page in pages if page.entries]
 
-    async def _page(self, shard: int) -> tuple[int, str, list[FeedEntry]]:
-        cursor, entries = await self._store.unfanned(shard, _PAGE)
-        return shard, cursor, entries
+    async def _read(self, shard: int) -> _Page:
+        return _Page(shard, *await self._store.unfanned(shard, _PAGE), heard=False)
 
     async def _labels_for(
-        self, pages: Sequence[tuple[int, str, list[FeedEntry]]], listeners: Mapping[str, Sequence[Listener]]
+        self, pages: Sequence[_Page], listeners: Mapping[str, Sequence[Listener]]
     ) -> Mapping[str, Labels | None]:
         picky = {account for account, some in listeners.items() if any(one.filters_labels for one in some)}
         if not picky:
             return {}
-        wanted = iter(dict.fromkeys(entry.id for _, _, page in pages for entry in page if entry.account in picky))
+        wanted = iter(dict.fromkeys(entry.id for page in pages for entry in page.entries if entry.account in picky))
         known: dict[str, Labels | None] = {}
         while ids := list(islice(wanted, _READ_AT_ONCE)):
             known.update(zip(ids, await self._labels(ids), strict=True))
         return known
 
-    async def _turn_or_pause(self, shards: frozenset[int]) -> frozenset[int]:
+    async def _turn_or_pause(self, shards: frozenset[int], heard: frozenset[int]) -> frozenset[int]:
         try:
-            more = await self.turn(shards)
+            more = await self.turn(shards, heard)
         except StoreDown as error:
             await self._pause(error)
-            return shards
+            return shards | heard
         if self._failing:
             self._failing = False
             log.info("fan_out_recovered")

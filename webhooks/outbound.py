@@ -108,7 +108,8 @@ class Outbound:
         self._narrow: dict[str, int] = {}  # slots of the destinations that have fewer than others
         self._tasks: asyncio.TaskGroup | None = None
         self._held = 0
-        self._offers: set[str] = set()  # claims that others make for us, and have not brought yet
+        # claims that others make for us and have not brought yet, and what we learn meanwhile of where they go
+        self._offers: dict[str, asyncio.Task[StoreDown | None]] = {}
         self._claim_id = ""
         self._claim_sent = 0.0
         self._down = False
@@ -162,22 +163,20 @@ class Outbound:
             free[name] = min(count, room, outlet.free(now) if outlet and slots else slots)
             room -= free[name]
         claim = Claim(id=token_hex(12), lease_ms=int(self._settings.lease_s * 1000), free=free)
-        self._offers.add(claim.id)
+        self._offers[claim.id] = asyncio.create_task(self._learn([name for name, count in free.items() if count]))
         return claim
 
     def withdraw(self, claim: Claim) -> None:
         """Nothing more will be claimed by the offer, and what was is taken."""
-        self._offers.discard(claim.id)
+        self._offers.pop(claim.id).cancel()
         self._nudged.set()
 
-    async def take_claimed(self, found: Sequence[Delivery], sent_at: float) -> None:
+    async def take_claimed(self, claim: Claim, found: Sequence[Delivery], sent_at: float) -> None:
         """Deliver what was claimed by an offer at `sent_at` (s of the loop's clock)."""
-        try:
-            await self._know(found)
-        except StoreDown:
+        if down := await self._offers[claim.id]:
             for delivery in found:
                 self._let_go(delivery)
-            raise
+            raise down
         for delivery in found:
             if self._stopping:
                 self._let_go(delivery)
@@ -220,7 +219,7 @@ class Outbound:
             return []
         try:
             found = await self._claim_once(room, lookout)
-            await self._know(found)
+            await self._know([delivery.destination for delivery in found])
         except StoreDown as error:
             self._note_down(error)
             await asyncio.sleep(_PAUSE_S)
@@ -229,10 +228,19 @@ class Outbound:
         self._note_up()
         return found
 
-    async def _know(self, found: Sequence[Delivery]) -> None:
-        """Be as new as the subscriptions that `found` goes to."""
+    async def _learn(self, destinations: Sequence[str]) -> StoreDown | None:
+        """Know those of these that are subscriptions; why not."""
+        try:
+            if any(self._handler(name) is None for name in destinations):
+                await self._know(destinations)
+        except StoreDown as error:
+            return error
+        return None
+
+    async def _know(self, destinations: Sequence[str]) -> None:
+        """Be as new as these subscriptions."""
         directory = self._webhooks.directory
-        changed = await directory.refresh([one.destination for one in found if self._handler(one.destination) is None])
+        changed = await directory.refresh([name for name in destinations if self._handler(name) is None])
         if changed is not None:
             self._adapt(changed)
 

@@ -152,7 +152,7 @@ class Slots:
         self.open.append(Claim(id="courier", lease_ms=60_000, free=dict.fromkeys(wanted, self.free)))
         return self.open[-1]
 
-    async def take_claimed(self, found: Sequence[Delivery], sent_at: float) -> None:
+    async def take_claimed(self, claim: Claim, found: Sequence[Delivery], sent_at: float) -> None:
         self.got += found
 
     def withdraw(self, claim: Claim) -> None:
@@ -173,8 +173,8 @@ async def test_a_claim_whose_answer_was_lost_is_asked_for_again(
 ) -> None:
     fan_out = store.fan_out
 
-    async def losing(*args: Any) -> Fanned:
-        await fan_out(*args)
+    async def losing(*args: Any, **how: Any) -> Fanned:
+        await fan_out(*args, **how)
         raise StoreDown("the answer was lost")
 
     monkeypatch.setattr(store, "fan_out", losing)

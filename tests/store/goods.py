@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from tracker.store import Store
@@ -66,3 +67,21 @@ async def fan_out_all(store: Store, *destinations: str) -> int:
             assert (await store.fan_out(shard, cursor, entries[-1].position, refs)).moved
             seen += len(entries)
     return seen
+
+
+async def reads(store: Store) -> int:
+    """How many calls the server has answered that only read."""
+    told = await store.wire.control().send(b"INFO", b"commandstats")
+    lines = [line for line in told.decode().splitlines() if line.startswith("cmdstat_fcall_ro:")]
+    return int(lines[0].partition("calls=")[2].partition(",")[0]) if lines else 0
+
+
+async def listening(store: Store) -> None:
+    """Return once the store hears what is published."""
+    async with asyncio.timeout(10):
+        await store.wake(0)
+        while True:
+            await register(store, "nobody", f"N{asyncio.get_running_loop().time()}")
+            if await store.wake(0.05):
+                break
+    await fan_out_all(store)

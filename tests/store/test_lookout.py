@@ -15,7 +15,7 @@ from tracker.store import EmbeddedServer, Store, StoreSettings, open_store
 from tracker.store.lookout import Lookout
 from tracker.store.types import Claim, Committed, Delivery, LaneRef, Outcome, Settlement, Write
 
-from .goods import creation, fan_out_all, next_write, register
+from .goods import creation, fan_out_all, listening, next_write, reads, register
 
 NEVER_S = 3_600.0  # no look at all shards comes to the help of what was overlooked
 LEASE_MS = 600_000
@@ -45,18 +45,11 @@ async def test_a_store_where_nothing_is_due_is_not_asked(store: Store) -> None:
     with rested(store) as (lookout, _):
         await listening(store)
         await claim(store, lookout, "c")  # where it was heard that lanes may have been filled
-        before = await peeks(store)
+        before = await reads(store)
         for turn in range(5):
             assert await claim(store, lookout, f"c{turn}") == []
-        assert await peeks(store) == before
+        assert await reads(store) == before
         assert lookout.rest_s() > NEVER_S / 2
-
-
-async def peeks(store: Store) -> int:
-    """How many calls the server has answered that only read."""
-    told = await store.wire.control().send(b"INFO", b"commandstats")
-    lines = [line for line in told.decode().splitlines() if line.startswith("cmdstat_fcall_ro:")]
-    return int(lines[0].partition("calls=")[2].partition(",")[0]) if lines else 0
 
 
 async def test_a_lane_that_somebody_fills_is_looked_at_at_once_and_no_other_shard(store: Store) -> None:
@@ -72,17 +65,6 @@ async def test_a_lane_that_somebody_fills_is_looked_at_at_once_and_no_other_shar
         assert lookout.rest_s() == 0
         assert [one.id for one in await claim(store, lookout, "c1")] == [id]
         assert lookout.look(()) == [store.shard_of_id(id)]  # there may be more
-
-
-async def listening(store: Store) -> None:
-    """Return once the store hears what is published."""
-    async with asyncio.timeout(10):
-        await store.wake(0)
-        while True:
-            await register(store, "nobody", f"N{asyncio.get_running_loop().time()}")
-            if await store.wake(0.05):
-                break
-    await fan_out_all(store)
 
 
 @asynccontextmanager

@@ -8,26 +8,22 @@ from collections.abc import Mapping, Sequence
 
 from tracker.store.agenda import ITEMS
 from tracker.store.cursors import Position, pack_cursor, pack_position, position_of, unpack_cursor, unpack_position
-from tracker.store.keys import ORDERLESS, encode_id, kind_code, kind_of
+from tracker.store.hearsay import Hearsay, entry_of, proof_of
+from tracker.store.keys import Keys, kind_code
 from tracker.store.lanes import deliveries
 from tracker.store.tips import Tip
 from tracker.store.types import Claim, CursorTooOld, Delivery, Fanned, FeedEntry, FeedPage, LaneRef
-from tracker.store.wire import Calls, checked, number
-
-
-def entry_of(shard: int, stream_id: str, account: str, change: bytes) -> FeedEntry:
-    """A feed entry from its stored form: id, revision u32, `-` where no order is concerned, kind code."""
-    revision = int.from_bytes(change[6:10], "big")
-    at = position_of(stream_id)[0]
-    ordered = change[10:11] != ORDERLESS
-    kind = kind_of(change[10:] if ordered else change[11:])
-    return FeedEntry(stream_id, account, encode_id("shp_", shard, change[:6]), revision, kind, at, ordered)
+from tracker.store.wire import Calls, Wire, checked, number
 
 
 class Feed(Calls):
     """The feed's part of the store."""
 
     epoch = 1  # raised when a replica took over; set when the store is opened
+
+    def __init__(self, keys: Keys, wire: Wire) -> None:
+        super().__init__(keys, wire)
+        self.hearsay = Hearsay(keys.shards)
 
     async def unfanned(self, shard: int, limit: int = 500) -> tuple[str, list[FeedEntry]]:
         """The fan-out cursor of a shard and the entries after it, oldest first."""
@@ -38,52 +34,73 @@ class Feed(Calls):
             entry_of(shard, answer[at].decode(), answer[at + 1].decode(), answer[at + 2])
             for at in range(2, len(answer), 3)
         ]
-        return answer[1].decode(), entries
+        cursor = answer[1].decode()
+        self.hearsay.fanned(shard, cursor)
+        return cursor, entries
+
+    def heard(self, shard: int) -> tuple[str, list[FeedEntry]] | None:
+        """The same as far as wake-ups told it, perhaps with gaps; None where it has to be read."""
+        return self.hearsay.unfanned(shard)
 
     async def fan_out(
-        self, shard: int, cursor: str, upto: str, refs: Sequence[LaneRef], claim: Claim | None = None
+        self,
+        shard: int,
+        cursor: str,
+        upto: str,
+        refs: Sequence[LaneRef],
+        claim: Claim | None = None,
+        *,
+        heard: Sequence[FeedEntry] = (),
     ) -> Fanned:
         """Fill the lanes with the changes after `cursor` up to `upto` and advance, unless another worker did.
 
         A change without a ref loses its body. A ref to a destination or an account that was deleted is left out.
         With `claim`, lanes that were empty are claimed as they are filled, unless the destination has due work already.
+        Entries that were `heard` and not read have to be all that there are, or nothing is done.
         """
         claimed: list[Delivery] = []
-        for step, some in await self._steps(shard, cursor, upto, refs):
-            answer = checked(await self._fan_out(shard, cursor, step, some, claim))
-            if answer[0] != b"ok":
+        for step, some, known in await self._steps(shard, cursor, upto, refs, heard):
+            proof = proof_of(known) if heard else b""
+            answer = checked(await self._fan_out(shard, cursor, step, proof, some, claim))
+            if answer[0] == b"unknown":
+                self.hearsay.forget(shard)
                 return Fanned(False, claimed)
+            if answer[0] != b"ok":
+                self.hearsay.fanned(shard, answer[1].decode())
+                return Fanned(False, claimed)
+            self.hearsay.fanned(shard, step)
             if claim:
                 claimed += deliveries(shard, claim.id, answer[1:])
             cursor, claim = step, None  # one call, one answer that is kept
         return Fanned(True, claimed)
 
     async def _steps(
-        self, shard: int, cursor: str, upto: str, refs: Sequence[LaneRef]
-    ) -> list[tuple[str, Sequence[LaneRef]]]:
-        """The refs cut into steps that a single call can carry, each with the position that it reaches."""
+        self, shard: int, cursor: str, upto: str, refs: Sequence[LaneRef], heard: Sequence[FeedEntry]
+    ) -> list[tuple[str, Sequence[LaneRef], Sequence[FeedEntry]]]:
+        """The refs cut into steps that one call can carry: the position that each reaches, its refs, its entries."""
         if len(refs) <= ITEMS:
-            return [(upto, refs)]
+            return [(upto, refs, heard)]
         of_change: dict[tuple[str, int], list[LaneRef]] = defaultdict(list)
         for ref in refs:
             of_change[ref.id, ref.revision].append(ref)
-        _, entries = await self.unfanned(shard, ITEMS)
-        steps: list[tuple[str, Sequence[LaneRef]]] = []
+        steps: list[tuple[str, Sequence[LaneRef], Sequence[FeedEntry]]] = []
         some: list[LaneRef] = []
+        known: list[FeedEntry] = []
         reached = cursor
-        for entry in entries:
+        for entry in heard or (await self.unfanned(shard, ITEMS))[1]:
             if position_of(entry.position) > position_of(upto):
                 break
             more = of_change[entry.id, entry.revision]
             if some and len(some) + len(more) > ITEMS:
-                steps.append((reached, some))
-                some = []
+                steps.append((reached, some, known))
+                some, known = [], []
             some = some + more
+            known = [*known, entry]
             reached = entry.position
-        return [*steps, (upto, some)]
+        return [*steps, (upto, some, known)]
 
     async def _fan_out(
-        self, shard: int, cursor: str, upto: str, refs: Sequence[LaneRef], claim: Claim | None
+        self, shard: int, cursor: str, upto: str, proof: bytes, refs: Sequence[LaneRef], claim: Claim | None
     ) -> list[bytes]:
         keys = self.keys
         places = {name: at + 1 for at, name in enumerate(dict.fromkeys(ref.destination for ref in refs))}
@@ -95,7 +112,7 @@ class Feed(Calls):
             keys.claim(shard, f"lane:{id}"),
             *[keys.queue(shard, name) for name in places],
         )
-        args = [cursor.encode(), upto.encode(), keys.channel[shard], self.wire.publish]
+        args = [cursor.encode(), upto.encode(), proof, keys.channel[shard], self.wire.publish]
         args += (id.encode(), number(lease), number(len(places)))
         for name in places:
             args += (name.encode(), number(free.get(name, 0)))

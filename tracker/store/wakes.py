@@ -1,4 +1,4 @@
-"""Waking those who wait for commits: a commit publishes its account in the channel of its shard.
+"""Waking those who wait for commits: a commit publishes its account and its changes in the channel of its shard.
 
 What is published may be lost. So at intervals, and whenever a channel begins to be heard anew, the feed is asked whose
 commits came since it was last asked: once for all accounts.
@@ -80,19 +80,22 @@ class Wakes(Feed):
         finally:
             self._lookouts.discard(lookout)
 
-    def _heard(self, channel: bytes, account: bytes | None) -> None:
+    def _heard(self, channel: bytes, told: bytes | None) -> None:
         shard = self._shard_of_channel.get(channel)
         if shard is None:
             return
-        if not account:  # lanes were filled there, or may have been before we listened
+        if not told:  # lanes were filled there, or may have been before we listened
             for lookout in self._lookouts:
                 lookout.heard(shard)
-        if account is None:
-            self._unheard.add(shard)
-            self._doubt.set()
+            if told is None:
+                self.hearsay.forget(shard)
+                self._unheard.add(shard)
+                self._doubt.set()
             return
+        account = told.partition(b"\0")[0]
         if account in self._tips:
             self._tips[account].written(shard)
+        self.hearsay.told(shard, told)
         self._times += 1
         self._woken_at[shard] = self._times
         pulse, self._pulse = self._pulse, asyncio.Event()

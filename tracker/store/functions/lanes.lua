@@ -25,27 +25,32 @@ local function has_due_work(queue, now)
 end
 
 -- KEYS feed fanned lanes ready bodies pending tombs claim queue…
--- ARGV cursor upto channel publish claim lease_ms n_destinations (destination quota)…
+-- ARGV cursor upto proof channel publish claim lease_ms n_destinations (destination quota)…
 --      (destination_index account id revision kind)…
+-- Where there is a proof, the caller must know of every entry in between: 'unknown' says that it does not.
 -- Lanes that were empty are claimed at once, a destination's as far as its quota goes and unless others have waited longer.
 local function fan_out(keys, args)
   local cursor = redis.call('GET', keys[2]) or '0-0'
   if cursor ~= args[1] then return {'behind', cursor} end
   if not after(position_of(args[2]), position_of(cursor)) then return {'bad', 'upto is not after the cursor'} end
-  local entries, counts = redis.call('XRANGE', keys[1], '(' .. cursor, args[2]), {}
-  for _, entry in ipairs(entries) do counts[string.sub(entry[2][2], 1, 10)] = 0 end
-  local now, destinations = now_ms(), tonumber(args[7])
+  local entries, counts, positions = redis.call('XRANGE', keys[1], '(' .. cursor, args[2]), {}, {}
+  for i, entry in ipairs(entries) do
+    positions[i] = entry[1]
+    counts[string.sub(entry[2][2], 1, 10)] = 0
+  end
+  if args[3] ~= '' and redis.sha1hex(table.concat(positions, ',')) ~= args[3] then return {'unknown', cursor} end
+  local now, destinations = now_ms(), tonumber(args[8])
   local names, quotas = {}, {}
   for i = 1, destinations do
-    local name = args[6 + 2 * i]
+    local name = args[7 + 2 * i]
     if not tombstoned(keys[7], 'd:' .. name) then
-      local quota = tonumber(args[7 + 2 * i])
+      local quota = tonumber(args[8 + 2 * i])
       names[i] = name
       quotas[i] = quota > 0 and not has_due_work(keys[8 + i], now) and quota or 0
     end
   end
   local lanes, fresh, put = {}, {}, 0
-  for i = 8 + 2 * destinations, #args, 5 do
+  for i = 9 + 2 * destinations, #args, 5 do
     local which, account, id, revision = tonumber(args[i]), args[i + 1], args[i + 2], tonumber(args[i + 3])
     local change = id .. struct.pack('>I4', revision)
     if names[which] and counts[change] and not tombstoned(keys[7], 'a:' .. account) then
@@ -68,7 +73,7 @@ local function fan_out(keys, args)
     touched[which] = true
     if quotas[which] > 0 then
       quotas[which] = quotas[which] - 1
-      lane[1], lane[2], lane[3] = args[5], now + tonumber(args[6]), 1
+      lane[1], lane[2], lane[3] = args[6], now + tonumber(args[7]), 1
       taken[#taken + 1], taken[#taken + 2] = names[which], id
       redis.call('ZADD', keys[8 + which], ms(lane[2]), id)
       claimed(answer, keys[5], names[which], id, lane)
@@ -84,8 +89,8 @@ local function fan_out(keys, args)
     if count > 1 then redis.call('HSET', keys[6], change, count) end
   end
   redis.call('SET', keys[2], args[2])
-  if #taken > 0 then redis.call('SET', keys[8], cmsgpack.pack(taken), 'PX', args[6]) end
-  if left then redis.call(args[4], args[3], '') end
+  if #taken > 0 then redis.call('SET', keys[8], cmsgpack.pack(taken), 'PX', args[7]) end
+  if left then redis.call(args[5], args[4], '') end
   return answer
 end
 

@@ -18,11 +18,19 @@ local function list_order(bucket, field, id)
   redis.call('HSET', bucket, field, without(redis.call('HGET', bucket, field) or '', id) .. id)
 end
 
+-- What a wake-up says of the change: its position, and the change as the feed has it.
 local function announce(feed, bodies, account_feed, account, id, revision, kind, body)
   local change = id .. struct.pack('>I4', revision)
   local stream_id = redis.call('XADD', feed, '*', account, change .. kind)
-  redis.call('RPUSH', account_feed, position_of(stream_id))
+  local position = position_of(stream_id)
+  redis.call('RPUSH', account_feed, position)
   redis.call('HSET', bodies, change, body)
+  return position .. struct.pack('B', #change + #kind) .. change .. kind
+end
+
+-- Fan-out hears of the changes, and of the account's readers those who wait.
+local function wake(publish, channel, account, told)
+  redis.call(publish, channel, account .. '\0' .. table.concat(told))
 end
 
 -- KEYS doc due leases feed bodies account_feed tombs index_before index_after stalled parked order_before order_after number…
@@ -68,11 +76,12 @@ local function commit(keys, args)
     redis.call('DEL', keys[11])
     forget_parked(keys[14 + numbers], keys[15 + numbers], name_of(keys[11]))
   end
+  local told = {}
   for i = 1, changes do
     local at = 16 + numbers + 2 * i
-    announce(keys[4], keys[5], keys[6], account, id, revision + i, args[at - 1], args[at])
+    told[i] = announce(keys[4], keys[5], keys[6], account, id, revision + i, args[at - 1], args[at])
   end
-  if changes > 0 then redis.call(args[14], args[13], account) end -- its waiting readers wake, and no others
+  if changes > 0 then wake(args[14], args[13], account, told) end
   return {'ok', version + 1, revision + changes}
 end
 
@@ -93,8 +102,8 @@ local function delete(keys, args)
     if redis.call('HGET', keys[9 + i], args[7 + i]) == id then redis.call('HDEL', keys[9 + i], args[7 + i]) end
   end
   if args[8 + numbers] then
-    announce(keys[4], keys[5], keys[6], account, id, revision + 1, args[8 + numbers], args[9 + numbers])
-    redis.call(args[6], args[5], account)
+    local told = announce(keys[4], keys[5], keys[6], account, id, revision + 1, args[8 + numbers], args[9 + numbers])
+    wake(args[6], args[5], account, {told})
   end
   return {'ok', version}
 end
