@@ -24,18 +24,21 @@ _AGAIN_S = 1.0  # before a worker that died is started again
 _END_S = 60.0  # a worker that drains for longer is killed
 
 
-def parted(settings: Settings, store_url: str) -> tuple[Settings, list[Settings]]:
+def parted(settings: Settings, store_url: str, *, any_port: bool = False) -> tuple[Settings, list[Settings]]:
     """The settings of this process, which keeps the intake, and those of a worker for each other role.
 
-    A worker answers its probes and metrics on a port of its own, counted up from `http.port`.
+    A worker answers its probes and metrics on a port of its own, counted up from `http.port`; on any one
+    where that was 0 (`any_port`).
     """
     others = [role for role in settings.roles if role != "intake"]
     own = structs.replace(settings, roles=tuple(role for role in settings.roles if role == "intake") or ("intake",))
-    return own, [_worker(settings, role, place, store_url) for place, role in enumerate(others, 1)]
+    return own, [
+        _worker(settings, role, 0 if any_port else settings.http.port + place, store_url)
+        for place, role in enumerate(others, 1)
+    ]
 
 
-def _worker(settings: Settings, role: Role, place: int, store_url: str) -> Settings:
-    port = settings.http.port + place if settings.http.port else 0
+def _worker(settings: Settings, role: Role, port: int, store_url: str) -> Settings:
     return structs.replace(
         settings,
         processes="one",

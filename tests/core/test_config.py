@@ -90,7 +90,14 @@ def test_lists_are_written_with_commas_and_tables_as_inline_toml() -> None:
 
 
 def test_the_public_address_is_where_it_listens_until_it_is_set() -> None:
-    assert load(env={}).public_url == "http://127.0.0.1:8040"
+    assert load(env={}).public_url == load(env={}).known_url == "http://127.0.0.1:8040"
+    assert load(env={}, flags={"http.host": "::1"}).public_url == "http://[::1]:8040"
+    assert (
+        load(env={}, flags={"http.host": "0.0.0.0"}).known_url
+        == load(env={}, flags={"http.host": "::"}).known_url
+        == ""
+    )
+    assert load(env={}, flags={"http.port": "0"}).heard_on(1234).known_url == "http://127.0.0.1:1234"
     assert load(env={}, flags={"http.public_url": "https://a.example/"}).public_url == "https://a.example"
 
 

@@ -36,6 +36,7 @@ class Daemon(Struct, frozen=True):
     """A running daemon: where it is, and the admin key if this was the first start of its store."""
 
     url: str
+    known: bool  # whether others know where it is
     first_key: str | None
     accounts: Accounts
 
@@ -57,6 +58,8 @@ def _welcome(daemon: Daemon) -> None:
     if daemon.first_key:
         print(f"admin key, shown this once: {daemon.first_key}", flush=True)
     logger.info("ready", url=daemon.url)
+    if not daemon.known:
+        logger.warning("public_url_unknown", setting="http.public_url", why="messages and webhook addresses lack it")
 
 
 @contextlib.asynccontextmanager
@@ -72,7 +75,8 @@ async def open_daemon(settings: Settings) -> AsyncIterator[Daemon]:
         readiness = probes.Readiness()
         metrics = Metrics()
         doors = from_settings.doors(settings, metrics)
-        lobby = await _listen(probes.app(readiness), settings, doors)
+        lobby, any_port = await _listen(probes.app(readiness), settings, doors), not settings.http.port
+        settings = settings.heard_on(lobby.addresses[0][1])  # what is told of where we are tells the real one
         try:
             parts = await assemble(stack, settings, readiness, metrics)
             await seals.verify(parts.store, parts.sealer)
@@ -84,7 +88,7 @@ async def open_daemon(settings: Settings) -> AsyncIterator[Daemon]:
         first_key = await parts.accounts.first_start(now=parts.now())
         workers: list[Settings] = []
         if settings.processes == "roles":
-            settings, workers = parted(settings, parts.store.url)
+            settings, workers = parted(settings, parts.store.url, any_port=any_port)
         loops = Loops(parts)
         async with asyncio.TaskGroup() as tasks:
             working = [tasks.create_task(loop) for loop in loops.workers(settings)]
@@ -94,7 +98,7 @@ async def open_daemon(settings: Settings) -> AsyncIterator[Daemon]:
             readiness.opened()
             try:
                 async with crew(workers):
-                    yield Daemon(_address(runner, settings), first_key, parts.accounts)
+                    yield Daemon(_address(runner, settings), bool(settings.known_url), first_key, parts.accounts)
             finally:
                 readiness.draining()
                 await runner.cleanup()

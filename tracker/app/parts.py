@@ -165,7 +165,7 @@ class Parts:
         )
         self.order_telling = OrderStoreDestination(self.order_stores, book, exits_to_stores)
         self.schedule = Schedule(self.connections, self.policy, factor=settings.poll.factor)
-        self.tracking_url = f"{settings.public_url}/parcels/{{id}}"
+        self.tracking_url = f"{settings.known_url}/parcels/{{id}}" if settings.known_url else ""
         self.ingest = Ingest(
             store,
             registry,
@@ -239,7 +239,8 @@ class Parts:
         )
 
     def _hook_url(self, connection: Connection) -> str:
-        return f"{self.settings.public_url}/hooks/{connection.id}/{connection.path_secret}"
+        known = self.settings.known_url  # a carrier can do nothing with an address that is none
+        return f"{known}/hooks/{connection.id}/{connection.path_secret}" if known else ""
 
     def _outbound(self) -> Outbound:
         delivery = self.settings.delivery

@@ -56,8 +56,8 @@ def _services(parts: Parts) -> Services:
         bounds=parts.bounds,
         settings=ApiSettings(
             tracking_url=parts.tracking_url,
-            webhook_url=f"{parts.settings.public_url}/hooks/{{id}}/{{secret}}",
-            fulfilment_url=f"{parts.settings.public_url}/order-stores/{{id}}/{{secret}}",
+            webhook_url=f"{parts.settings.known_url}/hooks/{{id}}/{{secret}}",
+            fulfilment_url=f"{parts.settings.known_url}/order-stores/{{id}}/{{secret}}",
         ),
     )
 

@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
 Role = Literal["intake", "delivery", "poller"]
+
+_EVERY_ADDRESS = ("0.0.0.0", "::")  # listened on, they are no address to be reached at
 
 
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,7 +32,7 @@ class HttpSection(Section, frozen=True, kw_only=True):
 
     host: str = "127.0.0.1"
     port: int = 8040
-    public_url: str = ""  # how carriers and buyers reach it; "" is http://host:port
+    public_url: str = ""  # how carriers and buyers reach it; "" is http://host:port, unless that is every address
     metrics_token: str = ""  # what asks for /metrics must send; "" is open, and names no account but the operator's
     open_console: bool = False  # pages without sign-in, for the demo: everybody is the account `default`
     header_s: float = 10.0  # from a connection, or a request's first byte, to the end of its head
@@ -161,7 +164,18 @@ class Settings(Section, frozen=True, kw_only=True):
 
     @property
     def public_url(self) -> str:
-        return self.http.public_url.rstrip("/") or f"http://{self.http.host}:{self.http.port}"
+        """How it is reached: as it is set, else where it listens."""
+        host = f"[{self.http.host}]" if ":" in self.http.host else self.http.host
+        return self.http.public_url.rstrip("/") or f"http://{host}:{self.http.port}"
+
+    @property
+    def known_url(self) -> str:
+        """The same, where somebody else can use it; "" where all we know is that it listens on every address."""
+        return "" if urlsplit(self.public_url).hostname in _EVERY_ADDRESS else self.public_url
+
+    def heard_on(self, port: int) -> Settings:
+        """The same, with the port that a port of 0 became."""
+        return structs.replace(self, http=structs.replace(self.http, port=port))
 
 
 def networks(written: Sequence[str]) -> list[IPv4Network | IPv6Network]:
