@@ -27,6 +27,7 @@ class Labels(Struct, frozen=True):
 class _Data(Struct, frozen=True):
     shipment: Labels
     revision: int = 0
+    tracking_url: str | None = None
 
 
 class _Body(Struct, frozen=True):
@@ -65,12 +66,19 @@ def labels_of(body: bytes) -> Labels:
 def thin(body: bytes) -> bytes:
     """Type, shipment, revision and where to read the rest: a function of the frozen body alone.
 
-    So the same bytes go out each time. A body without a shipment, a notice of ours, is thin already.
+    So the same bytes go out each time, whatever our address is by then. A body without a shipment, a notice of ours,
+    is thin already.
     """
     try:
         full = _decode(body)
     except msgspec.DecodeError:
         return body
     id = full.data.shipment.id
-    data = _ThinData(id, full.data.revision, f"/v1/shipments/{id}")
+    data = _ThinData(id, full.data.revision, f"{_base(full.data.tracking_url, id)}/v1/shipments/{id}")
     return msgspec.json.encode(_ThinBody(full.type, full.timestamp, full.schema, data, full.test))
+
+
+def _base(tracking_url: str | None, id: str) -> str:
+    """Our address as the body has it; "" where it has none, and the url is a path."""
+    base, found, rest = (tracking_url or "").rpartition(f"/parcels/{id}")
+    return base if found and not rest else ""

@@ -35,8 +35,21 @@ def test_a_thin_message_names_the_shipment_and_no_more(kind: ChangeKind) -> None
         "type": full["type"],
         "timestamp": full["timestamp"],
         "schema": full["schema"],
-        "data": {"shipment_id": id, "revision": full["data"]["revision"], "url": f"/v1/shipments/{id}"},
+        "data": {
+            "shipment_id": id,
+            "revision": full["data"]["revision"],
+            "url": f"https://parcels.example/v1/shipments/{id}",
+        },
     }
+
+
+@pytest.mark.parametrize("tracking_url", [None, "", "https://shop.example/p/1", "https://a.example/parcels/SHP/more"])
+def test_the_url_of_a_thin_message_is_a_path_where_the_body_does_not_say_our_address(tracking_url: str | None) -> None:
+    """A relative reference: behind the address of the API it leads to the same place."""
+    full = json.loads(example(ChangeKind.DELIVERED))
+    id = full["data"]["shipment"]["id"]
+    full["data"]["tracking_url"] = tracking_url and tracking_url.replace("SHP", id)
+    assert json.loads(thin(json.dumps(full).encode()))["data"]["url"] == f"/v1/shipments/{id}"
 
 
 @given(body=st.binary(max_size=200))

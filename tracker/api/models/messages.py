@@ -60,7 +60,7 @@ class ThinData(TypedDict):
 
     shipment_id: str
     revision: int
-    url: str
+    url: Annotated[str, Field(description="absolute where the daemon knows its address; else a path of this interface")]
 
 
 class ThinMessage(TypedDict):
