@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter as Tally
 from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import product
@@ -12,7 +13,8 @@ from tracker.model import ChangeKind
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _CODES_SHOWN = 500  # series of unknown codes; the rest are counted under "(more)"
-_CUT_OFF = ("full", "address", "header", "write")
+_CODES_OF_ONE = 50  # of them of one carrier, so that one that says nothing else leaves the others theirs
+_CUT_OFF = ("full", "address", "header", "write", "room")
 _DESTINATIONS = ("webhook", "orders", "store")
 _OUTCOMES = ("done", "retry", "dead", "discard")
 
@@ -79,6 +81,7 @@ class Metrics:
         self.disk_free = Gauge("milepost_disk_free_bytes", "Free space beside the log, -1: not ours to see", registry=r)
         self.disk_free.set(-1)
         self._codes: set[tuple[str, str]] = set()
+        self._codes_of: Tally[str] = Tally()
         # what is counted for every webhook: finding a series by its labels costs more than counting
         self._intake_of = cache(self._intake.labels)
         self._commits_of = cache(self._commits.labels)
@@ -106,7 +109,7 @@ class Metrics:
         self._connections.set(number)
 
     def cut_off(self, why: str) -> None:
-        """A connection was refused (`full`, `address`) or ended (`header`, `write`)."""
+        """A connection was refused (`full`, `address`) or ended (`header`, `write`, `room`)."""
         self._cut_off.labels(why).inc()
 
     def intake(self, carrier: str, outcome: str, seconds: float) -> None:
@@ -136,9 +139,12 @@ class Metrics:
     def unknown_code(self, carrier: str, code: str) -> None:
         """A scan that nothing covers; bounded, since codes come from outside."""
         label = (carrier, code[:40] or "(text)")
-        if label not in self._codes and len(self._codes) >= _CODES_SHOWN:
-            label = (carrier, "(more)")
-        self._codes.add(label)
+        if label not in self._codes:
+            if len(self._codes) >= _CODES_SHOWN or self._codes_of[carrier] >= _CODES_OF_ONE:
+                label = (carrier, "(more)")
+            else:
+                self._codes_of[carrier] += 1
+                self._codes.add(label)
         self._unknown.labels(*label).inc()
 
     def empty_body(self, carrier: str) -> None:

@@ -89,14 +89,18 @@ def test_an_unknown_code_is_counted_by_carrier_and_code_and_a_bare_text_as_one(m
 
 
 def test_codes_from_outside_make_a_bounded_number_of_series(metrics: Metrics) -> None:
+    """And one carrier that makes them up leaves the others theirs."""
     for number in range(700):
         metrics.unknown_code("acme", f"C{number}")
     metrics.unknown_code("acme", "C1")
+    for number in range(700):
+        metrics.unknown_code(f"carrier-{number % 14}", f"C{number}")
     told = {
         labels: value for (name, labels), value in samples(metrics).items() if name == "milepost_unknown_codes_total"
     }
-    assert len(told) == 501
-    assert told["acme", "(more)"] == 200
+    assert len([code for _, code in told if code != "(more)"]) == 500
+    assert told["acme", "(more)"] == 650
+    assert told["carrier-0", "C0"] == 1
     assert told["acme", "C1"] == 2
 
 

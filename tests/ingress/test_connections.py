@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from tests.ingress.conftest import Opened
 from tests.ingress.site import Site, Wire, chunked
 
 HEAD = b"GET /healthz HTTP/1.1\r\nHost: m\r\n"
+FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
 ENOUGH_S = 6.0
 SOON = {"http__header_s": "0.5", "http__idle_s": "0.6"}
 
@@ -122,6 +124,31 @@ async def test_there_is_room_for_so_many_and_the_next_is_told(opened: Opened) ->
     for wire in wires:
         await wire.__aexit__()
     assert await cut_off(site, "full") >= 1
+
+
+HELD = [b"", HEAD, HEAD + b"\r\n", b"POST /login HTTP/1.1\r\nHost: m\r\nContent-Length: 80\r\n" + FORM + b"\r\nkey="]
+
+
+@pytest.mark.parametrize("sent", HELD, ids=["silent", "half a head", "idle", "half a body"])
+@pytest.mark.parametrize("bound", ["http__max_connections", "http__max_per_address"])
+async def test_who_holds_connections_and_asks_for_nothing_keeps_nobody_out(
+    opened: Opened, bound: str, sent: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But neither is one that waits for its answer sent away."""
+    monkeypatch.setattr("tracker.ingress.connections._BODY_S", 0.0)
+    site = await opened(**{bound: "6"})
+    async with contextlib.AsyncExitStack() as stack:
+        polling = await stack.enter_async_context(await site.wire())
+        await polling.send(site.head("GET", "/v1/changes?after=now&wait=4"))
+        for _ in range(5):
+            wire = await stack.enter_async_context(await site.wire())
+            await wire.send(sent)
+        assert not await lets_in(site)
+        await asyncio.sleep(1.2)
+        for _ in range(4):
+            assert await lets_in(site)
+        assert (await polling.answer()).status == 200
+    assert await cut_off(site, "room") >= 1
 
 
 async def lets_in(site: Site) -> bool:

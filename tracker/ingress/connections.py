@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import resource
-from collections import Counter
+from collections import OrderedDict
+from itertools import islice
 from typing import Any, Protocol, cast
 
 import structlog
@@ -25,6 +26,9 @@ _LOOK_EVERY_S = 1.0
 _WARN_EVERY_S = 60.0
 _LINGER_S = 2.0  # an answer that came before its body had: so long what is left of it is read and dropped
 _OWN_FILES = 512  # besides connections: the store's, deliveries, polls, logs; half of them where there are fewer
+_UNUSED_S = 1.0  # for so long a connection is anybody's who asks for something, however many there are
+_BODY_S = 4.0  # a body that takes longer is one that can come again
+_LOOKED_AT = 64  # connections, to find one that is not used
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _LONGEST_HEAD = 256 * 1024  # bytes; aiohttp bounds each line and how many there are
 _LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -43,14 +47,18 @@ class Deadlines(Struct, frozen=True, kw_only=True):
 
 
 class Observer(Protocol):
-    """Who counts; `why`: full, address, header, write."""
+    """Who counts; `why`: full, address, header, write, room."""
 
     def connections(self, number: int) -> None: ...
     def cut_off(self, why: str) -> None: ...
 
 
 class Doors:
-    """The connections of one process: at most `most`, `most_of_one` from one address that is no proxy; 0: any."""
+    """The connections of one process: at most `most`, `most_of_one` from one address that is no proxy; 0: any.
+
+    Where there are as many, one that asks for nothing makes room for one that may: whoever holds connections to keep
+    others out would have to ask on all of them, all the time.
+    """
 
     def __init__(
         self, deadlines: Deadlines, addresses: Addresses, observer: Observer, *, most: int = 0, most_of_one: int = 0
@@ -60,19 +68,20 @@ class Doors:
         self._observer = observer
         self._most = most and _within_files(most)
         self._most_of_one = most_of_one
-        self._open: dict[Connection, str] = {}
-        self._of: Counter[str] = Counter()
+        self._open: OrderedDict[Connection, str] = OrderedDict()
+        self._of: dict[str, OrderedDict[Connection, None]] = {}
         self._warn_at = 0.0
 
     def admits(self, connection: Connection, peer: str) -> bool:
         """Let it in, unless there are too many."""
         address = "" if self._addresses.trusts(peer) else network_of(peer)
-        if 0 < self._most <= len(self._open):
-            return self._refused("full", peer)
-        if address and 0 < self._most_of_one <= self._of[address]:
+        of_address = self._of.get(address, OrderedDict())
+        if address and 0 < self._most_of_one <= len(of_address) and not self._made_room(of_address):
             return self._refused("address", peer)
+        if 0 < self._most <= len(self._open) and not self._made_room(self._open):
+            return self._refused("full", peer)
         self._open[connection] = address
-        self._of[address] += 1
+        self._of.setdefault(address, OrderedDict())[connection] = None
         return True
 
     def left(self, connection: Connection) -> None:
@@ -80,9 +89,22 @@ class Doors:
         address = self._open.pop(connection, None)
         if address is None:
             return
-        self._of[address] -= 1
+        del self._of[address][connection]
         if not self._of[address]:
             del self._of[address]
+
+    def _made_room(self, some: OrderedDict[Connection, Any]) -> bool:
+        """Whether one of them was closed, of those that have been there longest; the rest of these are next looked at
+        last, so that a look costs the same however many there are."""
+        now = asyncio.get_running_loop().time()
+        for connection in list(islice(some, _LOOKED_AT)):
+            if connection.unused_for(now) >= _UNUSED_S:
+                self._observer.cut_off("room")
+                connection.make_room()
+                self.left(connection)
+                return True
+            some.move_to_end(connection)
+        return False
 
     def look(self, now: float) -> None:
         """Cut off those whose deadline has passed."""
@@ -104,7 +126,7 @@ class Doors:
 class Connection(RequestHandler):
     """One connection, as aiohttp serves it, that can say for how long it has been waited for."""
 
-    __slots__ = ("_begun_at", "_doors", "_drain", "_head_bytes", "_made_at", "_wire")
+    __slots__ = ("_asked_at", "_begun_at", "_doors", "_drain", "_head_bytes", "_made_at", "_wire")
 
     def __init__(self, doors: Doors, server: web.Server, loop: asyncio.AbstractEventLoop, **options: Any) -> None:
         super().__init__(server, loop=loop, **options)
@@ -113,6 +135,7 @@ class Connection(RequestHandler):
         self._made_at = 0.0
         self._begun_at = 0.0  # the first byte of a head that is not complete; 0: there is none
         self._head_bytes = 0  # of it
+        self._asked_at = 0.0  # when the head of the last request was complete
         self._drain: tuple[object, float, int] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -123,7 +146,8 @@ class Connection(RequestHandler):
             wire.write(_FULL)
             wire.close()
             return
-        self._wire, self._made_at = wire, self._loop.time()
+        self._wire = wire
+        self._made_at = self._asked_at = self._loop.time()
         super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -137,10 +161,12 @@ class Connection(RequestHandler):
         """Note when a head begins that is not complete with its first bytes."""
         if self._wire is None:
             return
+        waited = self._waits
         super().data_received(data)
-        waiter = self._waiter
-        if waiter is None or waiter.done():
+        if not self._waits:
             self._begun_at, self._head_bytes = 0.0, 0
+            if waited:
+                self._asked_at = self._loop.time()
         elif data:
             self._begun_at = self._begun_at or self._loop.time()
             self._head_bytes += len(data)
@@ -161,12 +187,28 @@ class Connection(RequestHandler):
             return "write"
         self._drain = None
         since = self._begun_at or (0.0 if self._request_count else self._made_at)
-        if not since or now - since <= deadlines.header_s or self._waiter is None or self._waiter.done():
+        if not since or now - since <= deadlines.header_s or not self._waits:
             return ""
         if self._begun_at:
             wire.write(_LATE)
         self.force_close()
         return "header"
+
+    def unused_for(self, now: float) -> float:
+        """Seconds for which a request has been waited for, or its end beyond what bodies take; 0: it has one."""
+        if self._waits:
+            return now - (self._begun_at or self._asked_at)
+        request = self._current_request
+        return 0.0 if request is None or request.content.is_eof() else max(0.0, now - self._asked_at - _BODY_S)
+
+    @property
+    def _waits(self) -> bool:
+        """Whether there is no request to answer."""
+        return self._waiter is not None and not self._waiter.done()
+
+    def make_room(self) -> None:
+        """Close it at once, without a word: it is idle, as one is that its owner may find closed at any time."""
+        self.force_close()
 
     def _stuck(self, waiting: int, now: float, within_s: float) -> bool:
         """Whether the other side has taken too little of what waits for it since the window began."""
