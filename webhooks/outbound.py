@@ -23,13 +23,11 @@ from tracker.store.types import Claim, Delivery, Outcome, Settlement, StoreDown
 from webhooks.attempts import attempted, entry_of, rest_s, wait_before
 from webhooks.destination import Result, Webhooks
 from webhooks.outlet import Outlet
+from webhooks.settling import PAUSE_S, SettlementStore, Settling
 
 log = structlog.get_logger()
 
-_PAUSE_S = 0.5  # after the store did not answer
-_GIVE_UP_AFTER = 4  # settles of a drain that the store did not answer
 _HELD_S = 1.0  # until somebody looks again at what a paused subscription does not take
-_SETTLED_AT_ONCE = 1_000
 
 
 class Handled(Protocol):
@@ -52,14 +50,13 @@ class Observer(Protocol):
     def delivered(self, destination: str, outcome: str, seconds: float, /) -> None: ...
 
 
-class LaneStore(Protocol):
+class LaneStore(SettlementStore, Protocol):
     """The part of the store that delivery uses."""
 
     def watching(self, every_s: float, woken: Callable[[], object]) -> AbstractContextManager[Lookout]: ...
     async def claim_lanes(
         self, claim: str, *, free: Mapping[str, int], default_free: int, limit: int, lease_ms: int, lookout: Lookout
     ) -> list[Delivery]: ...
-    async def settle_lanes(self, settlements: Sequence[Settlement], *, lookout: Lookout) -> int: ...
 
 
 class OutboundSettings(Struct, frozen=True, kw_only=True):
@@ -115,12 +112,10 @@ class Outbound:
         self._down = False
         self._stopping = False
         self._closing = asyncio.Event()  # the same, for those who wait
-        self._drained = False
         self._nudged = asyncio.Event()
-        self._ended = asyncio.Event()
         self._dry = asyncio.Event()  # most of what the last claim brought is done
         self._dry_below = 0
-        self._settlements: list[Settlement] = []
+        self._settling = Settling(store, clock, self._nudged.set, self._note_down)
 
     async def run(self) -> None:
         """Claim, deliver and settle until `stop`; then finish what is under way."""
@@ -128,15 +123,14 @@ class Outbound:
             self._tasks = tasks
             minding = tasks.create_task(self._mind())
             with self._store.watching(self._settings.poll_s, self._nudged.set) as lookout:
-                tasks.create_task(self._settle(lookout))
+                tasks.create_task(self._settling.run(lookout))
                 await self._claim(lookout)
             minding.cancel()
             self._give_back()
             while self._held or self._offers:
                 self._nudged.clear()
                 await self._nudged.wait()
-            self._drained = True
-            self._ended.set()
+            self._settling.drain()
 
     def stop(self) -> None:
         """Claim no more; `run` returns when the deliveries under way have ended and settled."""
@@ -175,11 +169,11 @@ class Outbound:
         """Deliver what was claimed by an offer at `sent_at` (s of the loop's clock)."""
         if down := await self._offers[claim.id]:
             for delivery in found:
-                self._let_go(delivery)
+                self._settling.give_back(delivery)
             raise down
         for delivery in found:
             if self._stopping:
-                self._let_go(delivery)
+                self._settling.give_back(delivery)
             else:
                 self._take(delivery, sent_at)
 
@@ -222,7 +216,7 @@ class Outbound:
             await self._know([delivery.destination for delivery in found])
         except StoreDown as error:
             self._note_down(error)
-            await asyncio.sleep(_PAUSE_S)
+            await asyncio.sleep(PAUSE_S)
             return []
         self._claim_id = ""
         self._note_up()
@@ -309,12 +303,11 @@ class Outbound:
             return  # somebody else may have it before we are done; it comes back when the lease ends
         result = await self._outcome(delivery)
         if result.outcome is Outcome.HELD:
-            self._let_go(delivery, after_s=_HELD_S)
+            self._settling.give_back(delivery, after_s=_HELD_S)
             return
         took = loop.time() - began
         settlement = self._settlement(delivery, result, took)
-        self._settlements.append(settlement)
-        self._ended.set()
+        self._settling.add(settlement)
         self._observer.delivered(_kind(delivery.destination), settlement.outcome.value, took)
         well = result.outcome is not Outcome.RETRY
         turned = attempted(result) and outlet.learn(well, took, began + took, rest_s(result))
@@ -374,45 +367,12 @@ class Outbound:
         """Let go of what waits and was not begun."""
         for outlet in self._outlets.values():
             self._empty(outlet)
-        self._ended.set()
 
     def _empty(self, outlet: Outlet) -> None:
         for delivery, _ in outlet.waiting:
-            self._let_go(delivery)
+            self._settling.give_back(delivery)
             self._held -= 1
         outlet.waiting.clear()
-
-    def _let_go(self, delivery: Delivery, *, after_s: float = 0.0) -> None:
-        """Give a delivery back that was not attempted."""
-        at = int((self._clock() + after_s) * 1000)
-        self._settlements.append(Settlement(delivery=delivery, outcome=Outcome.HELD, retry_at=at))
-        self._ended.set()
-
-    async def _settle(self, lookout: Lookout) -> None:
-        """Settle what ended, all of one turn of the loop together, until drained."""
-        tried = 0
-        while not (self._drained and (not self._settlements or tried >= _GIVE_UP_AFTER)):
-            await self._ended.wait()
-            await asyncio.sleep(0)
-            if not self._drained:
-                self._ended.clear()
-            tried = 0 if await self._settle_waiting(lookout) else tried + 1
-
-    async def _settle_waiting(self, lookout: Lookout) -> bool:
-        """Settle in order; what the store did not answer stays, and is settled again: its claim fences it."""
-        while batch := self._settlements[:_SETTLED_AT_ONCE]:
-            try:
-                late = await self._store.settle_lanes(batch, lookout=lookout)
-            except StoreDown as error:
-                self._note_down(error)
-                await asyncio.sleep(_PAUSE_S)
-                self._ended.set()
-                return False
-            del self._settlements[: len(batch)]
-            if late:  # we stood still, or were too slow: others have them by now, or this was settled and nobody heard
-                log.info("settled_too_late", deliveries=late)
-            self._nudged.set()
-        return True
 
     def _handler(self, destination: str) -> Handler | None:
         return self._handlers.get(_prefix(destination))
