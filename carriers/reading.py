@@ -191,6 +191,11 @@ def moment(text: str, *, zone: int | str | None = None, path: str = "$") -> Mome
     return read
 
 
+def moment_or_none(text: str, *, zone: int | str | None = None) -> Moment | None:
+    """A time that stands beside the scans, an expected day say: one that can't be read must not cost the scans."""
+    return _moment(text, zone) if text else None
+
+
 @lru_cache(maxsize=8192)  # pushes repeat whole histories
 def _moment(text: str, zone: int | str | None) -> Moment | None:
     read = _read_time(text.strip())

@@ -23,6 +23,7 @@ from carriers.reading import (
     list_at,
     moment,
     moment_at,
+    moment_or_none,
     object_of,
     read_json,
     rows_at,
@@ -72,12 +73,14 @@ __all__ = [
     "look_up",
     "moment",
     "moment_at",
+    "moment_or_none",
     "object_of",
     "oldest_first",
     "read_json",
     "rows_at",
     "same_secret",
     "text_at",
+    "token_of",
 ]
 
 M = Milestone
@@ -228,6 +231,24 @@ def oldest_first(scans: Iterable[Scan]) -> tuple[Scan, ...]:
     last = min(times)
     keyed = [(last := scan.time.instant if scan.time else last, scan) for scan in rows]
     return tuple(scan for _, scan in sorted(keyed, key=itemgetter(0)))
+
+
+# ---------------------------------------------------------------- tokens
+
+
+def token_of(reply: Reply, *, life_s: float) -> tuple[str, float]:
+    """The access token of an OAuth answer (RFC 6749, 5.1) and its life in seconds, `life_s` where it does not say.
+
+    Raises ParseError for an answer without one.
+    """
+    answer = object_of(read_json(reply.body), "$")
+    token, life = text_at(answer, "access_token", "$"), text_at(answer, "expires_in", "$")
+    if not token:
+        raise ParseError("$.access_token", f"it gave no token, status {reply.status}")
+    try:
+        return token, float(life or life_s)
+    except ValueError:
+        raise ParseError("$.expires_in", f"not a number of seconds: {life[:40]!r}") from None
 
 
 # ---------------------------------------------------------------- signatures

@@ -25,8 +25,8 @@ from carriers.sdk import (
     Summary,
     dict_at,
     hmac_sha256,
-    moment,
     moment_at,
+    moment_or_none,
     object_of,
     oldest_first,
     read_json,
@@ -197,16 +197,8 @@ def _expected(row: dict[str, Any], path: str) -> tuple[Moment | None, Moment | N
         if told := dict_at(row, name, path):
             here = f"{path}.{name}"
             days = [text_at(told, f"{stem}{end}", here) or text_at(told, stem, here) for end in ("_min", "_max")]
-            return _moment_or_none(days[0]), _moment_or_none(days[1])
-    return None, _moment_or_none(text_at(row, "expected_delivery", path))
-
-
-def _moment_or_none(text: str) -> Moment | None:
-    """A date beside the checkpoints: one that can't be read must not cost them."""
-    try:
-        return moment(text) if text else None
-    except ParseError:
-        return None
+            return moment_or_none(days[0]), moment_or_none(days[1])
+    return None, moment_or_none(text_at(row, "expected_delivery", path))
 
 
 def _weight(row: dict[str, Any], path: str) -> int | None:

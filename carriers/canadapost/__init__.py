@@ -22,6 +22,7 @@ from carriers.sdk import (
     Scan,
     Summary,
     moment,
+    moment_or_none,
     oldest_first,
 )
 from carriers.xml_reading import Node, read_xml
@@ -148,10 +149,7 @@ def _time(event: Node, path: str) -> Moment | None:
 def _expected(detail: Node) -> Moment | None:
     """The changed day, else the first; one that can't be read must not cost the events."""
     day = detail.text_at("changed-expected-date") or detail.text_at("expected-delivery-date")
-    try:
-        return moment(day) if day else None
-    except ParseError:
-        return None
+    return moment_or_none(day)
 
 
 carrier = Carrier(

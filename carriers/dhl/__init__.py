@@ -25,8 +25,8 @@ from carriers.sdk import (
     Summary,
     coarse,
     dict_at,
-    moment,
     moment_at,
+    moment_or_none,
     object_of,
     oldest_first,
     read_json,
@@ -263,18 +263,10 @@ def _summary(row: dict[str, Any], path: str, signer: str) -> Summary:
 
 def _expected(row: dict[str, Any], path: str) -> tuple[Moment | None, Moment | None]:
     frame = dict_at(row, "estimatedDeliveryTimeFrame", path)
-    begins, ends = (_moment_or_none(text_at(frame, key, path)) for key in ("estimatedFrom", "estimatedThrough"))
+    begins, ends = (moment_or_none(text_at(frame, key, path)) for key in ("estimatedFrom", "estimatedThrough"))
     if begins or ends:
         return begins, ends
-    return None, _moment_or_none(text_at(row, "estimatedTimeOfDelivery", path))
-
-
-def _moment_or_none(text: str) -> Moment | None:
-    """A date beside the events: one that can't be read must not cost the events."""
-    try:
-        return moment(text) if text else None
-    except ParseError:
-        return None
+    return None, moment_or_none(text_at(row, "estimatedTimeOfDelivery", path))
 
 
 def _signed_by(details: dict[str, Any], path: str) -> str:

@@ -30,6 +30,7 @@ from carriers.sdk import (
     hmac_sha256,
     moment,
     moment_at,
+    moment_or_none,
     object_of,
     oldest_first,
     read_json,
@@ -189,7 +190,7 @@ def _place(row: dict[str, Any], path: str) -> str:
 def _summary(row: dict[str, Any], scans: Sequence[Scan], path: str) -> Summary:
     detail, here = dict_at(row, "carrier_detail", path), f"{path}.carrier_detail"
     day = text_at(row, "est_delivery_date", path).removesuffix(MIDNIGHT)
-    expected = _local_day(detail, here) or _moment_or_none(day)
+    expected = _local_day(detail, here) or moment_or_none(day)
     return Summary(
         status=_status(row, scans, path),
         expected_to=expected,
@@ -217,15 +218,7 @@ def _end(detail: dict[str, Any], end: str, path: str) -> str:
 def _local_day(detail: dict[str, Any], path: str) -> Moment | None:
     """The expected day as the recipient's calendar has it, with the time where one is told."""
     day, clock = text_at(detail, "est_delivery_date_local", path), text_at(detail, "est_delivery_time_local", path)
-    return (_moment_or_none(f"{day}T{clock}") if clock else None) or _moment_or_none(day)
-
-
-def _moment_or_none(text: str) -> Moment | None:
-    """A date beside the scans: one that can't be read must not cost them."""
-    try:
-        return moment(text) if text else None
-    except ParseError:
-        return None
+    return (moment_or_none(f"{day}T{clock}") if clock else None) or moment_or_none(day)
 
 
 def _grams(ounces: object) -> int | None:

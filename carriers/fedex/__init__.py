@@ -28,13 +28,14 @@ from carriers.sdk import (
     coarse,
     dict_at,
     hmac_sha256,
-    moment,
     moment_at,
+    moment_or_none,
     object_of,
     oldest_first,
     read_json,
     rows_at,
     text_at,
+    token_of,
 )
 
 DOCS = "https://developer.fedex.com/api/en-us/catalog/track/v1/docs.html"
@@ -174,11 +175,7 @@ async def _obtain_token(http: Http) -> tuple[str, float]:
     }
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     reply = await http.request("POST", "/oauth/token", headers=headers, data=urlencode(fields).encode())
-    answer = object_of(read_json(reply.body), "$")
-    token = text_at(answer, "access_token", "$")
-    if not token:
-        raise ParseError("$.access_token", f"FedEx gave no token, status {reply.status}")
-    return token, float(text_at(answer, "expires_in", "$") or 3600)
+    return token_of(reply, life_s=3600)
 
 
 _base64_signature = hmac_sha256("fdx-signature")
@@ -335,24 +332,16 @@ def _status_time(code: str, result: dict[str, Any], scans: tuple[Scan, ...], pat
 def _dated(result: dict[str, Any], kind: str, path: str) -> Moment | None:
     for row in rows_at(result, "dateAndTimes", path):
         if kind and text_at(row, "type", path) == kind:
-            return _moment_or_none(text_at(row, "dateTime", path))
+            return moment_or_none(text_at(row, "dateTime", path))
     return None
 
 
 def _expected(result: dict[str, Any], path: str) -> tuple[Moment | None, Moment | None]:
     window = dict_at(dict_at(result, "estimatedDeliveryTimeWindow", path), "window", path)
-    begins, ends = (_moment_or_none(text_at(window, key, path)) for key in ("begins", "ends"))
+    begins, ends = (moment_or_none(text_at(window, key, path)) for key in ("begins", "ends"))
     if begins or ends:
         return begins, ends
     return None, _dated(result, "ESTIMATED_DELIVERY", path) or _dated(result, "APPOINTMENT_DELIVERY", path)
-
-
-def _moment_or_none(text: str) -> Moment | None:
-    """A date beside the scans: one that can't be read must not cost the scans."""
-    try:
-        return moment(text) if text else None
-    except ParseError:
-        return None
 
 
 def _weight(result: dict[str, Any], path: str) -> int | None:

@@ -30,6 +30,7 @@ from carriers.sdk import (
     read_json,
     rows_at,
     text_at,
+    token_of,
 )
 
 DOCS = "https://dev-portal.gls-group.net/docs/track-and-trace/1/overview"
@@ -98,11 +99,7 @@ async def _obtain_token(http: Http) -> tuple[str, float]:
         "Content-Type": "application/x-www-form-urlencoded",
     }
     reply = await http.request("POST", "/oauth2/v2/token", headers=headers, data=b"grant_type=client_credentials")
-    answer = object_of(read_json(reply.body), "$")
-    token = text_at(answer, "access_token", "$")
-    if not token:
-        raise ParseError("$.access_token", f"GLS gave no token, status {reply.status}")
-    return token, float(text_at(answer, "expires_in", "$") or 14400)
+    return token_of(reply, life_s=14_400)
 
 
 # ---------------------------------------------------------------- reading

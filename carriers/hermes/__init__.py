@@ -23,13 +23,14 @@ from carriers.sdk import (
     Scan,
     Summary,
     dict_at,
-    moment,
     moment_at,
+    moment_or_none,
     object_of,
     oldest_first,
     read_json,
     rows_at,
     text_at,
+    token_of,
 )
 
 DOCS = "https://developer.hermesworld.com/"
@@ -74,11 +75,7 @@ async def _obtain_token(http: Http) -> tuple[str, float]:
     url = TOKENS.get(http.base, "") + "/authorization-facade/oauth2/access_token"
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     reply = await http.request("POST", url, headers=headers, data=urlencode(form).encode())
-    answer = object_of(read_json(reply.body), "$")
-    token = text_at(answer, "access_token", "$")
-    if not token:
-        raise ParseError("$.access_token", f"Hermes gave no token, status {reply.status}")
-    return token, float(text_at(answer, "expires_in", "$") or 3600)
+    return token_of(reply, life_s=3600)
 
 
 # ---------------------------------------------------------------- reading
@@ -156,17 +153,9 @@ def _expected(forecast: dict[str, Any], path: str) -> tuple[Moment | None, Momen
     day, slot = text_at(forecast, "date", path), dict_at(forecast, "timeSlot", path)
     begins, ends = text_at(slot, "from", path), text_at(slot, "to", path)
     return (
-        _moment_or_none(f"{day} {begins}") if begins else None,
-        _moment_or_none(f"{day} {ends}" if ends else day),
+        moment_or_none(f"{day} {begins}", zone=GERMANY) if begins else None,
+        moment_or_none(f"{day} {ends}" if ends else day, zone=GERMANY),
     )
-
-
-def _moment_or_none(text: str) -> Moment | None:
-    """A time beside the scans: one that can't be read must not cost the scans."""
-    try:
-        return moment(text, zone=GERMANY) if text else None
-    except ParseError:
-        return None
 
 
 carrier = Carrier(

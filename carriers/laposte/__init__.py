@@ -13,7 +13,6 @@ from carriers.sdk import (
     Http,
     M,
     Meaning,
-    Moment,
     ParseError,
     Problem,
     ProblemKind,
@@ -24,8 +23,8 @@ from carriers.sdk import (
     Summary,
     coarse,
     dict_at,
-    moment,
     moment_at,
+    moment_or_none,
     object_of,
     oldest_first,
     read_json,
@@ -142,20 +141,12 @@ def _summary(row: dict[str, Any], path: str) -> Summary:
     final = text_at(row, "isFinal", path) == "true"  # then both dates tell when it was delivered
     expected = text_at(row, "estimDate", path) or text_at(row, "deliveryDate", path)
     return Summary(
-        expected_to=None if final else _moment_or_none(expected),
+        expected_to=None if final else moment_or_none(expected),
         service=text_at(row, "product", path),
         origin=text_at(context, "originCountry", path),
         destination=text_at(context, "arrivalCountry", path),
         successor=partner if partner != text_at(row, "idShip", path) else "",
     )
-
-
-def _moment_or_none(text: str) -> Moment | None:
-    """A date beside the scans: one that can't be read must not cost the scans."""
-    try:
-        return moment(text) if text else None
-    except ParseError:
-        return None
 
 
 carrier = Carrier(

@@ -21,8 +21,8 @@ from carriers.sdk import (
     Scan,
     Summary,
     dict_at,
-    moment,
     moment_at,
+    moment_or_none,
     object_of,
     oldest_first,
     read_json,
@@ -160,17 +160,9 @@ def _expected(row: dict[str, Any], path: str) -> tuple[Moment | None, Moment | N
     day = text_at(row, "date", path)
     begins, ends = (text_at(row, key, path) for key in ("startOfEstimatedWindow", "endOfEstimatedWindow"))
     return (
-        _moment_or_none(f"{day}T{begins}") if begins else None,
-        _moment_or_none(f"{day}T{ends}" if ends else day),
+        moment_or_none(f"{day}T{begins}") if begins else None,
+        moment_or_none(f"{day}T{ends}" if ends else day),
     )
-
-
-def _moment_or_none(text: str) -> Moment | None:
-    """A time beside the events: one that can't be read must not cost the events."""
-    try:
-        return moment(text) if text else None
-    except ParseError:
-        return None
 
 
 carrier = Carrier(

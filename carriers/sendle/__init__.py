@@ -15,7 +15,6 @@ from carriers.sdk import (
     Http,
     M,
     Meaning,
-    Moment,
     ParseError,
     Problem,
     ProblemKind,
@@ -28,6 +27,7 @@ from carriers.sdk import (
     dict_at,
     moment,
     moment_at,
+    moment_or_none,
     object_of,
     oldest_first,
     read_json,
@@ -185,7 +185,9 @@ def _place(row: dict[str, Any], path: str) -> str:
 
 def _summary(root: dict[str, Any], signer: str) -> Summary:
     expected = dict_at(root, "scheduling", "$")
-    begins, ends = (_date(text_at(expected, f"estimated_delivery_date_{end}", "$")) for end in ("minimum", "maximum"))
+    begins, ends = (
+        moment_or_none(text_at(expected, f"estimated_delivery_date_{end}", "$")) for end in ("minimum", "maximum")
+    )
     return Summary(
         status=_status(root),
         expected_from=begins if ends else None,
@@ -205,14 +207,6 @@ def _status(root: dict[str, Any]) -> Scan | None:
     time = moment(changed.replace(" UTC", "Z"), path="$.status.last_changed_at") if changed else None
     code = f"state/{state}"
     return Scan(time=time, code=code if code in STATES or not words else "", text=words)
-
-
-def _date(text: str) -> Moment | None:
-    """A date beside the events: one that can't be read must not cost the events."""
-    try:
-        return moment(text) if text else None
-    except ParseError:
-        return None
 
 
 # ---------------------------------------------------------------- errors

@@ -30,6 +30,7 @@ from carriers.sdk import (
     dict_at,
     moment,
     moment_at,
+    moment_or_none,
     object_of,
     oldest_first,
     read_json,
@@ -305,8 +306,8 @@ def _summary(info: dict[str, Any], waybill: str, path: str) -> Summary:
     successor = text_at(misc, "local_number", path)
     return Summary(
         status=_status(info, path),
-        expected_from=_moment_or_none(text_at(estimate, "from", path)),
-        expected_to=_moment_or_none(text_at(estimate, "to", path)),
+        expected_from=moment_or_none(text_at(estimate, "from", path)),
+        expected_to=moment_or_none(text_at(estimate, "to", path)),
         weight_g=_grams(text_at(misc, "weight_kg", path)),
         service=text_at(misc, "service_type", path),
         origin=_place(dict_at(shipping, "shipper_address", path), path),
@@ -328,14 +329,6 @@ def _status(info: dict[str, Any], path: str) -> Scan | None:
         text=text_at(latest, "sub_status_descr", path) or told.text,
         location=told.location,
     )
-
-
-def _moment_or_none(text: str) -> Moment | None:
-    """A date beside the events: one that can't be read must not cost the events."""
-    try:
-        return moment(text) if text else None
-    except ParseError:
-        return None
 
 
 def _grams(kilograms: str) -> int | None:

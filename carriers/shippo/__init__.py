@@ -14,7 +14,6 @@ from carriers.sdk import (
     Carrier,
     Credential,
     Http,
-    Moment,
     ParseError,
     Problem,
     ProblemKind,
@@ -25,8 +24,8 @@ from carriers.sdk import (
     Signed,
     Summary,
     dict_at,
-    moment,
     moment_at,
+    moment_or_none,
     object_of,
     oldest_first,
     read_json,
@@ -187,20 +186,12 @@ def _summary(row: dict[str, Any], path: str) -> Summary:
     told = text_at(latest, "status", f"{path}.tracking_status") not in ("", UNKNOWN)
     return Summary(
         status=_scan(latest, f"{path}.tracking_status") if told else None,
-        expected_to=_moment_or_none(text_at(row, "eta", path).removesuffix(MIDNIGHT)),
+        expected_to=moment_or_none(text_at(row, "eta", path).removesuffix(MIDNIGHT)),
         weight_g=_weight(rows_at(row, "weight", path), path),
         service=text_at(dict_at(row, "servicelevel", path), "name", f"{path}.servicelevel"),
         origin=_place(row, "address_from", path),
         destination=_place(row, "address_to", path),
     )
-
-
-def _moment_or_none(text: str) -> Moment | None:
-    """A date beside the scans: one that can't be read must not cost them."""
-    try:
-        return moment(text) if text else None
-    except ParseError:
-        return None
 
 
 def _weight(rows: Sequence[dict[str, Any]], path: str) -> int | None:

@@ -31,6 +31,7 @@ from carriers.sdk import (
     read_json,
     rows_at,
     text_at,
+    token_of,
 )
 
 MILESTONES: dict[str, Meaning] = {  # docs/demo.md, "Codes"
@@ -106,11 +107,7 @@ async def _obtain(http: Http) -> tuple[str, float]:
     form = urlencode([("grant_type", "client_credentials"), *((key, ours.get(key, "")) for key in _CLIENT)]).encode()
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     reply = await http.request("POST", "/oauth/token", headers=headers, data=form)
-    answer = object_of(read_json(reply.body), "$")
-    token = text_at(answer, "access_token", "$")
-    if not token:
-        raise ParseError("$.access_token", f"missing; the carrier said {reply.body[:200]!r}")
-    return token, float(text_at(answer, "expires_in", "$") or 60)
+    return token_of(reply, life_s=60)
 
 
 def parse(body: bytes, content_type: str) -> Sequence[Report]:

@@ -25,11 +25,13 @@ from carriers.sdk import (
     dict_at,
     list_at,
     moment,
+    moment_or_none,
     object_of,
     oldest_first,
     read_json,
     rows_at,
     text_at,
+    token_of,
 )
 from carriers.ups.codes import MILESTONES
 
@@ -77,11 +79,7 @@ async def _obtain_token(http: Http) -> tuple[str, float]:
     }
     grant = b"grant_type=client_credentials"
     reply = await http.request("POST", "/security/v1/oauth/token", headers=headers, data=grant)
-    answer = object_of(read_json(reply.body), "$")
-    token = text_at(answer, "access_token", "$")
-    if not token:
-        raise ParseError("$.access_token", f"UPS gave no token, status {reply.status}")
-    return token, float(text_at(answer, "expires_in", "$") or 3600)
+    return token_of(reply, life_s=3600)
 
 
 async def subscribe(http: Http, asks: Sequence[Ask], callback: str) -> Mapping[str, str]:
@@ -216,7 +214,7 @@ def _offset(row: dict[str, Any], read: Moment, gmt: str, path: str) -> str:
     """`+HH:MM` as in gmtOffset; else what parts the reading from the same instant in GMT, if a clock can have that."""
     if written := _OFFSET.fullmatch(text_at(row, "gmtOffset", path)):
         return f"{written[1]}{written[2]:>02}:{written[3]}"
-    there = _moment_or_none(_reading(text_at(row, f"{gmt}Date", path), text_at(row, f"{gmt}Time", path)))
+    there = moment_or_none(_reading(text_at(row, f"{gmt}Date", path), text_at(row, f"{gmt}Time", path)))
     minutes = (read.wall - there.wall) // 60 if there else 1
     if minutes % 15 or not -12 * 60 <= minutes <= 14 * 60:
         return ""
@@ -229,17 +227,9 @@ def _reading(date: str, time: str) -> str:
     return f"{date[:4]}-{date[4:6]}-{date[6:]}T{clock[:2]}:{clock[2:4]}:{clock[4:]}" if date else ""
 
 
-def _moment_or_none(text: str) -> Moment | None:
-    """A time beside the scans: one that can't be read must not cost the scans."""
-    try:
-        return moment(text) if text else None
-    except ParseError:
-        return None
-
-
 def _window(date: str, start: str, end: str) -> tuple[Moment | None, Moment | None]:
-    begins = _moment_or_none(_reading(date, start)) if start else None
-    return begins, _moment_or_none(_reading(date, end)) or _moment_or_none(_reading(date, ""))
+    begins = moment_or_none(_reading(date, start)) if start else None
+    return begins, moment_or_none(_reading(date, end)) or moment_or_none(_reading(date, ""))
 
 
 # ---------------------------------------------------------------- the summary

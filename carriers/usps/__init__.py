@@ -30,12 +30,14 @@ from carriers.sdk import (
     dict_at,
     moment,
     moment_at,
+    moment_or_none,
     object_of,
     oldest_first,
     read_json,
     rows_at,
     same_secret,
     text_at,
+    token_of,
 )
 from carriers.usps.codes import MILESTONES
 
@@ -89,11 +91,7 @@ async def _obtain_token(http: Http) -> tuple[str, float]:
     }
     headers = {"Content-Type": "application/json"}
     reply = await http.request("POST", "/oauth2/v3/token", headers=headers, data=json.dumps(wanted).encode())
-    answer = object_of(read_json(reply.body), "$")
-    token = text_at(answer, "access_token", "$")
-    if not token:
-        raise ParseError("$.access_token", f"USPS gave no token, status {reply.status}")
-    return token, float(text_at(answer, "expires_in", "$") or 28800)
+    return token_of(reply, life_s=28_800)
 
 
 async def subscribe(http: Http, asks: Sequence[Ask], callback: str) -> Mapping[str, str]:
@@ -246,17 +244,9 @@ def _expected(row: dict[str, Any], path: str) -> tuple[Moment | None, Moment | N
     day = next(filter(None, (text_at(row, key, path) for key in EXPECTED)), "")[:10]
     begins, ends = (text_at(row, f"predictedDeliveryWindow{end}Time", path) for end in ("Start", "End"))
     return (
-        _moment_or_none(f"{day} {begins}") if begins else None,
-        _moment_or_none(f"{day} {ends}".strip()) or _moment_or_none(day),
+        moment_or_none(f"{day} {begins}") if begins else None,
+        moment_or_none(f"{day} {ends}".strip()) or moment_or_none(day),
     )
-
-
-def _moment_or_none(text: str) -> Moment | None:
-    """A date beside the events: one that can't be read ("3 Business Days") must not cost the events."""
-    try:
-        return moment(text) if text else None
-    except ParseError:
-        return None
 
 
 carrier = Carrier(

@@ -17,6 +17,7 @@ from carriers.sdk import (
     Moment,
     ParseError,
     Push,
+    Reply,
     Scan,
     dict_at,
     form,
@@ -24,10 +25,12 @@ from carriers.sdk import (
     list_at,
     moment,
     moment_at,
+    moment_or_none,
     oldest_first,
     read_json,
     rows_at,
     text_at,
+    token_of,
 )
 
 
@@ -62,6 +65,29 @@ def test_no_time_is_made_of_nonsense(text: str) -> None:
     with pytest.raises(ParseError) as caught:
         moment(text, path="$.a[3].time")
     assert caught.value.path == "$.a[3].time"
+
+
+def test_a_time_beside_the_scans_that_can_not_be_read_costs_nothing() -> None:
+    assert moment_or_none("2026-05-05", zone=480) == moment("2026-05-05", zone=480)
+    assert [moment_or_none(text) for text in ("", "3 Business Days", "2026-13-01")] == [None, None, None]
+
+
+def test_a_token_lives_as_long_as_its_answer_says_or_as_the_carrier_documents() -> None:
+    for body, life in (
+        (b'{"access_token": "t", "expires_in": 60}', 60),
+        (b'{"access_token": "t", "expires_in": "60"}', 60),
+        (b'{"access_token": "t"}', 3600),
+    ):
+        assert token_of(Reply(200, "application/json", body), life_s=3600) == ("t", life)
+    for body, path in (
+        (b"{}", "$.access_token"),
+        (b'{"access_token": ""}', "$.access_token"),
+        (b'{"access_token": "t", "expires_in": "an hour"}', "$.expires_in"),
+        (b"<html>", "$"),
+    ):
+        with pytest.raises(ParseError) as caught:
+            token_of(Reply(403, "application/json", body), life_s=3600)
+        assert caught.value.path == path
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from carriers.sdk import (
     read_json,
     rows_at,
     text_at,
+    token_of,
 )
 
 DOCS = "https://developer.example.com/tracking"  # the page that lists the codes below
@@ -77,11 +78,7 @@ async def _obtain_token(http: Http) -> tuple[str, float]:
     }
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     reply = await http.request("POST", "/oauth/token", headers=headers, data=urlencode(fields).encode())
-    answer = object_of(read_json(reply.body), "$")
-    token = text_at(answer, "access_token", "$")
-    if not token:
-        raise ParseError("$.access_token", f"missing, status {reply.status}")
-    return token, float(text_at(answer, "expires_in", "$") or 3600)
+    return token_of(reply, life_s=3600)
 
 
 # ---------------------------------------------------------------- reading
