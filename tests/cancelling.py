@@ -35,7 +35,7 @@ class When(StrEnum):
 
 
 class Bystanders:
-    """Callers that share the connection: each asks for a word of its own, and must get that one."""
+    """Callers that share the connections: each asks for a word of its own, and must get that one."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -43,8 +43,9 @@ class Bystanders:
         self._asked: list[tuple[bytes, asyncio.Future[bytes]]] = []
 
     def ask(self) -> None:
-        word = b"word %d" % next(self._words)
-        self._asked.append((word, self._store.wire.control().send(b"ECHO", word)))
+        for primary in self._store.wire.primaries():
+            word = b"word %d" % next(self._words)
+            self._asked.append((word, primary.send(b"ECHO", word)))
 
     async def check(self) -> None:
         self.ask()

@@ -10,7 +10,7 @@ from tests.pipeline.daemon import running
 from tests.pipeline.pushes import PUSH
 from tests.pipeline.test_pushed import every_body_goes_the_whole_way
 from tests.store import test_cluster
-from tests.store.test_cluster import Node
+from tests.store.clusters import Node
 
 pytestmark = pytest.mark.cluster
 nodes = test_cluster.nodes  # the fixture

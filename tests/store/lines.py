@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 from tracker.store import Store, StoreSettings, open_store
@@ -13,7 +13,7 @@ from tracker.store import Store, StoreSettings, open_store
 class Line:
     """Passes bytes between a client and the server; breaks after the next request or before it, when told to."""
 
-    def __init__(self, server: str) -> None:
+    def __init__(self, server: str = "") -> None:
         self.server = server
         self.lose_reply = False
         self.lose_request = False
@@ -48,7 +48,23 @@ class Line:
                 await self._asked.wait()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_unix_connection(self.server)
+        await self._pass_on(reader, writer, *await asyncio.open_unix_connection(self.server))
+
+    def to(self, port: int) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
+        """The same line's way to a server on a port of loopback; several are held and let go together."""
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await self._pass_on(reader, writer, *await asyncio.open_connection("127.0.0.1", port))
+
+        return serve
+
+    async def _pass_on(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        far_reader: asyncio.StreamReader,
+        far_writer: asyncio.StreamWriter,
+    ) -> None:
         back = asyncio.create_task(self._replies(far_reader, writer))
         with contextlib.suppress(OSError):
             while (data := await reader.read(1 << 16)) and not self._lost_request():
@@ -100,3 +116,15 @@ async def unreliable(store: Store, directory: Path) -> AsyncIterator[tuple[Line,
         async with open_store(StoreSettings(directory=directory, url=f"unix://{path}", shards=store.shards)) as far:
             yield line, far
         await asyncio.sleep(0.02)  # the line's handlers see the end
+
+
+@contextlib.asynccontextmanager
+async def lines_to(ports: Sequence[int]) -> AsyncIterator[tuple[Line, dict[int, int]]]:
+    """One line to servers on ports of loopback; by which port it is reached for each."""
+    line, ways = Line(), dict[int, int]()
+    async with contextlib.AsyncExitStack() as stack:
+        for port in ports:
+            server = await stack.enter_async_context(await asyncio.start_server(line.to(port), "127.0.0.1", 0))
+            ways[port] = server.sockets[0].getsockname()[1]
+        yield line, ways
+        await asyncio.sleep(0.02)  # its handlers see the end

@@ -47,6 +47,10 @@ async def _alive(far: Store) -> bool:
     return (await far.stats()).durable
 
 
+async def _rows(store: Store) -> Call:
+    return lambda far: far.rows(lambda shard: [far.keys.of_account(shard, b"z", "acme")], None, 3)
+
+
 async def _standing(store: Store) -> Call:
     await _goods(store)
     return _alive
@@ -79,5 +83,5 @@ LOOKS = [
     look("acts", "acme"),
     look("marked", "con_1", b"mark"),
     look("ping"),
-    look("rows", lambda shard: [b"nothing"], None, 3),
+    Act("rows", "rows", _rows),
 ]

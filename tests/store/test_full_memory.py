@@ -12,8 +12,9 @@ from tracker.store.types import Outcome, Settlement
 
 from .acts import Act
 from .acts_beside import ACTS
+from .cuts import shape
 from .goods import fan_out_all, register
-from .test_cancellation import server, shape, store
+from .test_cancellation import server, store
 
 __all__ = ["server", "store"]  # fixtures
 

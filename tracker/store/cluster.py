@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from redis.asyncio.connection import AbstractConnection
@@ -60,9 +60,12 @@ class _Primary:
         self.loop.wait_replicas = self.server.wait_replicas
         return connection
 
-    async def close(self) -> None:
-        self.task.cancel()
-        await asyncio.gather(self.task, return_exceptions=True)
+
+async def _close(primaries: Collection[_Primary]) -> None:
+    """End their loops; all of them are told at once, whoever gives up waiting."""
+    for primary in primaries:
+        primary.task.cancel()
+    await asyncio.gather(*[primary.task for primary in primaries], return_exceptions=True)
 
 
 class Cluster:
@@ -140,7 +143,7 @@ class Cluster:
                 if self._mapped.is_set():
                     await self._doubted.wait()
         finally:
-            await asyncio.gather(*[primary.close() for primary in self._primaries.values()])
+            await _close(self._primaries.values())
 
     async def _refresh(self) -> None:
         owners = await self._ask_map()
@@ -156,7 +159,7 @@ class Cluster:
         self.prove(self._id)
         gone = [self._primaries.pop(address) for address in self._primaries.keys() - set(by_slot.values())]
         self._mapped.set()
-        await asyncio.gather(*[primary.close() for primary in gone])
+        await _close(gone)
 
     async def _ask_map(self) -> dict[range, Address]:
         known = [self.server_at(address) for address in self._primaries]
