@@ -60,6 +60,7 @@ class _Attempt(Struct):
     type: str
     revision: int
     outcome: str
+    test: bool = False
 
 
 _logged = msgspec.json.Decoder(_Attempt).decode
@@ -104,9 +105,12 @@ class Redelivery:
         return became
 
     async def message(self, subscription: Wanting, message: str, *, now: int) -> Relayed | None:
-        """Send the message of that `webhook-id` once more, None where the subscription's log has none such."""
+        """Send the message of that `webhook-id` once more, None where the subscription's log has none such.
+
+        A test is none: what it tells of does not exist.
+        """
         log = await self._store.delivery_log(subscription.account, subscription.id, _LOGGED)
-        attempts = [one for one in map(_logged, log) if one.id == message]
+        attempts = [one for one in map(_logged, log) if one.id == message and not one.test]
         if not attempts:
             return None
         latest, first = attempts[0], attempts[-1]

@@ -51,7 +51,7 @@ class Subscription(Protocol):
 
 
 class Standing(Protocol):
-    """How a subscription does, since when (ms; 0: not known) and why."""
+    """How a subscription does, since when (ms; 0: not known) and why; `failed` of its latest attempts in a row."""
 
     @property
     def state(self) -> Any: ...
@@ -59,6 +59,8 @@ class Standing(Protocol):
     def since(self) -> int: ...
     @property
     def why(self) -> str: ...
+    @property
+    def failed(self) -> int: ...
 
 
 class Probe(Protocol):

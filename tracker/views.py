@@ -32,8 +32,8 @@ _wall = lru_cache(maxsize=4_096)(Moment.iso)
 
 
 def attempts_told(log: Iterable[bytes]) -> list[View]:
-    """The attempts of a delivery log; those that were logged before they said when the next one is made say nothing."""
-    return [{"next_at": None} | msgspec.json.decode(entry, type=View) for entry in log]
+    """The attempts of a delivery log; what those did not say yet that were logged long ago is filled in."""
+    return [{"next_at": None, "test": False} | msgspec.json.decode(entry, type=View) for entry in log]
 
 
 def _label(word: Word) -> dict[str, str]:

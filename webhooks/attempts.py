@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import msgspec
-from msgspec import Struct
 
 from tracker.store.types import Delivery, Outcome
 from webhooks.destination import Result, message_id
-from webhooks.notices import iso_ms
+from webhooks.logbook import Attempt, iso_ms
 from webhooks.subscriptions import TYPE_PREFIX, type_of
 
 SCHEDULE_S = (0, 5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)  # before attempt 1, 2, …
@@ -22,23 +21,6 @@ def wait_before(attempt: int, *, factor: float, hint_s: float = 0.0, jitter: Cal
     if attempt > len(SCHEDULE_S):
         return None
     return max(SCHEDULE_S[attempt - 1] * factor * (1 + JITTER * (2 * jitter() - 1)), hint_s)
-
-
-class Attempt(Struct, frozen=True, kw_only=True):
-    """One attempt as the delivery log shows it."""
-
-    at: str
-    id: str  # webhook-id
-    type: str
-    shipment_id: str | None  # None: a notice of ours
-    revision: int
-    attempt: int
-    outcome: str
-    status: int | None
-    latency_ms: float
-    error: str | None
-    response: str | None  # the beginning of the answer
-    next_at: str | None  # not before that it is tried again
 
 
 def attempted(result: Result) -> bool:

@@ -18,7 +18,8 @@ from tracker.examples import example
 from tracker.model import ChangeKind
 from tracker.store.types import Delivery, Outcome
 from webhooks.health import ENOUGH_S, Ledger
-from webhooks.notices import disabled_notice, iso_ms, trial_notice
+from webhooks.logbook import iso_ms
+from webhooks.notices import disabled_notice, trial_notice
 from webhooks.payload import Payload, labels_of, thin
 from webhooks.post import Answer, Endpoint, Poster
 from webhooks.retiring import NoticeStore, Retiring
@@ -166,10 +167,10 @@ class Webhooks:
 
     async def probe(self, subscription: Subscription, type: str = TEST) -> Probe:
         """Send one event of that type now, outside every lane: an example, marked by `test`."""
-        endpoint = endpoint_of(subscription, self._sealer)
+        endpoint, id = endpoint_of(subscription, self._sealer), f"msg_test_{token_hex(8)}"
         if endpoint is None:
-            return Probe(False, 0, "the signing secret can't be opened: check secrets.key")
-        body, id, began = self._sample(subscription, type), f"msg_test_{token_hex(8)}", time.perf_counter()
+            return Probe(False, 0, "the signing secret can't be opened: check secrets.key", id)
+        body, began = self._sample(subscription, type), time.perf_counter()
         answer = await self._poster.post(endpoint, id, thin(body) if endpoint.thin else body)
         took_ms = round((time.perf_counter() - began) * 1000, 1)
         return Probe(answer.accepted, answer.status, _result(answer).detail, id, took_ms, answer.head)

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import msgspec
 
 from tracker.views import SCHEMA
+from webhooks.logbook import iso_ms
 from webhooks.subscriptions import DISABLED, TEST, Subscription
-
-
-def iso_ms(seconds: float) -> str:
-    """ISO 8601 with milliseconds and Z."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def disabled_notice(subscription: Subscription, *, why: str, since: int, now: int) -> bytes:

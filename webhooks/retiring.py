@@ -10,7 +10,8 @@ import structlog
 
 from tracker.store.types import Gone, Letter, Relayed
 from webhooks.health import Failing
-from webhooks.notices import disabled_notice, iso_ms
+from webhooks.logbook import iso_ms
+from webhooks.notices import disabled_notice
 from webhooks.subscriptions import DISABLED, KIND, Records, Subscription, disable, from_record, from_records
 
 log = structlog.get_logger()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -15,8 +16,10 @@ from msgspec.structs import replace
 
 from tracker.errors import BadInput, NotFound
 from tracker.model import ChangeKind, Status
+from tracker.store.types import Outcome, StoreDown
 from webhooks import health
 from webhooks.headers import check_headers
+from webhooks.logbook import FAILED, LATELY, Attempt, Lately, iso_ms, lately
 from webhooks.payload import Payload
 from webhooks.standard import Scheme, new_secret, public_key
 
@@ -31,6 +34,7 @@ TYPES = (*[TYPE_PREFIX + kind for kind in ChangeKind], DISABLED)
 MAX_PER_ACCOUNT = 100
 OVERLAP_S = 86_400  # how long a replaced secret signs beside the new one
 _SECRETS_KEPT = 2
+_NOTHING = Lately()
 _STATUSES = frozenset(Status)
 
 
@@ -51,6 +55,8 @@ class Records(Protocol):
     async def records(self, kind: str, account: str | None = None) -> dict[tuple[str, str], bytes]: ...
     async def remove_record(self, kind: str, account: str, id: str) -> bool: ...
     async def drop_destination(self, account: str, destination: str) -> None: ...
+    async def log_attempt(self, account: str, destination: str, entry: bytes) -> None: ...
+    async def delivery_log(self, account: str, destination: str, limit: int = 50) -> list[bytes]: ...
 
 
 class Subscription(Struct, frozen=True, kw_only=True):
@@ -73,6 +79,7 @@ class Subscription(Struct, frozen=True, kw_only=True):
     enabled: bool = True
     paused: bool = False
     paused_at: int = 0
+    changed_at: int = 0  # when its address or a switch was last changed: what failed before says nothing any more
     created_at: int = 0
     disabled_at: int = 0
     disabled_why: str = ""
@@ -198,22 +205,26 @@ class Probe(Struct, frozen=True):
 
 
 class Standing(Struct, frozen=True):
-    """How a subscription does: `active`, `failing`, `paused` or `disabled`, since when (ms; 0: not known) and why."""
+    """How a subscription does: `active`, `failing`, `paused` or `disabled`, since when (ms; 0: not known) and why.
+
+    `failed` of its latest attempts failed in a row: of one that is `active`, that is since when and why.
+    """
 
     state: str
     since: int = 0
     why: str = ""
+    failed: int = 0
 
 
-def standing(subscription: Subscription, failing: health.Failing | None) -> Standing:
-    """How it does, from its record and what is noted of its failures."""
+def standing(subscription: Subscription, failing: health.Failing | None, lately: Lately = _NOTHING) -> Standing:
+    """How it does, from its record, what is noted of its failures, and what its log says."""
     if not subscription.enabled:
-        return Standing("disabled", subscription.disabled_at, subscription.disabled_why)
+        return Standing("disabled", subscription.disabled_at, subscription.disabled_why, lately.failed)
     if subscription.paused:
-        return Standing("paused", subscription.paused_at)
+        return Standing("paused", subscription.paused_at, failed=lately.failed)
     if failing:
-        return Standing("failing", failing.since, failing.why)
-    return Standing("active")
+        return Standing("failing", failing.since, failing.why, lately.failed)
+    return Standing("active", lately.since, lately.why, lately.failed)
 
 
 class Subscriptions:
@@ -247,7 +258,12 @@ class Subscriptions:
     async def standings(self, account: str, some: Iterable[Subscription]) -> list[Standing]:
         """How each of the account's subscriptions does."""
         notes = health.read_notes(await self._store.records(health.KIND, account))
-        return [standing(one, notes.get((account, one.id))) for one in some]
+        listed = list(some)
+        logs = await asyncio.gather(*[self._store.delivery_log(account, one.id, LATELY) for one in listed])
+        return [
+            standing(one, notes.get((account, one.id)), lately(log, after=one.changed_at))
+            for one, log in zip(listed, logs, strict=True)
+        ]
 
     async def create(
         self, account: str, *, now: int, signature: str = Scheme.HMAC, **said: Any
@@ -264,11 +280,14 @@ class Subscriptions:
         """Change what is said, leave the rest; raises `BadInput` and `NotFound`."""
         self._check(said)
         before = await self._existing(account, id)
+        moved = said.keys() & {"url", "enabled", "paused"}  # what it failed at before says nothing any more
         changed = replace(before, **self._fields(said, self._now()))
+        if moved:
+            changed = replace(changed, changed_at=self._now())
         if changed.held and not before.held:
             changed = replace(changed, paused_at=self._now())  # from here on something waits
         await self._store.put_record(KIND, account, id, to_record(changed))
-        if said.keys() & {"url", "enabled", "paused"}:  # what it failed at before says nothing any more
+        if moved:
             await self._store.remove_record(health.KIND, account, id)
         return changed
 
@@ -294,10 +313,15 @@ class Subscriptions:
             await self._store.drop_destination(account, id)
 
     async def test(self, subscription: Subscription, type: str, *, now: int) -> Probe:
-        """Send one event of that type at once, outside every lane. Raises `BadInput`."""
+        """Send one event of that type at once, outside every lane; its delivery log has it too. Raises `BadInput`."""
         if type not in (TEST, *TYPES):
             raise BadInput("type", f"{type!r} is no type of event; {_instead(type, (TEST, *TYPES))}")
-        return await self._probe(subscription, type)
+        began, probe = self._clock(), await self._probe(subscription, type)
+        try:
+            await self._store.log_attempt(subscription.account, subscription.id, _tested(probe, type, began))
+        except StoreDown as error:  # who asked hears what was answered all the same
+            log.warning("test_not_logged", subscription=subscription.id, error=str(error))
+        return probe
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
@@ -343,6 +367,27 @@ class Subscriptions:
         if "paused" in fields:
             fields["paused_at"] = now if fields["paused"] else 0
         return fields
+
+
+def _tested(probe: Probe, type: str, at: float) -> bytes:
+    """A test for the delivery log, JSON."""
+    return msgspec.json.encode(
+        Attempt(
+            at=iso_ms(at),
+            id=probe.id,
+            type=type,
+            shipment_id=None,
+            revision=0,
+            attempt=1,
+            outcome=Outcome.DONE.value if probe.delivered else FAILED,
+            status=probe.status or None,
+            latency_ms=probe.latency_ms,
+            error=probe.detail or None,
+            response=probe.head.decode(errors="replace") or None,
+            next_at=None,
+            test=True,
+        )
+    )
 
 
 def check_statuses(statuses: Iterable[str]) -> None:

@@ -167,3 +167,20 @@ async def test_nothing_is_sent_again_to_what_is_switched_off(desk: Desk, path: s
     body = {"json": {"since": ago(hours=1)}} if path == "/replay" else {}
     refused = await desk.call("POST", path, **body)
     assert (refused.status, refused.body["errors"][0]["code"]) == (422, "disabled")
+
+
+async def test_a_test_is_in_the_delivery_log_marked_as_one_and_is_no_message_to_send_again(desk: Desk) -> None:
+    tested = await desk.call("POST", "/test", json={"type": "shipment.delivered"})
+    [logged] = (await desk.call("GET", "/deliveries"))["deliveries"]
+    said = {name: logged[name] for name in ("id", "type", "outcome", "status", "test", "shipment_id", "next_at")}
+    assert said == {
+        "id": tested["id"],
+        "type": "shipment.delivered",
+        "outcome": "done",
+        "status": 200,
+        "test": True,
+        "shipment_id": None,
+        "next_at": None,
+    }
+    assert (await desk.call("POST", f"/deliveries/{tested['id']}/resend")).status == 404
+    assert (await desk.call("GET", ""))["failed_in_a_row"] == 0

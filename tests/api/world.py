@@ -79,7 +79,7 @@ class Registry:
 
 
 async def _probe(subscription: Subscription, type: str) -> Probe:
-    return Probe(delivered=True, status=200, detail=f"{type} to {subscription.url}")
+    return Probe(delivered=True, status=200, detail=f"{type} to {subscription.url}", id="msg_test_1")
 
 
 async def _reached(store: OrderStore, platform: Platform) -> ProbeOfStore:

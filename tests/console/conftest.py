@@ -53,7 +53,7 @@ Browser = TestClient[Any, Any]
 
 
 async def _probe(subscription: Subscription, type: str) -> Probe:
-    return Probe(delivered=True, status=200, detail="")
+    return Probe(delivered=True, status=200, detail="", id="msg_test_1")
 
 
 class OneCarrier:

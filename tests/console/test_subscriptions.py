@@ -76,7 +76,14 @@ async def test_a_page_shows_what_was_sent_and_what_was_given_up(desk: Desk) -> N
     await died(desk, subscription)
     html = await page(await desk.browse(), f"/subscriptions/{subscription.id}")
     seen = words(html)
-    for expected in (URL, "Active", "2 changes were given up", "shipment.registered", "Given up", "/parcels/shp_"):
+    for expected in (
+        URL,
+        "Latest attempts failed: 2",
+        "2 changes were given up",
+        "shipment.registered",
+        "Given up",
+        "/parcels/shp_",
+    ):
         assert expected in (html if expected.startswith("/") else seen)
     assert "<form method" not in html.partition("<main")[2]  # nobody signed in, so nobody may do anything
 
@@ -108,9 +115,34 @@ async def test_a_page_says_what_each_attempt_got_how_long_it_took_and_when_it_is
             assert one in seen, seen
 
 
-async def test_a_test_is_sent_by_a_button(desk: Desk) -> None:
+async def test_a_test_is_sent_by_a_button_and_stands_in_the_log_as_a_test_that_can_not_be_sent_again(
+    desk: Desk,
+) -> None:
+    subscription, browser = await subscribed(desk), await signed_in(desk)
+    assert "The test arrived: answered 200" in await press(browser, subscription, "test")
+    for headers, expected in ((EN, "milepost.test Test 1 Delivered"), (ZH, "milepost.test 测试 1 已送达")):
+        html = await page(browser, f"/subscriptions/{subscription.id}", headers=headers)
+        assert expected in words(html)
+        assert "/resend" not in html
+
+
+async def test_a_webhook_whose_latest_attempts_failed_says_so_at_once(desk: Desk) -> None:
+    """Before anything is noted of it: the first of them is enough, and the first that succeeds takes it back."""
     subscription = await subscribed(desk)
-    assert "The test arrived: answered 200" in await press(await signed_in(desk), subscription, "test")
+    lanes = Lanes(desk.store, subscription.id)
+    for waybill in ("AC000001", "AC000002"):
+        await desk.parcel(waybill)
+    await lanes.fan_out()
+    await lanes.settle(Outcome.RETRY, at="2026-11-23T02:14:00.000Z", status=503, error="answered 503")
+    for path in ("/subscriptions", f"/subscriptions/{subscription.id}"):
+        seen = words(await page(await desk.browse(), path))
+        assert "Active" not in seen
+        assert "Latest attempts failed: 2" in seen
+        assert "最近 2 次推送失败" in words(await page(await desk.browse(), path, headers=ZH))
+    await desk.parcel("AC000003")
+    await lanes.fan_out()
+    await lanes.settle(Outcome.DONE)
+    assert "Active" in words(await page(await desk.browse(), "/subscriptions"))
 
 
 async def test_what_was_given_up_is_sent_again_by_a_button(desk: Desk) -> None:

@@ -97,6 +97,11 @@ async def heads_are_settled_and_logged(store: Store) -> Call:
     return lambda far: unanswered(far.settle_lanes(settlements))
 
 
+@act("log_attempt", adds=True)
+async def a_test_is_logged(store: Store) -> Call:
+    return lambda far: far.log_attempt("acme", "sub_1", b"test")
+
+
 @act("replay_dead", steps=True)
 async def dead_letters_are_sent_again(store: Store) -> Call:
     ids = await with_letters(store)

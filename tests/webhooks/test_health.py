@@ -14,7 +14,7 @@ from tests.webhooks.receiving import ACCOUNT, Desk, Receiver, until
 from tests.webhooks.test_outbound import answering, book
 from tracker.store import Store
 from webhooks.health import KIND, Failing, Ledger, read_notes
-from webhooks.subscriptions import DISABLED, standing
+from webhooks.subscriptions import DISABLED, TEST, Standing, standing
 
 DAY = 86_400.0
 
@@ -221,6 +221,26 @@ async def test_an_amendment_of_the_address_wipes_the_slate(desk: Desk, receiver:
     assert (failing.state, failing.since, failing.why) == ("failing", since, "answered 500")
     moved = await desk.subscriptions.amend(ACCOUNT, made.id, url=receiver.url("/new"))
     assert [one.state for one in await desk.subscriptions.standings(ACCOUNT, [moved])] == ["active"]
+
+
+async def test_the_first_attempt_that_fails_is_told_and_a_new_address_begins_anew(
+    desk: Desk, receiver: Receiver
+) -> None:
+    """By the delivery log, long before anything is noted; a test that fails is no failure of what is delivered."""
+    made, _ = await desk.subscribe(receiver.url("/bad"))
+    receiver.answers["/bad"] = answering(500)
+    await desk.subscriptions.test(made, TEST, now=0)
+    assert await desk.subscriptions.standings(ACCOUNT, [made]) == [Standing("active")]
+    async with desk.running(book):
+        await desk.change("SF1", "registered")
+        await until(lambda: desk.observer.seen.count(("webhook", "retry")) == 1)
+        async with asyncio.timeout(5):
+            while len(await desk.store.delivery_log(ACCOUNT, made.id)) < 2:
+                await asyncio.sleep(0.02)
+    [stands] = await desk.subscriptions.standings(ACCOUNT, [made])
+    assert (stands.state, stands.failed >= 1, stands.since > 0, stands.why) == ("active", True, True, "answered 500")
+    moved = await desk.subscriptions.amend(ACCOUNT, made.id, url=receiver.url("/new"))
+    assert await desk.subscriptions.standings(ACCOUNT, [moved]) == [Standing("active")]
 
 
 async def test_what_its_owner_switched_off_says_since_when(desk: Desk) -> None:

@@ -82,7 +82,7 @@ async def delete_subscription(call: Call, id: str) -> None:
 async def test_subscription(call: Call, id: str, body: Example) -> TestResult:
     """Send one signed event now, and say what the receiver answered: `milepost.test`, or an example of a type.
 
-    An example is marked by `"test": true`, and its shipment does not exist.
+    An example is marked by `"test": true`, and its shipment does not exist. The delivery log has it, marked so too.
     """
     result = await call.services.subscriptions.test(await _one(call, id), body.type, now=call.now)
     return TestResult(
@@ -229,5 +229,6 @@ def _view(subscription: Subscription, standing: Standing, now: int) -> Subscript
         state=standing.state,
         since=_iso(standing.since),
         why=standing.why or None,
+        failed_in_a_row=standing.failed,
         created_at=iso(subscription.created_at),
     )

@@ -16,6 +16,7 @@ from tracker.views import attempts_told, iso
 
 _ATTEMPTS = 50  # of the log, that a page shows
 _DEAD = 1_000  # dead letters that are counted, and sent again at once
+_LATELY = 10  # attempts that a standing counts at most
 _TEST = "milepost.test"
 _WRITERS = {Scope.WRITE, Scope.ADMIN}
 
@@ -64,8 +65,8 @@ class Endpoints:
         found = await self._subscriptions.all(account)
         standings = await self._subscriptions.standings(account, found)
         views = [_view(*pair) for pair in zip(found, standings, strict=True)]
-        order = ("disabled", "failing", "paused", "active")
-        return sorted(views, key=lambda view: order.index(view["state"]))
+        order = ("disabled", "failing", "failed", "paused", "active")
+        return sorted(views, key=lambda view: order.index(view["shown"]))
 
     async def switched_off(self, account: str) -> int:
         """How many were switched off without anybody's wish: somebody must know."""
@@ -129,6 +130,8 @@ def _view(subscription: Subscription, standing: Standing) -> Mapping[str, Any]:
         "concurrency": subscription.concurrency,
         "rate": subscription.rate,
         "state": standing.state,
+        "shown": "failed" if standing.state == "active" and standing.failed else standing.state,
+        "failed": f"{standing.failed}+" if standing.failed >= _LATELY else str(standing.failed),
         "since": iso(standing.since) if standing.since else None,
         "why": standing.why,
         "enabled": subscription.enabled,

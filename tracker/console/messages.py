@@ -155,6 +155,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "out_dead": ("已放弃", "Given up"),
     "out_discard": ("已丢弃", "Dropped"),
     "out_done": ("已送达", "Delivered"),
+    "out_failed": ("未送达", "Not accepted"),
     "out_held": ("等待中", "Held"),
     "out_retry": ("将重试", "To be retried"),
     "sub_active": ("正常", "Active"),
@@ -185,6 +186,11 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "sub_done_refused": ("测试被拒绝，对方返回 {n}", "The test was refused: answered {n}"),
     "sub_done_unheard": ("测试没有得到应答", "The test got no answer"),
     "sub_everything": ("全部变更", "All changes"),
+    "sub_failed": ("最近 {n} 次推送失败", "Latest attempts failed: {n}"),
+    "sub_failed_hint": (
+        "对方没有接收最近的推送；何时重试见下表。",
+        "What was sent last was not taken; the table says when it is tried again.",
+    ),
     "sub_failing": ("推送失败", "Failing"),
     "sub_failing_hint": (
         "对方一直没有成功接收，正在按间隔重试。",
@@ -205,6 +211,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "sub_since": ("起始", "Since"),
     "sub_next": ("不早于", "not before"),
     "sub_test": ("发送测试", "Send a test"),
+    "sub_is_test": ("测试", "Test"),
     "sub_message": ("消息", "Messages"),
     "sub_payload_full": ("完整", "full"),
     "sub_payload_thin": ("仅通知", "thin"),

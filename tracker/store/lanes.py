@@ -203,6 +203,12 @@ class Lanes(Rows):
             for shard in named
         ]
 
+    async def log_attempt(self, account: str, destination: str, entry: bytes) -> None:
+        """Put an attempt that went past the lanes into the destination's delivery log."""
+        shard, key = self.keys.log(account, destination)
+        args = (number(LOG_KEPT), destination.encode(), entry)
+        checked(await self._write(shard, "log", (self.keys.tombs[shard], key), args))
+
     async def lanes(self, destination: str) -> int:
         """How many shipments have changes waiting (or out) for the destination."""
         keys = self.keys

@@ -88,7 +88,7 @@ class DeliveryView(TypedDict):
     """One attempt to deliver a change. `id` is its `webhook-id`; `status` is null where no answer came.
 
     `response` is the beginning of the answer; `shipment_id` is null for a notice. `next_at`: where the `outcome` is
-    `retry`, it is not tried again before.
+    `retry`, it is not tried again before. A `test` that was not accepted has `failed`: it is not tried again.
     """
 
     at: str
@@ -97,12 +97,13 @@ class DeliveryView(TypedDict):
     shipment_id: str | None
     revision: int
     attempt: int
-    outcome: Literal["done", "retry", "dead", "discard"]
+    outcome: Literal["done", "retry", "dead", "discard", "failed"]
     status: int | None
     latency_ms: float
     error: str | None
     response: str | None
     next_at: str | None
+    test: bool
 
 
 class DeliveryList(TypedDict):

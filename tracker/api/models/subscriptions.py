@@ -73,7 +73,9 @@ class Rotation(Body):
 class SubscriptionView(TypedDict):
     """A subscription, without its signing secret. `headers` names what it adds; `since` and `why` explain `state`.
 
-    `overlap_until`: until then a replaced secret signs too. `public_keys` (`whpk_…`) verify `v1a`, newest first.
+    `failed_in_a_row`: so many of the latest attempts failed, up to 10; an `active` one is not `failing` yet, and then
+    `since` and `why` tell of these. `overlap_until`: until then a replaced secret signs too. `public_keys` (`whpk_…`)
+    verify `v1a`, newest first.
     """
 
     id: str
@@ -96,6 +98,7 @@ class SubscriptionView(TypedDict):
     state: Literal["active", "failing", "paused", "disabled"]
     since: str | None
     why: str | None
+    failed_in_a_row: int
     created_at: str
 
 

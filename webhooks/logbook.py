@@ -1,0 +1,71 @@
+"""The delivery log of a subscription: an attempt as it stands there, and what the latest ones say of the endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+from msgspec import Struct
+
+LATELY = 10  # attempts from which it is told how many failed in a row
+FAILED = "failed"  # what became of a test that was not accepted: it is not tried again
+_FAILURES = ("retry", "dead")
+
+
+class Attempt(Struct, frozen=True, kw_only=True):
+    """One attempt as the delivery log shows it."""
+
+    at: str
+    id: str  # webhook-id
+    type: str
+    shipment_id: str | None  # None: a notice of ours
+    revision: int
+    attempt: int
+    outcome: str
+    status: int | None
+    latency_ms: float
+    error: str | None
+    response: str | None  # the beginning of the answer
+    next_at: str | None  # not before that it is tried again
+    test: bool = False  # an example, sent because somebody asked for it
+
+
+class Lately(Struct, frozen=True):
+    """How many of the latest attempts failed in a row, since when (ms), and what the last of them got."""
+
+    failed: int = 0
+    since: int = 0
+    why: str = ""
+
+
+class _Logged(Struct):
+    """An attempt of the log, as far as it matters here."""
+
+    at: str
+    outcome: str
+    error: str | None = None
+    test: bool = False
+
+
+_logged = msgspec.json.Decoder(_Logged).decode
+
+
+def iso_ms(seconds: float) -> str:
+    """ISO 8601 with milliseconds and Z."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def lately(log: Sequence[bytes], *, after: int) -> Lately:
+    """What the log, newest first, says of the attempts `after` that time (ms). Tests say nothing of the lanes."""
+    failed: list[_Logged] = []
+    for one in map(_logged, log):
+        if one.test:
+            continue
+        if one.outcome not in _FAILURES or one.at < iso_ms(after / 1000):
+            break
+        failed.append(one)
+    if not failed:
+        return Lately()
+    since = round(datetime.fromisoformat(failed[-1].at).timestamp() * 1000)
+    return Lately(len(failed), since, failed[0].error or "")
