@@ -110,15 +110,29 @@ async def a_shipment_changes(store: Store) -> Call:
     return lambda far: done_or_done_before(far.commit(again))
 
 
-@act("delete", adds=True)  # cut off, it leaves an alias of nothing, which finds nothing
+@act("delete", steps=True)
 async def a_shipment_is_deleted(store: Store) -> Call:
     numbers = ("W1", elsewhere(store, "W1"))
     write = creation(store, "acme", "W1", waybills=numbers, after=indexed(order_number="O1"), due=1000)
     committed = await store.commit(write)
     change = NewChange("deleted", b"gone")
-    return lambda far: done_or_done_before(
-        far.delete("acme", write.id, committed.version, write.after, numbers, change)
-    )
+
+    async def call(far: Store) -> None:
+        await done_or_done_before(far.delete("acme", write.id, committed.version, write.after, numbers, change))
+        await far.finish_deletions()
+
+    return call
+
+
+@act("finish_deletions", steps=True)
+async def what_deletions_left_is_taken_away(store: Store) -> Call:
+    for n in range(2):
+        numbers = (f"W{n}", elsewhere(store, f"W{n}"))
+        write = creation(store, "acme", numbers[0], waybills=numbers)
+        await store.commit(write)
+        shard, local = store.keys.split(write.id)
+        await store._delete(shard, local, "acme", 1, write.after, numbers, None)  # and it is cut off
+    return lambda far: far.finish_deletions()
 
 
 # ------------------------------------------------------------ parking, quarantine

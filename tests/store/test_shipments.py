@@ -228,6 +228,53 @@ async def test_a_deleted_shipment_is_gone_from_every_list(store: Store) -> None:
     await register(store, "acme", "W1")
 
 
+async def cut_off_deletion(store: Store) -> str:
+    """Delete a shipment that has aliases in other shards, and get no further than the shipment; one of these."""
+    numbers = ("W1", "A1", "A2", "A3")
+    write = creation(store, "acme", "W1", waybills=numbers)
+    await store.commit(write)
+    shard, local = store.keys.split(write.id)
+    await store._delete(shard, local, "acme", 1, write.after, numbers, None)
+    left = [one for one, id in zip(numbers, await store.find("acme", numbers), strict=True) if id]
+    assert left
+    return left[0]
+
+
+async def test_what_a_deletion_that_was_cut_off_left_goes_with_the_next_sweep(store: Store) -> None:
+    """Every key of its numbers."""
+    number = await cut_off_deletion(store)
+    await store.finish_deletions()
+    assert await store.find("acme", [number]) == [None]
+    keys: list[bytes] = await store.wire.control().send(b"KEYS", b"*")
+    assert not [key for key in keys if b"}n:" in key or key.endswith(b"}g")]
+
+
+async def test_a_number_that_a_deletion_left_is_the_next_shipments_at_once(store: Store) -> None:
+    """As an alias too: what is said of it reaches the shipment, and is not parked for nobody."""
+    number = await cut_off_deletion(store)
+    home = store.keys.shard_of("acme", number)
+    beside, elsewhere = (
+        next(one for one in map(str, range(9_999)) if (store.keys.shard_of("acme", one) == home) is here)
+        for here in (True, False)
+    )
+    for waybills in ((beside, number), (elsewhere, number)):
+        write = creation(store, "acme", waybills[0], waybills=waybills)
+        await store.commit(write)
+        assert await store.find("acme", waybills) == [write.id] * 2
+        await store.finish_deletions()
+        assert await store.find("acme", waybills) == [write.id] * 2
+        await store.delete("acme", write.id, 1, write.after, waybills)
+        await cut_off_deletion(store)
+
+
+async def test_a_number_of_a_shipment_that_lives_stays_its_own(store: Store) -> None:
+    """Another one that names it too does not take it away."""
+    id = await register(store, "acme", "W1", waybills=("W1", "A1", "A2", "A3"))
+    for n in range(9):
+        await register(store, "acme", f"N{n}", waybills=(f"N{n}", "A1", "A2", "A3"))
+    assert await store.find("acme", ["W1", "A1", "A2", "A3"]) == [id] * 4
+
+
 async def test_a_deleted_account_takes_nothing_more_and_leaves_nothing(store: Store) -> None:
     """Every key that is left belongs to the neighbour, is a tombstone or a thin feed entry."""
     for n in range(30):

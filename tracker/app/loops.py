@@ -121,6 +121,7 @@ class Loops:
     async def _keep_house_once(self) -> None:
         feed = self._parts.settings.feed
         await self._parts.store.trim_feed(keep_ms=int(feed.keep_days * 86_400_000), keep_entries=feed.keep_entries)
+        await self._parts.store.finish_deletions()
         await self._parts.book.sweep(self._parts.now())
         longest = min(self._parts.settings.delivery.pause_days, feed.keep_days)
         await self._parts.webhooks.end_pauses(longest * 86_400)

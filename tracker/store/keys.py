@@ -7,6 +7,7 @@ Every key of a shard begins with its tag, `{s3f0a}`, so that a cluster keeps the
 | `d:<id>` | string | document: version u32, revision u32, bytes |
 | `n:<bucket>` | hash | 8-byte digest of a waybill → id (6 bytes; 8 with the shard: an alias), of an order → ids |
 | `i:<account>:<status>`, `z:<account>` | zset | ids by registration; `z` the stalled ones |
+| `g` | hash | deleted shipments → their aliases in other shards, until those are gone: shard u16, digest |
 | `due`, `dl` | zset, hash | what is due when; its claims in flight |
 | `f`, `fc`, `fm` | stream, string, hash | feed; how far it is fanned out; trimmed to where and how many, by account |
 | `x:<account>` | list | positions of the account's entries in the feed |
@@ -154,13 +155,14 @@ class Keys:
         self.shards = shards
         self.tags = tags(shards)
         self.slots = tuple(slot_of(tag) for tag in self.tags)
-        fixed = ("due", "dl", "f", "fc", "fm", "b", "p", "l", "r", "t", "w", "id")
+        fixed = ("due", "dl", "f", "fc", "fm", "b", "p", "l", "r", "t", "w", "id", "g")
         self._fixed = {name: tuple(tag + name.encode() for tag in self.tags) for name in fixed}
         self.due, self.leases = self._fixed["due"], self._fixed["dl"]
         self.feed, self.fanned, self.marks = self._fixed["f"], self._fixed["fc"], self._fixed["fm"]
         self.bodies, self.pending = self._fixed["b"], self._fixed["p"]
         self.lanes, self.ready, self.tombs = self._fixed["l"], self._fixed["r"], self._fixed["t"]
         self.channel, self.id = self._fixed["w"], self._fixed["id"]
+        self.deleted = self._fixed["g"]
 
     def shard_of(self, account: str, number: str) -> int:
         """The shard that owns a waybill of an account."""

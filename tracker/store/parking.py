@@ -43,7 +43,7 @@ class Parking(Shipments):
             return Shelved(made_room=made_room)
         holder = self._held(shard, answer[1])
         if await self._document(holder) is None:  # its shipment was never written, or is gone
-            await self._unalias(account, waybill, shard, answer[1])
+            await self._unalias((shard, field), answer[1])
             return await self.park(account, waybill, item, now_ms=now_ms, limit=limit, ttl_ms=ttl_ms, most=most)
         return Shelved(holder)
 

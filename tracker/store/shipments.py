@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from tracker.errors import TooMany
 from tracker.model import Status
+from tracker.store.aliases import Aliases, packed_aliases
 from tracker.store.flush import ReplyLost
 from tracker.store.keys import ORDERLESS, digest, encode_id, kind_code
-from tracker.store.rows import Rows, row_cursor
-from tracker.store.types import Committed, Conflict, Indexed, NewChange, Stored, Write
+from tracker.store.rows import row_cursor
+from tracker.store.types import Committed, Conflict, Indexed, NewChange, StoreDown, Stored, Write
 from tracker.store.wire import checked, number
 
 ORDER_HOLDS = 1_000  # shipments at least that an order may have
@@ -27,7 +29,7 @@ def stored(value: bytes | None) -> Stored | None:
     return Stored(version, revision, value[_HEAD.size :])
 
 
-class Shipments(Rows):
+class Shipments(Aliases):
     """The shipments' part of the store."""
 
     @property
@@ -49,14 +51,6 @@ class Shipments(Rows):
             return [stored(await self._document(ids[0]))]
         return [stored(value) for value in await asyncio.gather(*[self._document(id) for id in ids])]
 
-    async def _document(self, id: str) -> bytes | None:
-        try:
-            shard, local = self.keys.split(id)
-        except ValueError:
-            return None
-        value: bytes | None = await self._plain(shard, b"GET", self.keys.document(shard, local))
-        return value
-
     async def find(self, account: str, waybills: Sequence[str]) -> list[str | None]:
         """The shipment of each waybill or alias, None where it is not registered."""
         if len(waybills) == 1:
@@ -68,11 +62,6 @@ class Shipments(Rows):
         field = digest(b"waybill", account, waybill)
         holder = await self._plain(shard, b"HGET", self.keys.number(shard, field), field)
         return None if holder is None else self._held(shard, holder)
-
-    def _held(self, shard: int, holder: bytes) -> str:
-        if len(holder) == 8:
-            return encode_id("shp_", int.from_bytes(holder[:2], "big"), holder[2:])
-        return encode_id("shp_", shard, holder)
 
     async def find_order(self, account: str, order_number: str) -> list[str]:
         """The shipments of an order number; asks every shard, in one flush."""
@@ -99,6 +88,9 @@ class Shipments(Rows):
         except ReplyLost:
             return await self._resolved(write)
         if answer[0] == b"ok":
+            with suppress(StoreDown):  # it is written; the next commit finds the same
+                for field, holder in zip(answer[3::2], answer[4::2], strict=True):
+                    await self._claim(write.account, (shard, field), holder, local)
             return Committed(answer[1], answer[2])
         if answer[0] == b"many":
             raise TooMany("shipments or more", ORDER_HOLDS, "order_number", of="order")
@@ -161,30 +153,11 @@ class Shipments(Rows):
         args.append(number(self._most_of_order))
         return self._write(shard, "commit", named, args)
 
-    async def _alias(self, account: str, shard: int, local: bytes, waybills: Sequence[str]) -> None:
-        """Numbers whose shard is another one are indexed there first: an alias of nothing finds nothing."""
-        holder = shard.to_bytes(2, "big") + local
-        foreign = [(self.keys.shard_of(account, one), digest(b"waybill", account, one)) for one in waybills]
-        calls = [
-            self._write(
-                home, "alias", (self.keys.number(home, field), self.keys.tombs[home]), (account.encode(), field, holder)
-            )
-            for home, field in foreign
-            if home != shard
-        ]
-        if calls:
-            for answer in await asyncio.gather(*calls):
-                checked(answer)
-
-    async def _unalias(self, account: str, waybill: str, home: int, holder: bytes) -> None:
-        field = digest(b"waybill", account, waybill)
-        await self._write(home, "unalias", (self.keys.number(home, field),), (field, holder))
-
     async def _forget_orphan(self, write: Write, shard: int, holder: bytes) -> bool:
         """Whether the number's holder was never written (or is gone), and the index now knows it."""
         if await self._document(self._held(shard, holder)) is not None:
             return False
-        await self._unalias(write.account, write.waybills[0], shard, holder)
+        await self._unalias((shard, digest(b"waybill", write.account, write.waybills[0])), holder)
         return True
 
     async def delete(
@@ -196,17 +169,19 @@ class Shipments(Rows):
         waybills: Sequence[str],
         change: NewChange | None = None,
     ) -> None:
-        """Remove a shipment and all its index entries, and announce it. Raises `Conflict`."""
+        """Remove a shipment and all its index entries, and announce it. Raises `Conflict`.
+
+        Cut off in the middle, it leaves a note of its aliases in other shards; `finish_deletions` takes these away.
+        """
         shard, local = self.keys.split(id)
-        homes = [(one, self.keys.shard_of(account, one)) for one in waybills]
+        aliases = self._foreign(account, shard, waybills)
         try:
-            answer = await self._delete(shard, local, account, expected, before, homes, change)
+            answer = await self._delete(shard, local, account, expected, before, waybills, change)
         except ReplyLost:
             answer = [b"ok" if await self._document(id) is None else b"conflict"]
         if answer[0] != b"ok":
             raise Conflict(f"{id}: somebody wrote it since version {expected} was read")
-        holder = shard.to_bytes(2, "big") + local
-        await asyncio.gather(*[self._unalias(account, one, home, holder) for one, home in homes if home != shard])
+        await self._forget_aliases(shard, local, aliases)
 
     def _delete(
         self,
@@ -215,11 +190,11 @@ class Shipments(Rows):
         account: str,
         expected: int,
         before: Indexed,
-        homes: Sequence[tuple[str, int]],
+        waybills: Sequence[str],
         change: NewChange | None,
     ) -> asyncio.Future[Any]:
         keys = self.keys
-        numbers = [digest(b"waybill", account, one) for one, home in homes if home == shard]
+        numbers = [digest(b"waybill", account, one) for one in waybills if keys.shard_of(account, one) == shard]
         order = digest(b"order", account, before.order_number) if before.order_number else b""
         named = (
             keys.document(shard, local),
@@ -231,9 +206,11 @@ class Shipments(Rows):
             keys.index(shard, account, before.status),
             keys.of_account(shard, b"z", account),
             keys.number(shard, order or b"\0"),
+            keys.deleted[shard],
             *[keys.number(shard, field) for field in numbers],
         )
         args = [account.encode(), local, number(expected), order, keys.channel[shard], self.wire.publish]
+        args.append(packed_aliases(self._foreign(account, shard, waybills)))
         args += [number(len(numbers)), *numbers]
         if change:
             args += [kind_code(change.kind), change.body]

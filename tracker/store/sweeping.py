@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable
 
 from tracker.model import Status
+from tracker.store.aliases import Aliases
 from tracker.store.keys import BUCKETS
 from tracker.store.lanes import Lanes
 from tracker.store.records import TOMBS, Records
@@ -17,7 +18,7 @@ SWEPT = 500  # at a time
 _Ids = set[tuple[int, bytes]]  # shard and local part
 
 
-class Sweeping(Lanes, Records):
+class Sweeping(Lanes, Records, Aliases):
     """The sweeping part of the store."""
 
     async def drop_destination(self, account: str, destination: str) -> None:
@@ -67,6 +68,7 @@ class Sweeping(Lanes, Records):
         destinations = await self._destinations(account)
         for destination in destinations:
             await self.drop_destination(account, destination)
+        await self.finish_deletions()
         await self._sweep_numbers(account)
         for shard in range(self.shards):
             await self._sweep_feed(shard, account)

@@ -71,7 +71,13 @@ local function commit(keys, args)
     if args[11] ~= '' then unlist_order(keys[12], args[11], id) end
     if args[12] ~= '' then list_order(keys[13], args[12], id) end
   end
-  for i = 1, numbers do redis.call('HSETNX', keys[13 + i], args[15 + i], id) end
+  local answer = {'ok', version + 1, revision + changes} -- and (field holder)… of its numbers that another one has
+  for i = 1, numbers do
+    if redis.call('HSETNX', keys[13 + i], args[15 + i], id) == 0 and i > 1 then
+      local holder = redis.call('HGET', keys[13 + i], args[15 + i])
+      if holder ~= id then answer[#answer + 1], answer[#answer + 2] = args[15 + i], holder end
+    end
+  end
   if expected == 0 and args[10] ~= '0' then
     redis.call('DEL', keys[11])
     forget_parked(keys[14 + numbers], keys[15 + numbers], name_of(keys[11]))
@@ -82,16 +88,17 @@ local function commit(keys, args)
     told[i] = announce(keys[4], keys[5], keys[6], account, id, revision + i, args[at - 1], args[at])
   end
   if changes > 0 then wake(args[14], args[13], account, told) end
-  return {'ok', version + 1, revision + changes}
+  return answer
 end
 
--- KEYS doc due leases feed bodies account_feed index stalled order number…
--- ARGV account id expected order channel publish n_numbers field… [kind body]
+-- KEYS doc due leases feed bodies account_feed index stalled order deleted number…
+-- ARGV account id expected order channel publish aliases n_numbers field… [kind body]
+-- `aliases`: in other shards, noted until they are gone there
 local function delete(keys, args)
   local account, id, expected = args[1], args[2], tonumber(args[3])
   local version, revision = head_of(keys[1])
   if version ~= expected then return {'conflict', version} end
-  local numbers = tonumber(args[7])
+  local numbers = tonumber(args[8])
   redis.call('DEL', keys[1])
   redis.call('ZREM', keys[2], id)
   redis.call('HDEL', keys[3], id)
@@ -99,10 +106,11 @@ local function delete(keys, args)
   redis.call('ZREM', keys[8], id)
   if args[4] ~= '' then unlist_order(keys[9], args[4], id) end
   for i = 1, numbers do
-    if redis.call('HGET', keys[9 + i], args[7 + i]) == id then redis.call('HDEL', keys[9 + i], args[7 + i]) end
+    if redis.call('HGET', keys[10 + i], args[8 + i]) == id then redis.call('HDEL', keys[10 + i], args[8 + i]) end
   end
-  if args[8 + numbers] then
-    local told = announce(keys[4], keys[5], keys[6], account, id, revision + 1, args[8 + numbers], args[9 + numbers])
+  if args[7] ~= '' then redis.call('HSET', keys[10], id, args[7]) end
+  if args[9 + numbers] then
+    local told = announce(keys[4], keys[5], keys[6], account, id, revision + 1, args[9 + numbers], args[10 + numbers])
     wake(args[6], args[5], account, {told})
   end
   return {'ok', version}
