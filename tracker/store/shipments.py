@@ -14,7 +14,7 @@ from tracker.store.aliases import Aliases, packed_aliases
 from tracker.store.flush import ReplyLost
 from tracker.store.keys import ORDERLESS, digest, encode_id, kind_code
 from tracker.store.rows import row_cursor
-from tracker.store.types import Committed, Conflict, Indexed, NewChange, StoreDown, Stored, Write
+from tracker.store.types import Committed, Conflict, Indexed, NewChange, Stored, StoreDown, Write
 from tracker.store.wire import checked, number
 
 ORDER_HOLDS = 1_000  # shipments at least that an order may have
