@@ -141,33 +141,31 @@ class FanOut:
 
     async def run(self) -> None:
         """Fan out until cancelled; a turn that is cut off is done again by whoever comes next."""
-        loop, everywhere, nowhere = asyncio.get_running_loop(), frozenset(range(self._store.shards)), frozenset[int]()
+        loop = asyncio.get_running_loop()
+        shards, swept = None, loop.time()
         await self._woken(0)  # from here on no commit goes unheard
-        more, heard, swept = everywhere, nowhere, loop.time()
         while True:
             began = loop.time()
-            more = await self._turn_or_pause(more, heard)
+            more = await self._turn_or_pause(shards)
             # the next turn then carries more, for the same price; where turns are short there is no need to save
             await asyncio.sleep(min(self._pace_s, 2 * (loop.time() - began)))
-            heard = await self._woken(0 if more else _POLL_S)
-            if not more | heard or loop.time() - swept > _POLL_S:
-                more, heard, swept = everywhere, nowhere, loop.time()
+            shards = more | await self._woken(0 if more else _POLL_S)
+            if not shards or loop.time() - swept > _POLL_S:
+                shards, swept = None, loop.time()
 
-    async def turn(self, shards: Iterable[int] | None = None, heard: frozenset[int] = frozenset()) -> frozenset[int]:
-        """Fan out a page of each of the shards (None: of all), and what was `heard` of those; which to read again.
+    async def turn(self, shards: frozenset[int] | None = None) -> frozenset[int]:
+        """Fan out a page of each of the shards, read only where it was not heard; with None all are read.
 
-        They may hold more, or others were there before.
+        Answers where another turn is due at once: there may be more, or somebody else was there before.
         """
-        read = frozenset(range(self._store.shards) if shards is None else shards)
-        pages = await self._pages(read, heard - read)
+        pages = await self._pages(shards)
         if not pages:
             return frozenset()
         # only now: a subscription older than a change that was read is then certainly among the listeners
         listeners = await self._audience.now()
         labels = await self._labels_for(pages, listeners)
         moves = [_Move(page, list(refs(page.entries, listeners, labels, self._order_books))) for page in pages]
-        behind = await self._move(moves)
-        return behind | {page.shard for page in pages if len(page.entries) >= _PAGE}
+        return await self._move(moves) | {page.shard for page in pages if len(page.entries) >= _PAGE}
 
     async def _move(self, moves: Sequence[_Move]) -> frozenset[int]:
         """Carry them out; the shards where it could not be."""
@@ -198,15 +196,11 @@ class FanOut:
         # it may have run, and its answer was lost
         return page.shard, Fanned(False, await self._store.claimed_lanes(page.shard, claim.id))
 
-    async def _pages(self, read: Iterable[int], heard: Iterable[int]) -> list[_Page]:
-        pages, unknown = [], set(read)
-        for shard in heard:
-            told = self._store.heard(shard)
-            if told is None:
-                unknown.add(shard)
-            else:
-                pages.append(_Page(shard, *told, heard=True))
-        pages += await _settled(self._read(shard) for shard in sorted(unknown))
+    async def _pages(self, shards: frozenset[int] | None) -> list[_Page]:
+        heard = {shard: told for shard in shards or () if (told := self._store.heard(shard))}
+        pages = [_Page(shard, *told, heard=True) for shard, told in heard.items()]
+        unheard = range(self._store.shards) if shards is None else shards - heard.keys()
+        pages += await _settled(self._read(shard) for shard in unheard)
         return [page for page in pages if page.entries]
 
     async def _read(self, shard: int) -> _Page:
@@ -224,12 +218,12 @@ class FanOut:
             known.update(zip(ids, await self._labels(ids), strict=True))
         return known
 
-    async def _turn_or_pause(self, shards: frozenset[int], heard: frozenset[int]) -> frozenset[int]:
+    async def _turn_or_pause(self, shards: frozenset[int] | None) -> frozenset[int]:
         try:
-            more = await self.turn(shards, heard)
+            more = await self.turn(shards)
         except StoreDown as error:
             await self._pause(error)
-            return shards | heard
+            return frozenset(range(self._store.shards)) if shards is None else shards
         if self._failing:
             self._failing = False
             log.info("fan_out_recovered")

@@ -53,7 +53,7 @@ async def test_a_commit_that_was_heard_is_fanned_out_without_a_read(store: Store
         shard = store.shard_of_id(id)
         _, entries = await told(store, shard, 1)
         before = await reads(store)
-        assert await fan_out.turn((), heard=frozenset({shard})) == frozenset()
+        assert await fan_out.turn(frozenset({shard})) == frozenset()
         assert await reads(store) == before
         assert store.heard(shard) == (entries[-1].position, [])
     assert await store.lanes("orders:acme") == 3
@@ -128,6 +128,19 @@ async def _life(store: Store, n: int) -> None:
         committed = await store.commit(write)
 
 
+async def test_a_backlog_of_more_than_a_page_is_read_to_its_end(store: Store) -> None:
+    """Nobody told of what was committed before anybody listened."""
+    write = creation(store, "acme", "W1", changes=tuple(NewChange("in_transit", b"%d" % n) for n in range(7)))
+    await store.commit(write)
+    shard = store.shard_of_id(write.id)
+    for _ in range(2):
+        cursor, entries = await store.unfanned(shard, 3)
+        assert (await store.fan_out(shard, cursor, entries[-1].position, refs_of(entries))).moved
+        assert store.heard(shard) is None
+    assert len((await store.unfanned(shard, 3))[1]) == 1
+    assert store.heard(shard) is not None
+
+
 # ---------------------------------------------------------------- what is kept
 
 ENTRIES = st.lists(st.tuples(st.integers(0, 2**47), st.integers(0, 2**31)), unique=True, max_size=9).map(sorted)
@@ -155,10 +168,10 @@ def test_what_is_fanned_out_already_is_not_heard_of_again(positions: list[Positi
     """Whether the message came before the cursor moved past it or after."""
     cursor = positions[fanned] if fanned < len(positions) else (2**47, 2**32)
     early, late = Hearsay(1), Hearsay(1)
-    early.fanned(0, "0-0")
+    early.read(0, "0-0")
     early.told(0, message(*positions))
-    early.fanned(0, stream_id(cursor))
-    late.fanned(0, stream_id(cursor))
+    early.moved(0, stream_id(cursor))
+    late.read(0, stream_id(cursor))
     late.told(0, message(*positions))
     assert early.unfanned(0) == late.unfanned(0)
     known = late.unfanned(0)
@@ -173,7 +186,7 @@ def test_one_who_does_not_fan_out_keeps_nothing() -> None:
 
 def test_one_who_hears_and_never_fans_out_keeps_no_more_than_a_page() -> None:
     hearsay = Hearsay(1)
-    hearsay.fanned(0, "0-0")
+    hearsay.read(0, "0-0")
     hearsay.told(0, message(*[(n, 0) for n in range(1, KEPT + 1)]))
     assert len((hearsay.unfanned(0) or ("", []))[1]) == KEPT
     hearsay.told(0, message((KEPT + 1, 0)))

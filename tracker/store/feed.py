@@ -35,7 +35,10 @@ class Feed(Calls):
             for at in range(2, len(answer), 3)
         ]
         cursor = answer[1].decode()
-        self.hearsay.fanned(shard, cursor)
+        if len(entries) < limit:
+            self.hearsay.read(shard, cursor)
+        else:
+            self.hearsay.forget(shard)  # there may be more than anybody told us
         return cursor, entries
 
     def heard(self, shard: int) -> tuple[str, list[FeedEntry]] | None:
@@ -66,9 +69,9 @@ class Feed(Calls):
                 self.hearsay.forget(shard)
                 return Fanned(False, claimed)
             if answer[0] != b"ok":
-                self.hearsay.fanned(shard, answer[1].decode())
+                self.hearsay.moved(shard, answer[1].decode())
                 return Fanned(False, claimed)
-            self.hearsay.fanned(shard, step)
+            self.hearsay.moved(shard, step)
             if claim:
                 claimed += deliveries(shard, claim.id, answer[1:])
             cursor, claim = step, None  # one call, one answer that is kept

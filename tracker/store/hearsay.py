@@ -54,8 +54,15 @@ class Hearsay:
         self._fanned[shard] = None
         self._heard[shard] = []
 
-    def fanned(self, shard: int, cursor: str) -> None:
+    def read(self, shard: int, cursor: str) -> None:
+        """All that comes after the cursor was read: what is committed from now on will be heard."""
+        self._fanned[shard] = position_of(cursor)
+        self.moved(shard, cursor)
+
+    def moved(self, shard: int, cursor: str) -> None:
         """The shard is fanned out up to there."""
+        if self._fanned[shard] is None:
+            return
         position = self._fanned[shard] = position_of(cursor)
         self._heard[shard] = [entry for entry in self._heard[shard] if position_of(entry.position) > position]
 
