@@ -58,7 +58,7 @@ async def get_account(call: Call, name: str) -> AccountView:
     return _account(await call.services.accounts.get(_visible(call, name)))
 
 
-@routes("DELETE", "/accounts/{name}", scope=Scope.ADMIN, status=204, problems=[CONFLICT])
+@routes("DELETE", "/accounts/{name}", scope=Scope.ADMIN, status=204, problems=[CONFLICT], waits=True)
 async def delete_account(call: Call, name: str) -> None:
     """Remove an account and all that belongs to it, its keys first. For operators; its name is not given again.
 

@@ -41,7 +41,7 @@ async def stream_changes(call: Call, query: ChangesQuery) -> web.StreamResponse:
     return await Stream(call, query.model_copy(update={"after": last} if last else {})).run()
 
 
-@routes("GET", "/changes", problems=[CURSOR_TOO_OLD], stream=stream_changes)
+@routes("GET", "/changes", problems=[CURSOR_TOO_OLD], stream=stream_changes, waits=True)
 async def list_changes(call: Call, query: ChangesQuery) -> Changes:
     """What happened after a cursor, in revision order for each shipment; `wait` holds the answer until there is some.
 
@@ -61,13 +61,15 @@ async def list_changes(call: Call, query: ChangesQuery) -> Changes:
         tally_before=page.tally_before,
     )
     if query.shipments:
-        changes["shipments"] = list((await _shipments(call, page)).values())
+        async with call.services.bounds.turns.of(call.account):
+            changes["shipments"] = list((await _shipments(call, page)).values())
     return changes
 
 
 async def _page(call: Call, query: ChangesQuery) -> FeedPage:
     with cursors(query.after, *_BEGIN):
-        return await call.services.store.changes(call.account, await _start(call, query), query.limit)
+        async with call.services.bounds.turns.of(call.account):
+            return await call.services.store.changes(call.account, await _start(call, query), query.limit)
 
 
 async def _waited(call: Call, query: ChangesQuery) -> FeedPage:

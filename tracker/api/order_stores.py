@@ -69,7 +69,7 @@ async def delete_order_store(call: Call, id: str) -> None:
     await call.services.order_stores.remove(call.account, id)
 
 
-@routes("POST", "/order-stores/{id}/test", scope=Scope.WRITE)
+@routes("POST", "/order-stores/{id}/test", scope=Scope.WRITE, waits=True)
 async def test_order_store(call: Call, id: str) -> ProbeResult:
     """Ask its platform something that changes nothing, with its credentials, and say what came back."""
     probe = await call.services.order_stores.test(await _one(call, id))

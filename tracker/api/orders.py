@@ -29,7 +29,7 @@ async def put_order(call: Call, number: str, body: Json) -> Reply[OrderPut]:
     stated = stated_from(number, body)
     placed = await call.services.orders.put(call.account, stated, now=call.now)
     outcomes = await _register_named(call, number, placed.waybills)
-    answer = OrderPut(order=_view(placed.order), shipments=item_results(call, outcomes))
+    answer = OrderPut(order=_view(placed.order), shipments=await item_results(call, outcomes))
     return Reply(answer, 201 if placed.created else 200)
 
 

@@ -113,9 +113,14 @@ def field_error(error: BadInput, prefix: str = "") -> FieldError:
     return FieldError(".".join(filter(None, (prefix, error.field))) or "body", error.problem, error.code)
 
 
-def item_results(call: Call, outcomes: Sequence[Outcome]) -> list[ItemResult]:
+async def item_results(call: Call, outcomes: Sequence[Outcome]) -> list[ItemResult]:
     """The outcomes as the API tells them, in the order of the items."""
-    return [_item_result(call, place, outcome) for place, outcome in enumerate(outcomes)]
+    results = []
+    for place, outcome in enumerate(outcomes):
+        if place % _AT_ONCE == 0:
+            await asyncio.sleep(0)
+        results.append(_item_result(call, place, outcome))
+    return results
 
 
 def _item_result(call: Call, place: int, outcome: Outcome) -> ItemResult:

@@ -110,6 +110,7 @@ class Route:
     body_about: Any  # what the OpenAPI page says of a Json body
     answer: Any
     stream: Callable[..., Awaitable[web.StreamResponse]] | None  # for who accepts `text/event-stream`
+    waits: bool  # for somebody else, or for something to happen: it takes no turn of its account meanwhile
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -147,10 +148,11 @@ class Routes:
         problems: Sequence[ProblemType] = (),
         body: Any = None,
         stream: Callable[..., Awaitable[web.StreamResponse]] | None = None,
+        waits: bool = False,
     ) -> Callable[[H], H]:
         """Register the handler; `body` describes to readers what a `Json` body holds.
 
-        `stream` answers, with the same arguments, who accepts `text/event-stream`.
+        `stream` answers, with the same arguments, who accepts `text/event-stream`. `waits`: as `Route` has it.
         """
 
         def register(handler: H) -> H:
@@ -170,6 +172,7 @@ class Routes:
                     body_about=body or hints.get("body"),
                     answer=_answer_type(hints["return"]),
                     stream=stream,
+                    waits=waits,
                 )
             )
             return handler
@@ -193,8 +196,19 @@ async def dispatch(route: Route, request: web.Request) -> web.StreamResponse:
         arguments["query"] = read_query(route.query, request)
     elif request.query:
         raise invalid([FieldError(name, "unknown parameter", "unknown_field") for name in dict.fromkeys(request.query)])
+    raw = None if route.body is None else await _body_of(route.body, request, services.settings.max_body)
+    if route.waits:
+        return await _answered(route, request, identity, arguments, raw)
+    async with services.bounds.turns.of(identity.account):  # only now: nobody holds a turn with a body that drips
+        return await _answered(route, request, identity, arguments, raw)
+
+
+async def _answered(
+    route: Route, request: web.Request, identity: Identity, arguments: dict[str, Any], raw: bytes | None
+) -> web.StreamResponse:
+    services = request.config_dict[SERVICES]
     if route.body is not None:
-        arguments["body"] = await _read_body(route.body, request, services.settings.max_body)
+        arguments["body"] = _value_of(route.body, raw)
     call = Call(services, identity, request, int(services.store.clock() * 1000))
     if route.stream and EVENT_STREAM in request.headers.get("Accept", ""):
         return await route.stream(call, **arguments)
@@ -258,12 +272,19 @@ def read_query(model: type[M], request: web.Request) -> M:
     return validate(model, {name: values if name in lists else values[0] for name, values in given.items()})
 
 
-async def _read_body(kind: Any, request: web.Request, limit: int) -> Any:
+async def _body_of(kind: Any, request: web.Request, limit: int) -> bytes | None:
+    """The body as it came; None where there is none, and none is needed."""
     if not request.can_read_body and needs_nothing(kind):
-        return validate(kind, {})
+        return None
     if "Content-Type" in request.headers and not _is_json(request.content_type):
         raise Refusal(NOT_JSON_TYPE, f"{request.content_type!r} is not `application/json`")
-    value = parse_json(await read_bytes(request, limit))
+    return await read_bytes(request, limit)
+
+
+def _value_of(kind: Any, raw: bytes | None) -> Any:
+    if raw is None:
+        return validate(kind, {})
+    value = parse_json(raw)
     return value if kind is Json else validate(kind, value)
 
 

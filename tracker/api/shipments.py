@@ -51,7 +51,7 @@ async def register_shipments(call: Call, body: Json) -> Reply[ShipmentView | Bat
     """
     if isinstance(body, dict) and "shipments" in body:
         items = validate(NewShipments, body).shipments
-        return Reply(batch_result(item_results(call, await register(call, items))), 200)
+        return Reply(batch_result(await item_results(call, await register(call, items))), 200)
     [outcome] = await register(call, [body], many=False)
     if outcome.shipment is None:
         raise invalid(outcome.errors)

@@ -78,7 +78,7 @@ async def delete_subscription(call: Call, id: str) -> None:
     await call.services.subscriptions.remove(call.account, id)
 
 
-@routes("POST", "/subscriptions/{id}/test", scope=Scope.WRITE)
+@routes("POST", "/subscriptions/{id}/test", scope=Scope.WRITE, waits=True)
 async def test_subscription(call: Call, id: str, body: Example) -> TestResult:
     """Send one signed event now, and say what the receiver answered: `milepost.test`, or an example of a type.
 

@@ -156,9 +156,10 @@ async def _admit(request: web.Request, handler: Handler) -> web.StreamResponse:
         response = render(request, "message.html", {"what": "too_often"}, status=429)
         response.headers["Retry-After"] = str(wait)
         return response
-    if request.method == "GET" and LIVE_HEADER not in request.headers:  # a whole page, with the way to all others
-        request[OFF] = await request.app[DESK].endpoints.switched_off(request[ACCOUNT])
-    return await handler(request)
+    async with request.app[DESK].bounds.turns.of(request[ACCOUNT]):
+        if request.method == "GET" and LIVE_HEADER not in request.headers:  # a whole page, with the way to all others
+            request[OFF] = await request.app[DESK].endpoints.switched_off(request[ACCOUNT])
+        return await handler(request)
 
 
 def _asked_too_often(request: web.Request) -> int:

@@ -43,7 +43,7 @@ from tracker.timeline.changes import differ
 from tracker.timeline.derived import derive
 from tracker.timeline.receipts import Classify, Receipt, merge, remapped
 
-_AT_ONCE = 50  # registrations, or reports of one body: whoever else waits has a turn between them
+_AT_ONCE = 50  # shipments read, registrations, reports of one body: whoever else waits has a turn between them
 _ATTEMPTS = 100  # conflicts in a row; of n writers at once one is through each time, so n of them need n
 
 log = structlog.get_logger()
@@ -91,7 +91,12 @@ class Ingest:
     async def get(self, account: str, ids: Sequence[str]) -> list[Shipment | None]:
         """The shipments of that account, None for what it does not have."""
         found = await self._store.read(ids)
-        return [self._read(stored, account) for stored in found]
+        shipments = []
+        for place, stored in enumerate(found, 1):
+            shipments.append(self._read(stored, account))
+            if place % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return shipments
 
     async def peek(self, ids: Sequence[str]) -> list[Document | None]:
         """The documents as they lie there, whoever owns them: for the daemon's own rooms, never for a caller."""

@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from tracker.ingress.addresses import Addresses
 from tracker.ingress.guesses import Guesses
 from tracker.ingress.rates import Rates
+from tracker.ingress.turns import Turns
 
 
 class Bounds(Struct, frozen=True, kw_only=True):
@@ -27,6 +28,7 @@ class Bounds(Struct, frozen=True, kw_only=True):
     pushes: Rates = field(default_factory=lambda: Rates(0.0, policy="connection"))
     strangers: Rates = field(default_factory=lambda: Rates(0.0, policy="address"))
     guesses: Guesses = field(default_factory=Guesses)
+    turns: Turns = field(default_factory=Turns)
     clock: Callable[[], float] = time.monotonic
 
     def wait_s(self, request: web.Request, name: str, *, guessing: str = "") -> int:
