@@ -18,8 +18,8 @@ from tracker.secrets import Sealer, SealError, key_id_of
 
 # the records that hold sealed texts, and under which names
 SEALED: Mapping[str, tuple[str, ...]] = {
-    "connection": ("credentials", "path_secret"),
-    "order_store": ("credentials", "path_secret"),
+    "connection": ("credentials", "path_secret", "old_secret"),
+    "order_store": ("credentials", "path_secret", "old_secret"),
     "subscription": ("secret", "headers"),
 }
 

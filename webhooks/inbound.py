@@ -23,8 +23,8 @@ from tracker.ingest.cleaning import fingerprint
 from tracker.ingest.types import Hearing
 from tracker.ingress.bodies import BodyRefused, read_body, when_read
 from tracker.ingress.bounds import Bounds
+from tracker.path_secrets import opens
 from tracker.quarantine import quarantined
-from tracker.secrets import same
 from tracker.store.types import Conflict, Gone, StoreDown
 from webhooks.replays import Replays, Stale
 
@@ -183,7 +183,7 @@ class Inbound:
         """Refuse a wrong secret of the address, and whoever has tried too many."""
         if wait := self._bounds.wait_s(request, connection.id, guessing=connection.id):
             raise too_many_guesses(wait)
-        if secret is not None and not same(secret, connection.path_secret):
+        if secret is not None and not opens(secret, connection, now=self._now()):
             self._bounds.guessed(request, guessing=connection.id)
             raise RefusedPush(401, "wrong_secret", "the secret in the address is wrong")
 

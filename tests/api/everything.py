@@ -44,6 +44,8 @@ BODIES: dict[str, Any] = {
     "set_route": {"connections": ["con_0123456789abcdef0123"]},
     "test_subscription": {},
     "rotate_secret": {},
+    "rotate_connection_address": {},
+    "rotate_order_store_address": {},
     "replay_changes": {"since": "2026-09-22T08:00:00+08:00"},
     "amend_order_store": {"enabled": False},
     "create_order_store": ORDER_STORE,

@@ -8,13 +8,16 @@ from typing import Any
 import msgspec
 import pytest
 
+from tracker.accounts import Scope
 from tracker.quarantine import quarantined
 from tracker.store import Store
 from tracker.store.types import LaneRef, Outcome, Settlement
 
+from .everything import ORDER_STORE
 from .world import NOW, Api
 
 HOOK = {"url": "https://receiver.example/hook", "types": ["shipment.delivered"], "shops": ["north"]}
+WOOCOMMERCE = {"consumer_key": "ck_1", "consumer_secret": "cs_1"}
 CONNECTION = {"carrier": "acme", "name": "main", "credentials": {"app_key": "very-secret"}}
 ATTEMPT = {
     "at": "2026-11-20T10:00:00Z",
@@ -29,6 +32,7 @@ ATTEMPT = {
     "error": None,
     "response": "said",
     "next_at": None,
+    "test": False,
 }
 
 
@@ -52,6 +56,36 @@ async def test_a_connections_secrets_are_never_shown_again(api: Api, account: st
     assert b"very-secret" not in kept
     assert (await api.call(account, "DELETE", f"/connections/{id}")).status == 204
     assert (await api.call(account, "GET", f"/connections/{id}")).status == 404
+
+
+async def test_an_address_that_takes_pushes_is_replaced_with_an_overlap(api: Api, account: str, store: Store) -> None:
+    """Of a connection and of a shop; a store whose platform pushes nothing has none. What is kept is sealed."""
+    shop = {"platform": "woocommerce", "base": "https://shop.example", "credentials": WOOCOMMERCE}
+    for resource, kind, body in (
+        ("connections", "connection", {"carrier": "acme", "credentials": {"app_key": "k"}}),
+        ("order-stores", "order_store", shop),
+    ):
+        made = (await api.call(account, "POST", f"/{resource}", json=body)).body
+        path = f"/{resource}/{made['id']}"
+        new = (await api.call(account, "POST", f"{path}/rotate", json={"overlap_h": 48})).body
+        assert new["webhook_url"].rpartition("/")[0] == made["webhook_url"].rpartition("/")[0]
+        assert new["webhook_url"] != made["webhook_url"]
+        seen = (await api.call(account, "GET", path)).body
+        assert seen["old_address_until"] == new["overlap_until"] is not None
+        assert "webhook_url" not in seen
+        kept = await store.get_record(kind, account, made["id"])
+        assert kept
+        for url in (made["webhook_url"], new["webhook_url"]):
+            assert url.rpartition("/")[2].encode() not in kept
+        at_once = (await api.call(account, "POST", f"{path}/rotate", json={"overlap_h": 0})).body
+        assert at_once["overlap_until"] is None
+        assert (await api.call(account, "GET", path)).body["old_address_until"] is None
+        refused = await api.call(account, "POST", f"{path}/rotate", json={"overlap_h": 2_161})
+        assert (refused.status, refused.body["errors"][0]["field"]) == (422, "overlap_h")
+        assert (await api.call(account, "POST", f"{path}/rotate", scope=Scope.WRITE, json={})).status == 403
+    quiet = (await api.call(account, "POST", "/order-stores", json=ORDER_STORE)).body
+    refused = await api.call(account, "POST", f"/order-stores/{quiet['id']}/rotate", json={})
+    assert (refused.status, refused.body["errors"][0]["code"]) == (422, "no_address")
 
 
 @pytest.mark.parametrize(

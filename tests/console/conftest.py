@@ -13,9 +13,12 @@ from msgspec import Struct
 from pytest_aiohttp import AiohttpClient
 
 from carriers.sdk import Carrier, M, Moment, Report, Scan
+from tracker import order_stores
 from tracker.accounts import Accounts, Scope
 from tracker.audit import Audit
+from tracker.connections.kept import Connections
 from tracker.console import ConsoleSettings, console_app
+from tracker.console.addresses import Addresses
 from tracker.console.endpoints import Endpoints
 from tracker.console.queries import CarrierNames, Queries
 from tracker.drift.watch import DriftWatch
@@ -23,6 +26,8 @@ from tracker.ingest.door import Ingest
 from tracker.ingest.types import Registration
 from tracker.metrics import Metrics
 from tracker.model import Certainty, Details, Shipment, Stall
+from tracker.order_stores.sdk import Platform
+from tracker.order_stores.stores import Probe as ProbeOfStore
 from tracker.orders import OrderBook, OrderSettings, open_book
 from tracker.redelivery import Redelivery
 from tracker.secrets import Sealer, new_key
@@ -52,6 +57,10 @@ JOURNEY = (("PUP", "已揽收"), ("HUB", "到达<b>杭州</b>转运中心"), ("O
 Browser = TestClient[Any, Any]
 
 
+async def _reached(store: order_stores.OrderStore, platform: Platform) -> ProbeOfStore:
+    return ProbeOfStore(True, platform.name)
+
+
 async def _probe(subscription: Subscription, type: str) -> Probe:
     return Probe(delivered=True, status=200, detail="", id="msg_test_1")
 
@@ -78,6 +87,8 @@ class Desk(Struct):
     browse: Callable[..., Awaitable[Browser]]
     store: Store
     subscriptions: Subscriptions
+    connections: Connections
+    shops: order_stores.OrderStores
 
     async def parcel(self, waybill: str, *, scans: int = 0, account: str = "default", **details: Any) -> Shipment:
         """A registered parcel that has come `scans` steps of the journey, an hour each."""
@@ -113,7 +124,11 @@ async def desk(store: Store, book: OrderBook, aiohttp_client: AiohttpClient) -> 
     accounts = Accounts(store)
     drift = DriftWatch(store, OneCarrier(), accounts, Metrics(), clock=lambda: NOW)
     ingest = Ingest(store, OneCarrier(), due=lambda shipment, now: None, unknown=drift.unknown)
-    subscriptions = Subscriptions(store, Sealer([new_key()]), check_url=check_url, probe=_probe, clock=lambda: NOW)
+    sealer = Sealer([new_key()])
+    subscriptions = Subscriptions(store, sealer, check_url=check_url, probe=_probe, clock=lambda: NOW)
+    connections = Connections(store, OneCarrier(), sealer)
+    platforms, _ = order_stores.load()
+    shops = order_stores.OrderStores(store, platforms, sealer, check_url=check_url, probe=_reached)
     await accounts.first_start(now=NOW * 1000)
     audit = Audit(store)
 
@@ -132,10 +147,13 @@ async def desk(store: Store, book: OrderBook, aiohttp_client: AiohttpClient) -> 
     )
 
     endpoints = Endpoints(store, subscriptions, Redelivery(store, ingest))
+    names = {one.slug: one.name for one in platforms}
+    push_urls = (f"https://parcels.example/{way}/{{id}}/{{secret}}" for way in ("hooks", "order-stores"))
+    addresses = Addresses(store, connections, shops, names, *push_urls)
 
     async def browse(account: str = "default") -> Browser:
         settings = ConsoleSettings(secret=SECRET, open_account=account, clock=lambda: NOW, audit=audit)
-        client: Browser = await aiohttp_client(console_app(queries, endpoints, settings))
+        client: Browser = await aiohttp_client(console_app(queries, endpoints, addresses, settings))
         return client
 
-    return Desk(ingest, book, accounts, queries, drift, audit, browse, store, subscriptions)
+    return Desk(ingest, book, accounts, queries, drift, audit, browse, store, subscriptions, connections, shops)

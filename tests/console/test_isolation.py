@@ -8,7 +8,7 @@ import re
 import pytest
 from aiohttp import web
 
-from tracker.console import endpoint_pages, pages
+from tracker.console import address_pages, endpoint_pages, pages
 from tracker.orders import stated_from
 
 from .conftest import NOW, Browser, Desk
@@ -23,6 +23,7 @@ ADDRESSES = (
     "/orders?number={order}&attention=1",
     "/drift",
     "/subscriptions",
+    "/addresses",
     "/subscriptions/{subscription}",
     "/find?q={waybill}",
     "/find?q={order}",
@@ -46,6 +47,7 @@ async def theirs(desk: Desk) -> dict[str, str]:
     await desk.book.put("other", stated_from("A-77", {"placed_at": "2026-11-20T10:00:00+08:00"}), now=NOW * 1000)
     [_], cursor = await desk.store.page("other", limit=1)
     subscription, _ = await desk.subscriptions.create("other", url="https://lanhai.example/hook", now=NOW * 1000)
+    await desk.connections.create("other", carrier="acme", name="lanhai", now=NOW * 1000)
     return {
         "subscription": subscription.id,
         "id": shipment.document.id,
@@ -79,7 +81,7 @@ async def test_anothers_number_shows_the_page_of_an_unknown_one(
 def test_every_page_is_tried() -> None:
     tried = {re.sub(r"\?.*", "", address) for address in ADDRESSES}
     tried |= {"/subscriptions/{id}"}  # whose id is a subscription's
-    shown = [*pages.routes, *endpoint_pages.routes]
+    shown = [*pages.routes, *endpoint_pages.routes, *address_pages.routes]
     missing = [
         one.path for one in shown if isinstance(one, web.RouteDef) and one.method == "GET" and one.path not in tried
     ]

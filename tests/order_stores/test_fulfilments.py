@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -109,6 +110,14 @@ async def counter(store: Store) -> AsyncIterator[Counter]:
     app.add_routes(made.handler.routes())
     async with TestClient(TestServer(app)) as made.client:
         yield made
+
+
+async def test_a_replaced_address_takes_pushes_until_its_overlap_ends(counter: Counter) -> None:
+    old, now = await counter.open("shopify"), round(time.time() * 1000)
+    new = await counter.order_stores.rotate("acme", old.id, overlap_s=60, now=now)
+    assert [await counter.push(to, PARCEL) for to in (old, new)] == [200, 200]
+    newer = await counter.order_stores.rotate("acme", old.id, overlap_s=0, now=now)
+    assert [await counter.push(to, PARCEL) for to in (old, new, newer)] == [401, 401, 200]
 
 
 async def test_a_new_fulfilment_of_shopify_is_followed_under_its_order(counter: Counter) -> None:

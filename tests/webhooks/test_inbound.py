@@ -191,6 +191,22 @@ async def test_an_unsigned_push_needs_the_secret_in_its_address(world: World) ->
     assert await world.status(id) is Status.PICKED_UP
 
 
+async def test_a_replaced_address_takes_pushes_until_its_overlap_ends_and_the_one_before_it_none(world: World) -> None:
+    connection = await world.connect("plain")
+    first, body, now = connection.path_secret, told("PL000001", "PUP"), NOW
+    second = await world.connections.rotate(connection.account, connection.id, overlap_s=3600, now=now)
+    for secret, status in ((first, 200), (second.path_secret, 200), ("wrong", 401)):
+        assert (await world.push(f"{connection.id}/{secret}", body))[0] == status
+    third = await world.connections.rotate(connection.account, connection.id, overlap_s=3600, now=now)
+    for secret, status in ((first, 401), (second.path_secret, 200), (third.path_secret, 200)):
+        assert (await world.push(f"{connection.id}/{secret}", body))[0] == status
+    await world.connections.rotate(connection.account, connection.id, overlap_s=3600, now=now - 3_600_000)
+    assert (await world.push(f"{connection.id}/{third.path_secret}", body))[0] == 401
+    last = await world.connections.rotate(connection.account, connection.id, overlap_s=0, now=now)
+    assert (await world.push(f"{connection.id}/{last.path_secret}", body))[0] == 200
+    assert (last.old_secret, last.old_until) == ("", 0)
+
+
 async def test_the_secret_in_the_address_does_not_replace_the_signature(world: World) -> None:
     connection = await world.connect("signed")
     body = told("SG000001", "PUP")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tracker.accounts import Scope
+from tracker.api.models.common import AddressMade, AddressRotation
 from tracker.api.models.connections import (
     ConnectionList,
     ConnectionMade,
@@ -14,6 +15,7 @@ from tracker.api.problems import not_found
 from tracker.api.registering import check_carrier
 from tracker.api.route import Call, Routes
 from tracker.api.services import Connection
+from tracker.path_secrets import overlap_until
 from tracker.views import iso
 
 routes = Routes("connections")
@@ -47,6 +49,17 @@ async def amend_connection(call: Call, id: str, body: ConnectionPatch) -> Connec
     return _view(call, await call.services.connections.amend(call.account, id, **body.model_dump(exclude_unset=True)))
 
 
+@routes("POST", "/connections/{id}/rotate", scope=Scope.ADMIN)
+async def rotate_connection_address(call: Call, id: str, body: AddressRotation) -> AddressMade:
+    """Make a new `webhook_url`, shown this once; at the one before it pushes are taken too, for `overlap_h` hours.
+
+    Of parcels that the carrier was asked to push before, it goes on pushing to the old one.
+    """
+    await _one(call, id)
+    rotated = await call.services.connections.rotate(call.account, id, overlap_s=body.overlap_h * 3600, now=call.now)
+    return AddressMade(webhook_url=_address(call, rotated), overlap_until=_old_until(call, rotated))
+
+
 @routes("DELETE", "/connections/{id}", scope=Scope.ADMIN, status=204)
 async def delete_connection(call: Call, id: str) -> None:
     """Remove a connection: its carrier is asked no more over it, and its pushes are refused."""
@@ -74,10 +87,19 @@ def _view(call: Call, connection: Connection) -> ConnectionView:
         resting_until=iso(resting)
         if (resting := call.services.connections.resting_until(connection.id)) > call.now
         else None,
+        old_address_until=_old_until(call, connection),
     )
 
 
 def _made(call: Call, connection: Connection) -> ConnectionMade:
+    return ConnectionMade(**_view(call, connection), webhook_url=_address(call, connection))
+
+
+def _address(call: Call, connection: Connection) -> str:
     template = call.services.settings.webhook_url
-    url = template.replace("{id}", connection.id).replace("{secret}", connection.path_secret)
-    return ConnectionMade(**_view(call, connection), webhook_url=url)
+    return template.replace("{id}", connection.id).replace("{secret}", connection.path_secret)
+
+
+def _old_until(call: Call, connection: Connection) -> str | None:
+    until = overlap_until(connection, now=call.now)
+    return iso(until) if until else None

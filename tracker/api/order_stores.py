@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from tracker.accounts import Scope
-from tracker.api.models.common import CredentialView
+from tracker.api.models.common import AddressMade, AddressRotation, CredentialView
 from tracker.api.models.deliveries import DeliveryList, DeliveryQuery, DeliveryView
 from tracker.api.models.order_stores import (
     NewOrderStore,
@@ -20,8 +20,10 @@ from tracker.api.models.order_stores import (
 )
 from tracker.api.problems import not_found
 from tracker.api.route import Call, Routes
+from tracker.errors import BadInput
 from tracker.order_stores import OrderStore
 from tracker.order_stores.sdk import Platform
+from tracker.path_secrets import overlap_until
 from tracker.views import attempts_told, iso
 
 routes = Routes("order stores")
@@ -36,7 +38,7 @@ async def list_order_platforms(call: Call) -> PlatformList:
 @routes("GET", "/order-stores")
 async def list_order_stores(call: Call) -> OrderStoreList:
     """The order stores of the account, oldest first, without their secrets."""
-    return OrderStoreList(order_stores=[_view(one) for one in await call.services.order_stores.all(call.account)])
+    return OrderStoreList(order_stores=[_view(call, one) for one in await call.services.order_stores.all(call.account)])
 
 
 @routes("POST", "/order-stores", scope=Scope.ADMIN, status=201)
@@ -46,20 +48,20 @@ async def create_order_store(call: Call, body: NewOrderStore) -> OrderStoreMade:
     `webhook_url`, where its platform may push new fulfilments, is shown this once; null where it pushes none.
     """
     made = await call.services.order_stores.create(call.account, **body.model_dump(), now=call.now)
-    return OrderStoreMade(**_view(made), webhook_url=_webhook_url(call, made))
+    return OrderStoreMade(**_view(call, made), webhook_url=_webhook_url(call, made))
 
 
 @routes("GET", "/order-stores/{id}")
 async def get_order_store(call: Call, id: str) -> OrderStoreView:
     """One order store."""
-    return _view(await _one(call, id))
+    return _view(call, await _one(call, id))
 
 
 @routes("PATCH", "/order-stores/{id}", scope=Scope.ADMIN)
 async def amend_order_store(call: Call, id: str, body: OrderStorePatch) -> OrderStoreView:
     """Change an order store; credentials, options and statuses are replaced as a whole."""
     await _one(call, id)
-    return _view(await call.services.order_stores.amend(call.account, id, **body.model_dump(exclude_unset=True)))
+    return _view(call, await call.services.order_stores.amend(call.account, id, **body.model_dump(exclude_unset=True)))
 
 
 @routes("DELETE", "/order-stores/{id}", scope=Scope.ADMIN, status=204)
@@ -67,6 +69,16 @@ async def delete_order_store(call: Call, id: str) -> None:
     """Remove an order store; what waits for it is dropped, and its pushes are refused."""
     await _one(call, id)
     await call.services.order_stores.remove(call.account, id)
+
+
+@routes("POST", "/order-stores/{id}/rotate", scope=Scope.ADMIN)
+async def rotate_order_store_address(call: Call, id: str, body: AddressRotation) -> AddressMade:
+    """Make a new `webhook_url`, shown this once; at the one before it pushes are taken too, for `overlap_h` hours."""
+    found = await _one(call, id)
+    if not call.services.order_stores.takes_pushes(found):
+        raise BadInput("id", f"{found.platform} pushes nothing: the order store has no address", code="no_address")
+    rotated = await call.services.order_stores.rotate(call.account, id, overlap_s=body.overlap_h * 3600, now=call.now)
+    return AddressMade(webhook_url=_webhook_url(call, rotated) or "", overlap_until=_old_until(call, rotated))
 
 
 @routes("POST", "/order-stores/{id}/test", scope=Scope.WRITE, waits=True)
@@ -92,14 +104,13 @@ async def _one(call: Call, id: str) -> OrderStore:
 
 
 def _webhook_url(call: Call, store: OrderStore) -> str | None:
-    platform = call.services.platforms.get(store.platform)
-    if platform is None or platform.fulfilments is None:
+    if not call.services.order_stores.takes_pushes(store):
         return None
     template = call.services.settings.fulfilment_url
     return template.replace("{id}", store.id).replace("{secret}", store.path_secret)
 
 
-def _view(store: OrderStore) -> OrderStoreView:
+def _view(call: Call, store: OrderStore) -> OrderStoreView:
     return OrderStoreView(
         id=store.id,
         platform=store.platform,
@@ -112,7 +123,13 @@ def _view(store: OrderStore) -> OrderStoreView:
         shop=store.shop,
         enabled=store.enabled,
         created_at=iso(store.created_at),
+        old_address_until=_old_until(call, store),
     )
+
+
+def _old_until(call: Call, store: OrderStore) -> str | None:
+    until = overlap_until(store, now=call.now)
+    return iso(until) if until else None
 
 
 def _platform(platform: Platform) -> PlatformView:

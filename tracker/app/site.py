@@ -15,6 +15,7 @@ from tracker.catalogue import listed
 from tracker.config.settings import Settings
 from tracker.console import ConsoleSettings
 from tracker.console import mount as mount_console
+from tracker.console.addresses import Addresses
 from tracker.console.endpoints import Endpoints
 from tracker.console.queries import CarrierNames, Queries
 from tracker.ingress.bodies import PACE, Pace
@@ -37,6 +38,7 @@ def served(parts: Parts, settings: Settings) -> web.Application:
 
 
 def _services(parts: Parts) -> Services:
+    webhook_url, fulfilment_url = _push_urls(parts)
     return Services(
         store=parts.store,
         ingest=parts.ingest,
@@ -56,10 +58,16 @@ def _services(parts: Parts) -> Services:
         bounds=parts.bounds,
         settings=ApiSettings(
             tracking_url=parts.tracking_url,
-            webhook_url=f"{parts.settings.known_url}/hooks/{{id}}/{{secret}}",
-            fulfilment_url=f"{parts.settings.known_url}/order-stores/{{id}}/{{secret}}",
+            webhook_url=webhook_url,
+            fulfilment_url=fulfilment_url,
         ),
     )
+
+
+def _push_urls(parts: Parts) -> tuple[str, str]:
+    """Where carriers push for a connection, and platforms for an order store: templates."""
+    known = parts.settings.known_url
+    return f"{known}/hooks/{{id}}/{{secret}}", f"{known}/order-stores/{{id}}/{{secret}}"
 
 
 def _mount_console(root: web.Application, parts: Parts, settings: Settings) -> None:
@@ -77,6 +85,13 @@ def _mount_console(root: web.Application, parts: Parts, settings: Settings) -> N
         root,
         queries,
         Endpoints(parts.store, parts.subscriptions, parts.redelivery()),
+        Addresses(
+            parts.store,
+            parts.connections,
+            parts.order_stores,
+            {one.slug: one.name for one in parts.platforms},
+            *_push_urls(parts),
+        ),
         ConsoleSettings(
             secret=parts.cookie_secret,
             open_account=OPERATOR if settings.http.open_console else "",

@@ -19,6 +19,8 @@ class Connection(Struct, frozen=True, kw_only=True):
     base: str = ""  # instead of the carrier's own address
     credentials: Mapping[str, str] = {}
     path_secret: str = ""
+    old_secret: str = ""  # the one before it
+    old_until: int = 0  # ms; so long that one opens the address too
     auto_register: bool = False
     enabled: bool = True
     created_at: int = 0  # ms

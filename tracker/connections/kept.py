@@ -18,6 +18,7 @@ from tracker.connections.sealing import Seals, opened, sealed
 from tracker.errors import BadInput, NotFound
 from tracker.looks import Looks
 from tracker.model import Document
+from tracker.path_secrets import new_path_secret, replaced
 
 KIND = "connection"
 MAX_PER_ACCOUNT = 200
@@ -221,7 +222,7 @@ class Connections:
             name=name,
             base=base,
             credentials=dict(credentials or {}),
-            path_secret=secrets.token_urlsafe(24),
+            path_secret=new_path_secret(),
             auto_register=auto_register,
             enabled=enabled,
             created_at=now,
@@ -240,6 +241,16 @@ class Connections:
         self._check(amended)
         await self._store.put_record(KIND, account, id, sealed(amended, self._sealer))
         return amended
+
+    async def rotate(self, account: str, id: str, *, overlap_s: float, now: int) -> Connection:
+        """Give it a new path secret; the one before it opens its address too, for `overlap_s`. Raises NotFound."""
+        found = await self.get(account, id)
+        if found is None:
+            raise NotFound(f"connection {id!r}")
+        rotated = structs.replace(found, **replaced(found, overlap_s=overlap_s, now=now))
+        await self._store.put_record(KIND, account, id, sealed(rotated, self._sealer))
+        await self.refresh()  # who is shown the new address may use it at once
+        return rotated
 
     async def remove(self, account: str, id: str) -> None:
         """Remove a connection; raises NotFound."""

@@ -33,6 +33,8 @@ class _Kept(Struct, frozen=True, kw_only=True):
     auto_register: bool
     enabled: bool
     created_at: int
+    old_secret: str = ""  # sealed; "" where there is none
+    old_until: int = 0
 
 
 def sealed(connection: Connection, seals: Seals) -> bytes:
@@ -40,6 +42,7 @@ def sealed(connection: Connection, seals: Seals) -> bytes:
     said = structs.asdict(connection) | {
         "credentials": seals.seal(msgspec.json.encode(connection.credentials)),
         "path_secret": seals.seal(connection.path_secret.encode()),
+        "old_secret": seals.seal(connection.old_secret.encode()) if connection.old_secret else "",
     }
     del said["account"]
     return msgspec.json.encode(_Kept(**said))
@@ -52,6 +55,7 @@ def opened(account: str, value: bytes, seals: Seals) -> Connection | None:
         said = structs.asdict(kept) | {
             "credentials": msgspec.json.decode(seals.unseal(kept.credentials), type=dict[str, str]),
             "path_secret": seals.unseal(kept.path_secret).decode(),
+            "old_secret": seals.unseal(kept.old_secret).decode() if kept.old_secret else "",
         }
     except (MilepostError, ValueError) as error:
         log.error("connection.unreadable", account=account, error=str(error))

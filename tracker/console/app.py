@@ -10,7 +10,8 @@ from aiohttp import web
 from msgspec import Struct
 
 from tracker.audit import Audit
-from tracker.console import endpoint_pages, language, pages, signin
+from tracker.console import address_pages, endpoint_pages, language, pages, signin
+from tracker.console.addresses import Addresses
 from tracker.console.endpoints import Endpoints
 from tracker.console.rendering import STATIC, STATIC_TYPES, STATIC_VERSION, make_environment
 from tracker.console.request import ACCOUNT, DESK, KEY, LANG, LIVE_HEADER, OFF, Desk, note, render
@@ -52,19 +53,24 @@ class ConsoleSettings(Struct, frozen=True, kw_only=True):
     audit: Audit | None = None  # hears of sign-ins
 
 
-def console_app(services: Services, endpoints: Endpoints, settings: ConsoleSettings) -> web.Application:
+def console_app(
+    services: Services, endpoints: Endpoints, addresses: Addresses, settings: ConsoleSettings
+) -> web.Application:
     """The pages over `services` as a site of their own."""
     app = web.Application()
-    mount(app, services, endpoints, settings)
+    mount(app, services, endpoints, addresses, settings)
     return app
 
 
-def mount(root: web.Application, services: Services, endpoints: Endpoints, settings: ConsoleSettings) -> None:
+def mount(
+    root: web.Application, services: Services, endpoints: Endpoints, addresses: Addresses, settings: ConsoleSettings
+) -> None:
     """Add the pages to a site that may hold other things; only the pages ask for a sign-in."""
     root.middlewares.append(_or_lost)
     root[DESK] = Desk(
         services=services,
         endpoints=endpoints,
+        addresses=addresses,
         environment=make_environment(),
         signer=Signer(settings.secret),
         bounds=settings.bounds or Bounds(clock=settings.clock),
@@ -73,7 +79,11 @@ def mount(root: web.Application, services: Services, endpoints: Endpoints, setti
         secure=settings.secure,
         clock=settings.clock,
     )
-    root.add_routes(_within([*pages.routes, *endpoint_pages.routes], _admit, _explain, _audited, _speak, _headers))
+    root.add_routes(
+        _within(
+            [*pages.routes, *endpoint_pages.routes, *address_pages.routes], _admit, _explain, _audited, _speak, _headers
+        )
+    )
     root.add_routes(_within(signin.routes, _explain, _speak, _headers))
     root.add_routes(_within([web.get("/static/{name}", _static)], _headers))
 

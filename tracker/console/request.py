@@ -12,6 +12,7 @@ from msgspec import Struct
 from yarl import URL
 
 from tracker.audit import Act, Audit
+from tracker.console.addresses import Addresses
 from tracker.console.endpoints import Endpoints
 from tracker.console.rendering import words_for
 from tracker.console.services import Services
@@ -26,6 +27,7 @@ class Desk(Struct, frozen=True, kw_only=True):
 
     services: Services
     endpoints: Endpoints
+    addresses: Addresses
     environment: Environment
     signer: Signer
     bounds: Bounds

@@ -16,6 +16,7 @@ from tracker.errors import BadInput, MilepostError, NotFound
 from tracker.looks import Looks
 from tracker.order_stores.registry import Platforms, wrong_words
 from tracker.order_stores.sdk import Platform
+from tracker.path_secrets import new_path_secret, replaced
 
 KIND = "order_store"  # of the store's records
 PREFIX = "store:"  # of its destinations
@@ -39,6 +40,8 @@ class OrderStore(Struct, frozen=True, kw_only=True):
     shops: tuple[str, ...] = ()  # told of parcels with these labels only
     shop: str = ""  # the label of the parcels that it registers
     path_secret: str = ""
+    old_secret: str = ""  # the one before it
+    old_until: int = 0  # ms; so long that one opens the address too
     enabled: bool = True
     created_at: int = 0  # ms
 
@@ -118,6 +121,8 @@ class _Kept(Struct, frozen=True, kw_only=True):
     path_secret: str  # sealed
     enabled: bool
     created_at: int
+    old_secret: str = ""  # sealed; "" where there is none
+    old_until: int = 0
 
 
 def listeners(records: Mapping[tuple[str, str], bytes]) -> list[Listener]:
@@ -205,6 +210,7 @@ class OrderStores:
             said = structs.asdict(kept) | {
                 "credentials": msgspec.json.decode(self._sealer.unseal(kept.credentials), type=dict[str, str]),
                 "path_secret": self._sealer.unseal(kept.path_secret).decode(),
+                "old_secret": self._sealer.unseal(kept.old_secret).decode() if kept.old_secret else "",
             }
         except (MilepostError, ValueError) as error:
             log.error("order_store_unreadable", account=account, error=str(error))
@@ -218,7 +224,7 @@ class OrderStores:
         made = OrderStore(
             id=f"ost_{secrets.token_hex(10)}",
             account=account,
-            path_secret=secrets.token_urlsafe(24),
+            path_secret=new_path_secret(),
             created_at=now,
             **_tuples(said),
         )
@@ -236,6 +242,21 @@ class OrderStores:
         await self._store.put_record(KIND, account, id, self._seal(amended))
         return amended
 
+    async def rotate(self, account: str, id: str, *, overlap_s: float, now: int) -> OrderStore:
+        """Give it a new path secret; the one before it opens its address too, for `overlap_s`."""
+        found = await self.get(account, id)
+        if found is None:
+            raise NotFound(f"order store {id!r}")
+        rotated = structs.replace(found, **replaced(found, overlap_s=overlap_s, now=now))
+        await self._store.put_record(KIND, account, id, self._seal(rotated))
+        await self._refresh()  # who is shown the new address may use it at once
+        return rotated
+
+    def takes_pushes(self, store: OrderStore) -> bool:
+        """Whether its platform pushes fulfilments."""
+        platform = self.platform_of(store)
+        return platform is not None and platform.fulfilments is not None
+
     async def remove(self, account: str, id: str) -> None:
         """Remove an order store and drop what waits for it."""
         if await self._store.remove_record(KIND, account, id):
@@ -252,6 +273,7 @@ class OrderStores:
         said = structs.asdict(store) | {
             "credentials": self._sealer.seal(msgspec.json.encode(store.credentials)),
             "path_secret": self._sealer.seal(store.path_secret.encode()),
+            "old_secret": self._sealer.seal(store.old_secret.encode()) if store.old_secret else "",
         }
         del said["account"]
         return msgspec.json.encode(_Kept(**said))

@@ -8,7 +8,7 @@ from annotated_types import Len
 from pydantic import Field, StringConstraints
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
-from tracker.api.route import Query
+from tracker.api.route import Body, Query
 
 LIMIT_MAX = 200
 BATCH_MAX = 1_000
@@ -57,3 +57,18 @@ class CredentialView(TypedDict):
     about: str
     secret: bool
     required: bool
+
+
+class AddressRotation(Body):
+    """How the address that takes pushes is replaced."""
+
+    overlap_h: Annotated[
+        float, Field(ge=0, le=2_160, strict=False, description="hours in which the old address takes pushes too")
+    ] = 24
+
+
+class AddressMade(TypedDict):
+    """A new address for pushes, with a secret in it, shown this once; and until when the old one takes pushes too."""
+
+    webhook_url: str
+    overlap_until: str | None

@@ -38,6 +38,7 @@ class ConnectionView(TypedDict):
     """A connection, without its secrets: `credentials` names what it holds.
 
     `resting_until`: its last question failed, and until then it is not asked where another connection can be.
+    `old_address_until`: until then it takes pushes at the address that was replaced, too.
     """
 
     id: str
@@ -49,6 +50,7 @@ class ConnectionView(TypedDict):
     enabled: bool
     created_at: str
     resting_until: str | None
+    old_address_until: str | None
 
 
 class ConnectionMade(ConnectionView):

@@ -69,7 +69,10 @@ class PlatformList(TypedDict):
 
 
 class OrderStoreView(TypedDict):
-    """An order store, without its secrets: `credentials` names what it holds."""
+    """An order store, without its secrets: `credentials` names what it holds.
+
+    `old_address_until`: until then it takes pushes at the address that was replaced, too.
+    """
 
     id: str
     platform: str
@@ -82,6 +85,7 @@ class OrderStoreView(TypedDict):
     shop: str
     enabled: bool
     created_at: str
+    old_address_until: str | None
 
 
 class OrderStoreMade(OrderStoreView):

@@ -1,0 +1,123 @@
+"""The addresses at which an account takes pushes: whose they are, and a new one in place of one that got about."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from tracker.accounts import ApiKey, Scope
+from tracker.console.services import View
+from tracker.errors import NotFound
+from tracker.order_stores import OrderStore, OrderStores
+from tracker.path_secrets import overlap_until
+from tracker.views import iso
+
+CONNECTION, ORDER_STORE = "connection", "order-store"
+
+
+class Connection(Protocol):
+    """A connection, as far as it matters here."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def carrier(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def enabled(self) -> bool: ...
+    @property
+    def path_secret(self) -> str: ...
+    @property
+    def old_secret(self) -> str: ...
+    @property
+    def old_until(self) -> int: ...
+
+
+class Connections(Protocol):
+    """The connections of the accounts."""
+
+    async def all(self, account: str) -> Sequence[Connection]: ...
+    async def rotate(self, account: str, id: str, *, overlap_s: float, now: int) -> Connection: ...
+
+
+class Keys(Protocol):
+    """Where API keys lie."""
+
+    async def get_record(self, kind: str, account: str, id: str) -> bytes | None: ...
+
+
+class Addresses(Struct, frozen=True):
+    """Connections and order stores. The templates, with `{id}` and `{secret}`, are of their addresses."""
+
+    keys: Keys
+    connections: Connections
+    order_stores: OrderStores
+    platforms: Mapping[str, str]  # slug → name
+    connection_url: str
+    order_store_url: str
+
+    async def all(self, account: str, *, now: int) -> Sequence[View]:
+        """Every address, those of connections first. Without their secrets."""
+        found = [_view(CONNECTION, one, one.carrier, "", now) for one in await self.connections.all(account)]
+        stores = [one for one in await self.order_stores.all(account) if self.order_stores.takes_pushes(one)]
+        return [*found, *[self._store_view(one, now) for one in stores]]
+
+    async def may_rotate(self, account: str, key_id: str) -> bool:
+        """Whether the key that signed in may see a new address: as with the API, one with the scope `admin`."""
+        key = await self.keys.get_record("key", account, key_id) if key_id else None
+        return key is not None and Scope.ADMIN in msgspec.json.decode(key, type=ApiKey).scopes
+
+    async def rotate(self, account: str, kind: str, id: str, *, overlap_s: float, now: int) -> tuple[View, str]:
+        """Whose address is new now, and the address, which is not shown again. Raises NotFound."""
+        if kind == CONNECTION:
+            made = await self.connections.rotate(account, id, overlap_s=overlap_s, now=now)
+            return _view(kind, made, made.carrier, "", now), _filled(self.connection_url, made)
+        store = await self.order_stores.get(account, id)
+        if kind != ORDER_STORE or store is None or not self.order_stores.takes_pushes(store):
+            raise NotFound(f"no address of {id!r}")
+        rotated = await self.order_stores.rotate(account, id, overlap_s=overlap_s, now=now)
+        return self._store_view(rotated, now), _filled(self.order_store_url, rotated)
+
+    def _store_view(self, store: OrderStore, now: int) -> View:
+        return _view(ORDER_STORE, store, "", self.platforms.get(store.platform, store.platform), now)
+
+
+class _Shown(Protocol):
+    @property
+    def id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def enabled(self) -> bool: ...
+    @property
+    def path_secret(self) -> str: ...
+    @property
+    def old_secret(self) -> str: ...
+    @property
+    def old_until(self) -> int: ...
+
+
+def _view(kind: str, one: _Shown, carrier: str, platform: str, now: int) -> Mapping[str, Any]:
+    until = overlap_until(one, now=now)
+    return {
+        "kind": kind,
+        "id": one.id,
+        "name": one.name,
+        "carrier": carrier,
+        "platform": platform,
+        "enabled": one.enabled,
+        "old_until": iso(until) if until else None,
+    }
+
+
+def _filled(template: str, one: _Shown) -> str:
+    return template.replace("{id}", one.id).replace("{secret}", one.path_secret)
+
+
+def overlaps() -> Collection[int]:
+    """The hours for which an old address may go on, as the page offers them: a day first."""
+    return (24, 7 * 24, 30 * 24, 90 * 24, 0)
