@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.ingress.site import Site
+from tests.ingress.test_limits import signed_in
 from tracker.ingress.turns import Turns
 
 
@@ -47,21 +50,28 @@ async def test_one_that_is_cut_off_while_it_waits_or_works_leaves_its_place() ->
     assert not vars(turns)["_of"]
 
 
-async def test_a_neighbour_that_asks_for_all_it_may_is_one_of_two_accounts(site: Site) -> None:
-    """Sixty of its long lists were asked for before; few of them are answered first."""
-    made = await site.call("POST", "/v1/accounts", {"name": "crowd"})
-    crowd = {"Authorization": f"Bearer {made.json()['key']['key']}"}
-    some = [{"waybill": f"CROWD{n:06}", "carrier": "simulated", "paused": True} for n in range(1_000)]
-    assert (await site.call("POST", "/v1/shipments", {"shipments": some}, **crowd)).status == 200
-    answered = 0
+async def test_calls_and_pages_take_a_turn_of_their_account_and_who_waits_takes_none(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken, held = list[str](), 0
+    of = Turns.of
 
-    async def ask() -> None:
-        nonlocal answered
-        assert (await site.call("GET", "/v1/shipments?tag=none&limit=200", **crowd)).status == 200
-        answered += 1
+    @contextlib.asynccontextmanager
+    async def seen(turns: Turns, account: str) -> AsyncIterator[None]:
+        nonlocal held
+        async with of(turns, account):
+            taken.append(account)
+            held += 1
+            yield
+            held -= 1
 
-    crowding = [asyncio.create_task(ask()) for _ in range(60)]
+    monkeypatch.setattr(Turns, "of", seen)
+    cookie = await signed_in(site)
+    for path in ("/v1/counts", "/v1/shipments?tag=none", "/v1/changes?after=now", "/", "/parcels", "/v1/counts"):
+        before = len(taken)
+        assert (await site.call("GET", path, Cookie=cookie)).status == 200
+        assert taken[before:] == ["default"], path
+    waiting = asyncio.create_task(site.call("GET", "/v1/changes?after=now&wait=1"))
     await asyncio.sleep(0.3)
-    assert (await site.call("GET", "/v1/counts")).status == 200
-    assert answered <= 30
-    await asyncio.gather(*crowding)
+    assert not held
+    assert (await waiting).status == 200
