@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestClient
 from msgspec import Struct
 from pytest_aiohttp import AiohttpClient
 
+from carriers.registry import Registry
 from carriers.sdk import Carrier, M, Moment, Report, Scan
 from tracker import order_stores
 from tracker.accounts import Accounts, Scope
@@ -65,16 +66,6 @@ async def _probe(subscription: Subscription, type: str) -> Probe:
     return Probe(delivered=True, status=200, detail="", id="msg_test_1")
 
 
-class OneCarrier:
-    """A registry that knows the invented carrier alone."""
-
-    def get(self, slug: str) -> Carrier | None:
-        return ACME if slug == "acme" else None
-
-    def known(self) -> frozenset[str]:
-        return frozenset({"acme"})
-
-
 class Desk(Struct):
     """What a test needs to make things happen, and to look at the pages."""
 
@@ -122,11 +113,11 @@ async def book(tmp_path: Path) -> AsyncIterator[OrderBook]:
 @pytest.fixture
 async def desk(store: Store, book: OrderBook, aiohttp_client: AiohttpClient) -> Desk:
     accounts = Accounts(store)
-    drift = DriftWatch(store, OneCarrier(), accounts, Metrics(), clock=lambda: NOW)
-    ingest = Ingest(store, OneCarrier(), due=lambda shipment, now: None, unknown=drift.unknown)
+    drift = DriftWatch(store, Registry([ACME]), accounts, Metrics(), clock=lambda: NOW)
+    ingest = Ingest(store, Registry([ACME]), due=lambda shipment, now: None, unknown=drift.unknown)
     sealer = Sealer([new_key()])
     subscriptions = Subscriptions(store, sealer, check_url=check_url, probe=_probe, clock=lambda: NOW)
-    connections = Connections(store, OneCarrier(), sealer)
+    connections = Connections(store, Registry([ACME]), sealer)
     platforms, _ = order_stores.load()
     shops = order_stores.OrderStores(store, platforms, sealer, check_url=check_url, probe=_reached)
     await accounts.first_start(now=NOW * 1000)

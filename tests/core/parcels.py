@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
+from carriers.registry import Registry
 from carriers.sdk import Ask, Carrier, M, Meaning, R, coarse
 from tracker.model import Certainty, Moment, Report, Scan, Summary
 
@@ -48,16 +49,7 @@ ALLTRACK = Carrier(
     aggregator=True,
     carriers={"1001": "acme", "1002": "far-post"},
 )
-
-
-class Registry:
-    """Three carriers with an adapter, and one that the aggregator alone follows."""
-
-    def get(self, slug: str) -> Carrier | None:
-        return {carrier.slug: carrier for carrier in (ACME, BOLT, ALLTRACK)}.get(slug)
-
-    def known(self) -> Collection[str]:
-        return frozenset({"acme", "bolt", "alltrack", "far-post"})
+REGISTRY = Registry([ACME, BOLT, ALLTRACK])
 
 
 def at(hours: float) -> Moment:

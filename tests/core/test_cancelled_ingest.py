@@ -11,7 +11,7 @@ import pytest
 from msgspec import Struct, structs
 
 from tests.cancelling import Bystanders, Cut, When, chosen, watching
-from tests.core.parcels import ACME, HOUR, NOW, START, Registry, journey, report, scan
+from tests.core.parcels import ACME, HOUR, NOW, REGISTRY, START, journey, report, scan
 from tests.store.lines import Line, unreliable
 from tracker.errors import NotFound
 from tracker.ingest.door import Ingest
@@ -33,7 +33,7 @@ class Deed(Struct, frozen=True):
 
 
 def door(store: Store) -> Ingest:
-    return Ingest(store, Registry(), due=lambda shipment, now: None)
+    return Ingest(store, REGISTRY, due=lambda shipment, now: None)
 
 
 async def nothing(door: Ingest, account: str) -> None:

@@ -14,11 +14,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from carriers.sdk import Http, Reply
+from tests.core.answers import Answer, hangs, hangs_up, says
 from tracker.carrier_http.errors import CarrierLimited, CarrierRefused, CarrierUnavailable
 from tracker.carrier_http.exits import CarrierHttp
 from tracker.carrier_http.patience import Policy, State
 
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 QUICK = Policy(attempt_s=0.3, deadline_s=1.0, attempts=2, retry_wait_s=0.01, failures=3, open_s=5.0, body_max=1000)
 
 
@@ -65,24 +65,6 @@ class Peer:
             observer=self,
             clock=self.clock,
         )
-
-
-def says(status: int, text: str = "{}", **headers: str) -> Answer:
-    async def answer(request: web.Request) -> web.StreamResponse:
-        return web.Response(status=status, text=text, headers={k.replace("_", "-"): v for k, v in headers.items()})
-
-    return answer
-
-
-async def hangs(request: web.Request) -> web.StreamResponse:
-    await asyncio.sleep(3)
-    return web.Response()
-
-
-async def hangs_up(request: web.Request) -> web.StreamResponse:
-    assert request.transport is not None
-    request.transport.abort()
-    return web.Response()
 
 
 @pytest.fixture

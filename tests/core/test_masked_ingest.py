@@ -9,7 +9,7 @@ import pytest
 
 from carriers.sdk import Problem, ProblemKind, Report, Scan, Summary
 from tests.api.test_departures import everything_in
-from tests.core.parcels import ACME, NOW, Registry, at, report
+from tests.core.parcels import ACME, NOW, REGISTRY, at, report
 from tracker.ingest.cleaning import fingerprint
 from tracker.ingest.door import Ingest
 from tracker.ingest.types import Registration
@@ -30,7 +30,7 @@ class Door:
 
     def __init__(self, store: Store) -> None:
         self.how = Mask.OFF
-        self.ingest = Ingest(store, Registry(), due=lambda shipment, now: None, mask=lambda account: self.how)
+        self.ingest = Ingest(store, REGISTRY, due=lambda shipment, now: None, mask=lambda account: self.how)
 
     async def register(self, waybill: str) -> Shipment:
         [done] = await self.ingest.register("shop", [Registration(waybill=waybill, carrier="acme")], now=NOW)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from carriers.sdk import Scan
-from tests.core.parcels import ACME, NOW, START, Registry, report, scan
+from tests.core.parcels import ACME, NOW, REGISTRY, START, report, scan
 from tracker.ingest.door import Ingest
 from tracker.ingest.types import IngestSettings, Received, Registration
 from tracker.store import Store
@@ -20,7 +20,7 @@ def door(store: Store) -> Ingest:
     ROOM.clear()
     return Ingest(
         store,
-        Registry(),
+        REGISTRY,
         due=lambda shipment, now: None,
         settings=IngestSettings(most_scans=MOST),
         made_room=lambda account, scans: ROOM.append(scans),

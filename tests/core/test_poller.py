@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -15,6 +15,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from msgspec import structs
 
+from carriers.registry import Registry
 from carriers.sdk import (
     Ask,
     Carrier,
@@ -32,6 +33,7 @@ from carriers.sdk import (
     rows_at,
     text_at,
 )
+from tests.core.answers import hangs, says
 from tracker.agenda import Agenda, AgendaSettings, Schedule, Settling
 from tracker.carrier_http.exits import Exits
 from tracker.carrier_http.patience import Policy
@@ -116,14 +118,6 @@ CARRIERS = {
 }
 
 
-class Registry:
-    def get(self, slug: str) -> Carrier | None:
-        return CARRIERS.get(slug)
-
-    def known(self) -> Collection[str]:
-        return {*CARRIERS, "courier-post"}
-
-
 class Peer:
     """The carriers' computer: answers of each carrier by slug, what it was asked, and parcels by number."""
 
@@ -155,18 +149,6 @@ class Peer:
 
     def numbers(self, slug: str) -> list[str]:
         return [number for numbers in self.asked.get(slug, []) for number in numbers]
-
-
-def says(status: int, text: str, **headers: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    async def answer(request: web.Request) -> web.StreamResponse:
-        return web.Response(status=status, text=text, headers={k.replace("_", "-"): v for k, v in headers.items()})
-
-    return answer
-
-
-async def hangs(request: web.Request) -> web.StreamResponse:
-    await asyncio.sleep(3)
-    return web.Response()
 
 
 def scan(code: str, ago_s: float = 60) -> dict[str, str]:
@@ -207,10 +189,10 @@ class World:
     def __init__(self, store: Store, session: aiohttp.ClientSession, base: str, peer: Peer) -> None:
         self.store, self.base, self.peer, self.counts = store, base, peer, Counts()
         self.sealer = Sealer([new_key()])
-        self.connections = Connections(store, Registry(), self.sealer)
+        self.connections = Connections(store, Registry(CARRIERS.values()), self.sealer)
         self.schedule = Schedule(self.connections, StallPolicy())
         self.ingest = Ingest(
-            store, Registry(), due=self.schedule.due, counters=self.counts, unknown=self.counts.unknown
+            store, Registry(CARRIERS.values()), due=self.schedule.due, counters=self.counts, unknown=self.counts.unknown
         )
         watch = Watch(self.ingest, StallPolicy(), self.connections.heard_at)
         self.settling = Remembering(store)
@@ -614,7 +596,7 @@ async def test_a_wrong_connection_is_refused_by_the_name_of_its_field(
 
 async def test_a_change_by_another_process_is_seen(world: World, store: Store) -> None:
     made = await world.connect("acme")
-    other = Connections(store, Registry(), world.sealer)
+    other = Connections(store, Registry(CARRIERS.values()), world.sealer)
     assert (await other.find(made.id)) == made
     await world.connections.remove("shop", made.id)
     await other.refresh()
@@ -667,7 +649,7 @@ async def test_an_outage_is_known_to_every_worker_and_to_the_next_start(world: W
     world.peer.parcels = {"AC000001": [], "AC000002": []}
     await world.follow("AC000001")
     await world.until(lambda: len(world.peer.numbers("second")) >= 1)
-    elsewhere = Connections(world.store, Registry(), world.sealer)
+    elsewhere = Connections(world.store, Registry(CARRIERS.values()), world.sealer)
     await elsewhere.refresh()
     assert 50_000 < elsewhere.resting_until(own.id) - time.time() * 1000 <= 60_000
     await elsewhere.note_answered(own)

@@ -6,7 +6,7 @@ import io
 import itertools
 import json
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote_from_bytes
 
@@ -18,15 +18,18 @@ from msgspec import structs
 from carriers.conformance.hostile import HOSTILE
 from carriers.conformance.mutations import mutations
 from carriers.fixtures import folder_of, read_fixtures
-from carriers.registry import load
+from carriers.registry import Registry, load
 from carriers.sdk import Carrier
+from tests.webhooks.counting import Counts
 from tracker.connections.connection import Connection
 from tracker.connections.kept import Connections
 from tracker.ingest.door import Ingest
+from tracker.ingest.types import IngestSettings
 from tracker.secrets import Sealer, new_key
 from tracker.store import Store
 from webhooks.inbound import MAX_BODY, Inbound
 
+# Every adapter, none of which asks for a signature: what is read is what is tried here.
 ADAPTERS = {carrier.slug: structs.replace(carrier, verify=None, acknowledge=None) for carrier in load()[0]}
 FORM = "application/x-www-form-urlencoded"
 FIELDS = ("param", "RequestData", "bizContent", "xml", "logistics_interface", "data")
@@ -39,32 +42,12 @@ GARBAGE = [(what, body, "application/json") for what, body in HOSTILE.items() if
 _SHOWN = 40  # bodies bent from one fixture
 
 
-class Registry:
-    """Every adapter, none of which asks for a signature: what is read is what is tried here."""
-
-    def get(self, slug: str) -> Carrier | None:
-        return ADAPTERS.get(slug)
-
-    def known(self) -> Collection[str]:
-        return ADAPTERS.keys()
-
-
-class Counts:
-    def __init__(self) -> None:
-        self.outcomes: list[str] = []
-
-    def intake(self, carrier: str, outcome: str, seconds: float) -> None:
-        self.outcomes.append(outcome)
-
-    def quarantined(self, carrier: str) -> None:
-        pass
-
-
 class World:
     def __init__(self, store: Store) -> None:
-        self.connections = Connections(store, Registry(), Sealer([new_key()]))
+        self.connections = Connections(store, Registry(ADAPTERS.values()), Sealer([new_key()]))
         self.counts = Counts()
-        self.ingest = Ingest(store, Registry(), due=lambda shipment, now: None)
+        settings = IngestSettings(most_scans=10_000)  # more than a body of all its bytes can tell
+        self.ingest = Ingest(store, Registry(ADAPTERS.values()), due=lambda shipment, now: None, settings=settings)
         self.app = web.Application()
         self.app.add_routes(Inbound(self.ingest, store, self.connections, self.counts).routes())
         self.client: TestClient[Any, Any]

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import io
 import json
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -17,6 +17,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from msgspec import structs
 
+from carriers.registry import Registry
 from carriers.sdk import (
     Carrier,
     Credential,
@@ -32,6 +33,7 @@ from carriers.sdk import (
     same_secret,
     text_at,
 )
+from tests.webhooks.counting import Counts
 from tracker.connections.connection import Connection
 from tracker.connections.kept import Connections
 from tracker.ingest.door import Ingest
@@ -94,33 +96,13 @@ CARRIERS = {
 }
 
 
-class Registry:
-    def get(self, slug: str) -> Carrier | None:
-        return CARRIERS.get(slug)
-
-    def known(self) -> Collection[str]:
-        return CARRIERS.keys()
-
-
-class Counts:
-    def __init__(self) -> None:
-        self.outcomes: list[tuple[str, str]] = []
-        self.bad: list[str] = []
-
-    def intake(self, carrier: str, outcome: str, seconds: float) -> None:
-        self.outcomes.append((carrier, outcome))
-
-    def quarantined(self, carrier: str) -> None:
-        self.bad.append(carrier)
-
-
 class World:
     """The handler behind a real server, and what stands behind the handler."""
 
     def __init__(self, store: Store) -> None:
         self.store, self.counts = store, Counts()
-        self.connections = Connections(store, Registry(), Sealer([new_key()]))
-        self.ingest = Ingest(store, Registry(), due=lambda shipment, now: None)
+        self.connections = Connections(store, Registry(CARRIERS.values()), Sealer([new_key()]))
+        self.ingest = Ingest(store, Registry(CARRIERS.values()), due=lambda shipment, now: None)
         self.inbound = Inbound(self.ingest, store, self.connections, self.counts, clock=lambda: NOW / 1000)
         self.client: TestClient[web.Request, web.Application]
 
@@ -176,7 +158,7 @@ async def test_a_signed_push_is_on_disk_when_it_is_acknowledged(world: World) ->
     [shipment] = await world.ingest.get("shop", [id])
     assert shipment is not None
     assert shipment.events[0].sources == (connection.pushes,)
-    assert world.counts.outcomes == [("signed", "accepted")]
+    assert world.counts.intakes == [("signed", "accepted")]
 
 
 async def test_an_unsigned_push_needs_the_secret_in_its_address(world: World) -> None:
@@ -260,7 +242,7 @@ async def test_a_connection_that_spoke_is_known_to_be_alive(world: World) -> Non
     await world.push_signed(connection, told("SG000001", "PUP"))
     [shipment] = await world.ingest.get("shop", [id])
     assert shipment is not None
-    other = Connections(world.store, Registry(), world.connections._sealer)
+    other = Connections(world.store, Registry(CARRIERS.values()), world.connections._sealer)
     await other.refresh()
     await other.refresh_heard()
     assert other.heard_at(shipment.document) == world.connections.heard_at(shipment.document)
@@ -282,7 +264,7 @@ async def test_a_body_that_nobody_can_read_is_kept_and_acknowledged(world: World
     assert kept.headers["content-type"] == "application/octet-stream"
     assert kept.reason.startswith("$")
     assert world.counts.bad == ["signed"]
-    assert world.counts.outcomes == [("signed", "quarantined")]
+    assert world.counts.intakes == [("signed", "quarantined")]
 
 
 async def test_a_mistake_in_an_adapter_loses_no_body(world: World) -> None:
@@ -388,7 +370,7 @@ async def test_without_a_store_the_carrier_hears_no(world: World, slug: str, ans
                 assert problem((503, await response.read(), response.content_type)) == (503, "store_unavailable")
             else:
                 assert await response.read() == answer
-    assert world.counts.outcomes == [(slug, "unavailable")]
+    assert world.counts.intakes == [(slug, "unavailable")]
 
 
 # ---------------------------------------------------------------- answers that say more, and the GET before pushes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,7 +15,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from msgspec import structs
 
 from carriers.fixtures import folder_of, read_fixtures
-from carriers.registry import load
+from carriers.registry import Registry, load
 from carriers.sdk import (
     Carrier,
     Credential,
@@ -30,6 +30,7 @@ from carriers.sdk import (
     same_secret,
     text_at,
 )
+from tests.webhooks.counting import Counts
 from tracker.connections.connection import Connection
 from tracker.connections.kept import Connections
 from tracker.ingest.door import Ingest
@@ -77,25 +78,6 @@ TIMED = Carrier(
 CARRIERS = {"timed": TIMED, "patient": structs.replace(TIMED, slug="patient", signed=Signed(signed_at, 3_600.0))}
 
 
-class Registry:
-    def get(self, slug: str) -> Carrier | None:
-        return CARRIERS.get(slug)
-
-    def known(self) -> Collection[str]:
-        return CARRIERS.keys()
-
-
-class Counts:
-    def __init__(self) -> None:
-        self.outcomes: list[str] = []
-
-    def intake(self, carrier: str, outcome: str, seconds: float) -> None:
-        self.outcomes.append(outcome)
-
-    def quarantined(self, carrier: str) -> None:
-        pass
-
-
 class Down:
     """A door whose store has gone, and is back when told."""
 
@@ -111,8 +93,8 @@ class Down:
 class World:
     def __init__(self, store: Store, window: float = WINDOW) -> None:
         self.store, self.counts, self.now = store, Counts(), NOW
-        self.connections = Connections(store, Registry(), Sealer([new_key()]))
-        self.ingest = Ingest(store, Registry(), due=lambda shipment, now: None)
+        self.connections = Connections(store, Registry(CARRIERS.values()), Sealer([new_key()]))
+        self.ingest = Ingest(store, Registry(CARRIERS.values()), due=lambda shipment, now: None)
         self.window = window
         self.client: TestClient[web.Request, web.Application]
 
