@@ -12,6 +12,7 @@ from typing import Self
 import msgspec
 
 from tests.bench.http1 import listen
+from tests.faults.daemon import Daemon
 from webhooks.standard import Signer
 
 _ACCEPTED = b"HTTP/1.1 204 No Content\r\n\r\n"
@@ -28,7 +29,7 @@ class Subscriber:
 
 
 class Ears:
-    """`async with Ears() as ears`: subscribe `ears.url(name)`, then `ears.trust(name, secret)`."""
+    """`async with Ears() as ears`, then `await ears.subscribe(daemon, 9)`."""
 
     def __init__(self) -> None:
         self.subscribers: dict[str, Subscriber] = {}
@@ -41,8 +42,11 @@ class Ears:
     def url(self, name: str) -> str:
         return f"http://127.0.0.1:{self.port}/{name}"
 
-    def trust(self, name: str, secret: str) -> None:
-        self.subscribers[name] = Subscriber(secret)
+    async def subscribe(self, daemon: Daemon, number: int) -> None:
+        """Subscribe so many endpoints, each by its number."""
+        for name in map(str, range(number)):
+            made = await daemon.call("POST", "/v1/subscriptions", {"url": self.url(name)})
+            self.subscribers[name] = Subscriber(made["secret"])
 
     async def __aenter__(self) -> Self:
         self._server, self.port = await listen(self._answer)

@@ -96,15 +96,21 @@ def scans_of(numbers: Sequence[str], *, seed: int = 1, mark: str = "") -> list[S
     return sorted(scans, key=lambda scan: scan.place + dice.random() * 2.5)
 
 
-async def settle_in(daemon: Daemon | Tenant, receiver: Receiver) -> str:
-    """Make the connection and the subscription; the address that the carrier pushes to."""
+async def connect(daemon: Daemon | Tenant, receiver: Receiver) -> str:
+    """Make the connection; the address that the carrier pushes to."""
     credentials = {"client_id": "drill", "client_secret": "drill", "webhook_secret": SECRET}
     wanted = {"carrier": "simulated", "name": "drill", "base": receiver.carrier, "credentials": credentials}
     connection = await daemon.call("POST", "/v1/connections", wanted)
-    subscription = await daemon.call("POST", "/v1/subscriptions", {"url": receiver.url})
-    receiver.trust(subscription["secret"])
     url: str = connection["webhook_url"]
     return daemon.url + url if url.startswith("/") else url
+
+
+async def settle_in(daemon: Daemon | Tenant, receiver: Receiver) -> str:
+    """Make the connection and the subscription; the address that the carrier pushes to."""
+    hook = await connect(daemon, receiver)
+    subscription = await daemon.call("POST", "/v1/subscriptions", {"url": receiver.url})
+    receiver.trust(subscription["secret"])
+    return hook
 
 
 async def register(daemon: Daemon | Tenant, numbers: Sequence[str]) -> dict[str, str]:

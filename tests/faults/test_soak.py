@@ -22,7 +22,7 @@ from redis import Redis
 from tests.faults.audit import ROWS, table
 from tests.faults.daemon import Daemon, until
 from tests.faults.ears import Ears
-from tests.faults.load import SECRET, STEPS, Carrier, register, scans_of, waybills
+from tests.faults.load import STEPS, Carrier, connect, register, scans_of, waybills
 from tests.faults.receiver import Receiver
 from tracker.store.keys import Keys
 
@@ -197,14 +197,10 @@ async def test_nothing_grows_and_nothing_is_lost_under_a_long_load_with_a_dead_e
     }
     async with Daemon(tmp_path / "data", settings=settings) as daemon:
         await daemon.start()
-        credentials = {"client_id": "soak", "client_secret": "soak", "webhook_secret": SECRET}
-        wanted = {"carrier": "simulated", "base": receiver.carrier, "credentials": credentials}
-        hook = (await daemon.call("POST", "/v1/connections", wanted))["webhook_url"]
-        for name in map(str, range(NEIGHBOURS)):
-            made = await daemon.call("POST", "/v1/subscriptions", {"url": ears.url(name)})
-            ears.trust(name, made["secret"])
+        hook = await connect(daemon, receiver)
+        await ears.subscribe(daemon, NEIGHBOURS)
         await daemon.call("POST", "/v1/subscriptions", {"url": f"http://127.0.0.1:{dead}/"})
-        soak = Soak(daemon, ears, daemon.url + hook if hook.startswith("/") else hook)
+        soak = Soak(daemon, ears, hook)
         capacity = await soak.capacity()
         async with soak.sampled(max(0.5, SOAK_S / 180)):
             await soak.run(SOAK_S, SHARE * capacity)

@@ -17,7 +17,7 @@ from tests.faults.daemon import Daemon, until
 from tests.faults.drill import begin
 from tests.faults.ears import Ears, Subscriber
 from tests.faults.hostile import KINDS, Hostile, hostile
-from tests.faults.load import SECRET, STEPS, Carrier, Scan, register, scans_of, waybills
+from tests.faults.load import STEPS, Carrier, Scan, connect, register, scans_of, waybills
 from tests.faults.receiver import Arrival, Receiver
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
@@ -141,13 +141,8 @@ async def test_nine_neighbours_of_a_bad_endpoint_do_not_notice(
 
 
 async def moved_in(daemon: Daemon, ears: TimedEars, receiver: Receiver) -> Street:
-    credentials = {"client_id": "street", "client_secret": "street", "webhook_secret": SECRET}
-    wanted = {"carrier": "simulated", "base": receiver.carrier, "credentials": credentials}
-    hook = (await daemon.call("POST", "/v1/connections", wanted))["webhook_url"]
-    for name in map(str, range(NEIGHBOURS)):
-        made = await daemon.call("POST", "/v1/subscriptions", {"url": ears.url(name)})
-        ears.trust(name, made["secret"])
-    return Street(daemon, ears, daemon.url + hook if hook.startswith("/") else hook)
+    await ears.subscribe(daemon, NEIGHBOURS)
+    return Street(daemon, ears, await connect(daemon, receiver))
 
 
 async def beside(street: Street, them: Hostile, kind: str) -> float:
