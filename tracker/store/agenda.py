@@ -45,7 +45,7 @@ class Agenda(Calls):
         keys, name = self.keys, claim.encode()
         own = [keys.claim(shard, f"due:{claim}") for shard in range(self.shards)]
         peeks = await self._everywhere(
-            lambda shard: self._read(shard, "due_peek", (keys.due[shard], own[shard]), (number(limit),))
+            lambda shard: self._read(shard, "due_peek", (keys.due[shard], own[shard]), (number(limit),), hint=True)
         )
         quotas = {shard: 1 for shard, peek in enumerate(peeks) if peek[2]}  # asked before: the answer is kept there
         if not quotas:

@@ -155,7 +155,7 @@ class Cluster:
             self._primaries[address] = _Primary(self, address)
         self._owners = tuple(self._primaries[by_slot[slot]] for slot in self._slots)
         for shard in range(self._keys.shards):
-            self._owners[shard].loop.fence = packed(b"SET", self._keys.fence(shard), b"")
+            self._owners[shard].loop.fence = packed(b"FCALL", b"milepost_fence", b"1", self._keys.fence(shard))
         self.prove(self._id)
         gone = [self._primaries.pop(address) for address in self._primaries.keys() - set(by_slot.values())]
         self._mapped.set()

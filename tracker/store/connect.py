@@ -222,7 +222,7 @@ async def examine(connection: AbstractConnection, durability: str) -> Server:
     lone = replication.get("connected_slaves", "0") == "0"
     await load_library(connection)
     return Server(
-        wait_replicas=1 if minimum.isdigit() and int(minimum) else 0,
+        wait_replicas=int(minimum) if minimum.isdigit() else 0,
         replid=replication.get("master_replid", ""),
         replid_before=replication.get("master_replid2", ""),
         durable=durable and policy == "noeviction",

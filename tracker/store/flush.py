@@ -48,8 +48,8 @@ def packed(*args: bytes) -> bytes:
 
 
 # `WAIT` counts from the last write of its own connection. What a flush read may be the write of another one, not yet
-# replicated: a write of no consequence after it puts that behind us too. This one is in no log; a cluster sends it to
-# no replica, and has a fence of its own.
+# replicated: a write of no consequence after it puts that behind us too. This one is in no log, so that reads cost no
+# fsync; a cluster sends it to no replica, and has a fence of its own, in no log either.
 FENCE = packed(b"PUBLISH", b"milepost:fence", b"")
 
 
@@ -64,12 +64,13 @@ class Proof(Struct, frozen=True):
 
 
 class _Call:
-    __slots__ = ("again", "command", "future", "queued_at")
+    __slots__ = ("again", "command", "future", "hint", "queued_at")
 
-    def __init__(self, command: bytes, future: asyncio.Future[Any], again: bool) -> None:
+    def __init__(self, command: bytes, future: asyncio.Future[Any], again: bool, hint: bool) -> None:
         self.command = command
         self.future = future
         self.again = again  # may be sent once more if its reply is lost
+        self.hint = hint  # need not wait for replicas
         self.queued_at = time.monotonic()
 
     def fail(self, error: Exception) -> None:
@@ -120,16 +121,17 @@ class FlushLoop:
     def connected(self) -> bool:
         return self._connection is not None
 
-    def send(self, *args: bytes, again: bool = False) -> asyncio.Future[Any]:
+    def send(self, *args: bytes, again: bool = False, hint: bool = False) -> asyncio.Future[Any]:
         """Queue one command; the future gets its reply, an error reply as `Refused`, or `StoreDown`.
 
-        `again`: it reads, or writes what it may write twice; a lost reply is then asked for once more.
+        `again`: it reads, or writes what it may write twice; a lost reply is then asked for once more. `hint`: what it
+        reads is told to nobody, and only says which write is worth trying: that one waits for replicas.
         """
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if self._closed or len(self._waiting) >= WAITING:
             future.set_exception(StoreDown(f"{self.name}: {'closed' if self._closed else 'too many calls wait'}"))
             return future
-        self._waiting.append(_Call(packed(*args), future, again))
+        self._waiting.append(_Call(packed(*args), future, again, hint))
         self._awake.set()
         return future
 
@@ -161,18 +163,19 @@ class FlushLoop:
         try:
             async with asyncio.timeout(self._deadline):
                 proof = self.proof
+                replicas = 0 if all(call.hint for call in batch) else self.wait_replicas
                 commands = [call.command for call in batch]
                 if proof:
                     commands.append(proof.command)
-                if self.wait_replicas:
+                if replicas:
                     commands.append(self.fence)
-                    commands.append(packed(b"WAIT", b"%d" % self.wait_replicas, b"%d" % int(self._deadline * 900)))
+                    commands.append(packed(b"WAIT", b"%d" % replicas, b"%d" % int(self._deadline * 900)))
                 await connection.send_packed_command([b"".join(commands)], check_health=False)
                 replies = [await self._reply(connection) for _ in batch]
                 if proof:  # a store that is emptied stays so: what stood at the end stood at each call
                     self._check(proof, await self._reply(connection))
-                if self.wait_replicas:
-                    await self._replicated(connection, batch)
+                if replicas:
+                    await self._replicated(connection, batch, replicas)
             for call, reply in zip(batch, replies, strict=True):
                 call.answer(reply)
         except Emptied as error:
@@ -201,14 +204,19 @@ class FlushLoop:
             await connection.send_packed_command([self.proof.command], check_health=False)
             self._check(self.proof, await self._reply(connection))
 
-    async def _replicated(self, connection: AbstractConnection, batch: list[_Call]) -> None:
+    async def _replicated(self, connection: AbstractConnection, batch: list[_Call], replicas: int) -> None:
         """Fail the calls, unless `WAIT` says that the replicas have the flush."""
-        await self._reply(connection)  # the fence's: in a cluster a store that is full refuses it
+        fence = await self._reply(connection)
         copies = await connection.read_response(disconnect_on_error=False)
-        self._stale = self._stale or copies < self.wait_replicas
-        if copies < self.wait_replicas:
-            for call in batch:
-                call.fail(ReplyLost(f"{self.name}: {copies} of {self.wait_replicas} replicas have it"))
+        if isinstance(fence, Exception):  # `WAIT` spoke of what was before
+            why = f"it is not known whether replicas have it: {fence}"
+        elif copies < replicas:
+            why = f"{copies} of {replicas} replicas have it"
+        else:
+            return
+        self._stale = True
+        for call in batch:
+            call.fail(ReplyLost(f"{self.name}: {why}"))
 
     async def _reply(self, connection: AbstractConnection) -> object:
         try:

@@ -121,7 +121,7 @@ class Lanes(Rows):
 
     def _peek(self, shard: int, claim: str, busy: Sequence[bytes]) -> asyncio.Future[list[Any]]:
         keys = (self.keys.ready[shard], self.keys.claim(shard, f"lane:{claim}"))
-        return self._read(shard, "lanes_peek", keys, (number(PEEKED), *busy))
+        return self._read(shard, "lanes_peek", keys, (number(PEEKED), *busy), hint=True)
 
     _turn = 0
 

@@ -74,7 +74,7 @@ class Store(Parking, Agenda, Sweeping, Sightings, Trail, Marks, Wakes, Health):
     async def learn_time(self) -> None:
         """Ask the server for its time; who runs for long asks again and again."""
         asked = time.monotonic()
-        told = await self.wire.control().send(b"TIME")
+        told = await self.wire.control().send(b"TIME", hint=True)
         self.clock.learn(told, asked, time.monotonic())
 
     async def clear(self) -> None:

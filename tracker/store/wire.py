@@ -159,10 +159,10 @@ class Calls:
         return self.wire.shard(shard).send(b"FCALL", b"milepost_" + function.encode(), b"%d" % len(keys), *keys, *args)
 
     def _read(
-        self, shard: int, function: str, keys: Sequence[bytes], args: Sequence[bytes] = ()
+        self, shard: int, function: str, keys: Sequence[bytes], args: Sequence[bytes] = (), *, hint: bool = False
     ) -> asyncio.Future[Any]:
         name = b"milepost_" + function.encode()
-        return self.wire.shard(shard).send(b"FCALL_RO", name, b"%d" % len(keys), *keys, *args, again=True)
+        return self.wire.shard(shard).send(b"FCALL_RO", name, b"%d" % len(keys), *keys, *args, again=True, hint=hint)
 
     def _plain(self, shard: int, *args: bytes) -> asyncio.Future[Any]:
         """A plain command: one that reads, or removes what may be removed twice."""

@@ -19,9 +19,17 @@ local function open_store(keys, args)
   return {'ok', facts[1], facts[2], facts[3], facts[4], redis.call('HEXISTS', keys[1], 'marked')}
 end
 
+-- KEYS fence: a write of no consequence, behind which `WAIT` waits; for the replicas alone, so that no log grows by it here
+local function fence(keys)
+  redis.set_repl(redis.REPL_REPLICA)
+  redis.call('SET', keys[1], '')
+  return {'ok', 1}
+end
+
 local function version()
   return {'ok', '@VERSION@'}
 end
 
 frees('open', open_store)
+frees('fence', fence)
 reads('version', version)
