@@ -251,3 +251,5 @@ async def test_a_quiet_stream_says_now_and_then_that_it_is_there(
         async for line in response.content:
             if line == b": nothing new\n":
                 break
+        else:
+            pytest.fail("the stream ended without a word")
