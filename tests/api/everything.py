@@ -24,9 +24,9 @@ from .world import Api
 SPEC = openapi(TABLE)
 
 ORDER_STORE = {
-    "platform": "http",
+    "platform": "woocommerce",  # it pushes, so that it has an address
     "base": "https://shop.example/orders",
-    "credentials": {"signing_secret": "whsec_" + "c2VjcmV0" * 4},
+    "credentials": {"consumer_key": "ck_1", "consumer_secret": "cs_1"},
 }
 BODIES: dict[str, Any] = {
     "amend_shipment": {"shop": "mine"},

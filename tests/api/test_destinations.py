@@ -12,12 +12,13 @@ from tracker.accounts import Scope
 from tracker.quarantine import quarantined
 from tracker.store import Store
 from tracker.store.types import LaneRef, Outcome, Settlement
+from webhooks.standard import new_secret
 
 from .everything import ORDER_STORE
 from .world import NOW, Api
 
 HOOK = {"url": "https://receiver.example/hook", "types": ["shipment.delivered"], "shops": ["north"]}
-WOOCOMMERCE = {"consumer_key": "ck_1", "consumer_secret": "cs_1"}
+QUIET = {"platform": "http", "base": "https://shop.example", "credentials": {"signing_secret": new_secret()}}
 CONNECTION = {"carrier": "acme", "name": "main", "credentials": {"app_key": "very-secret"}}
 ATTEMPT = {
     "at": "2026-11-20T10:00:00Z",
@@ -60,10 +61,9 @@ async def test_a_connections_secrets_are_never_shown_again(api: Api, account: st
 
 async def test_an_address_that_takes_pushes_is_replaced_with_an_overlap(api: Api, account: str, store: Store) -> None:
     """Of a connection and of a shop; a store whose platform pushes nothing has none. What is kept is sealed."""
-    shop = {"platform": "woocommerce", "base": "https://shop.example", "credentials": WOOCOMMERCE}
     for resource, kind, body in (
         ("connections", "connection", {"carrier": "acme", "credentials": {"app_key": "k"}}),
-        ("order-stores", "order_store", shop),
+        ("order-stores", "order_store", ORDER_STORE),
     ):
         made = (await api.call(account, "POST", f"/{resource}", json=body)).body
         path = f"/{resource}/{made['id']}"
@@ -80,10 +80,11 @@ async def test_an_address_that_takes_pushes_is_replaced_with_an_overlap(api: Api
         at_once = (await api.call(account, "POST", f"{path}/rotate", json={"overlap_h": 0})).body
         assert at_once["overlap_until"] is None
         assert (await api.call(account, "GET", path)).body["old_address_until"] is None
-        refused = await api.call(account, "POST", f"{path}/rotate", json={"overlap_h": 2_161})
-        assert (refused.status, refused.body["errors"][0]["field"]) == (422, "overlap_h")
+        for wrong in (2_161, -1, False, "24"):
+            refused = await api.call(account, "POST", f"{path}/rotate", json={"overlap_h": wrong})
+            assert (refused.status, refused.body["errors"][0]["field"]) == (422, "overlap_h")
         assert (await api.call(account, "POST", f"{path}/rotate", scope=Scope.WRITE, json={})).status == 403
-    quiet = (await api.call(account, "POST", "/order-stores", json=ORDER_STORE)).body
+    quiet = (await api.call(account, "POST", "/order-stores", json=QUIET)).body
     refused = await api.call(account, "POST", f"/order-stores/{quiet['id']}/rotate", json={})
     assert (refused.status, refused.body["errors"][0]["code"]) == (422, "no_address")
 

@@ -18,8 +18,7 @@ async def test_with_a_port_of_0_the_real_one_is_told_and_the_url_of_a_thin_messa
         [subscription] = (await desk("GET", "/v1/subscriptions"))["subscriptions"]
         await desk("PATCH", f"/v1/subscriptions/{subscription['id']}", {"payload": "thin"})
         connection = await desk("POST", "/v1/connections", {"carrier": "dhl", "credentials": {"api_key": "k"}})
-        shop = ORDER_STORE | {"platform": "woocommerce", "credentials": {"consumer_key": "k", "consumer_secret": "s"}}
-        store = await desk("POST", "/v1/order-stores", shop)
+        store = await desk("POST", "/v1/order-stores", ORDER_STORE)
         shipment = await desk("POST", "/v1/shipments", REGISTRATION)
         assert connection["webhook_url"].startswith(f"{desk.url}/hooks/con_")
         assert store["webhook_url"].startswith(f"{desk.url}/order-stores/ost_")

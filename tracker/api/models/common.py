@@ -63,7 +63,7 @@ class AddressRotation(Body):
     """How the address that takes pushes is replaced."""
 
     overlap_h: Annotated[
-        float, Field(ge=0, le=2_160, strict=False, description="hours in which the old address takes pushes too")
+        float, Field(ge=0, le=2_160, description="hours in which the old address takes pushes too")
     ] = 24
 
 

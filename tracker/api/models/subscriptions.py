@@ -17,7 +17,7 @@ Headers = Annotated[
     dict[str, str], Len(0, 20), Field(description="sent beside ours; the values are sealed and never shown again")
 ]
 Concurrency = Annotated[int, Field(ge=1, le=256, description="deliveries at once, from each process")]
-Rate = Annotated[float, Field(ge=0.1, le=10_000, strict=False, description="deliveries a second, from each process")]
+Rate = Annotated[float, Field(ge=0.1, le=10_000, description="deliveries a second, from each process")]
 
 
 class NewSubscription(Body):
@@ -65,7 +65,7 @@ class Rotation(Body):
     """How the signing secret is replaced."""
 
     overlap_h: Annotated[
-        float, Field(ge=0, le=168, strict=False, description="hours in which the old secret signs beside the new one")
+        float, Field(ge=0, le=168, description="hours in which the old secret signs beside the new one")
     ] = 24
     signature: Annotated[Signature | None, Field(description="another scheme")] = None
 
