@@ -99,7 +99,12 @@ async def test_no_header_breaks_anything(opened: Opened, capfd: pytest.CaptureFi
         + b"\r\n"
         for start, name, odd in asked
     ]
-    failed = [one for one, status in zip(asked, await statuses(site, heads), strict=True) if status >= 500]
+    found = await statuses(site, heads)
+    failed = [
+        (one, status)
+        for one, status in zip(asked, found, strict=True)
+        if status >= 500 and (one[0], status) != (b"GET /readyz", 503)  # a store that is late, where all is busy
+    ]
     assert failed == []
     assert "Traceback" not in capfd.readouterr().err
 

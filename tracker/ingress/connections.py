@@ -24,7 +24,7 @@ from tracker.ingress.addresses import Addresses, network_of
 LEAST_RATE = 1024  # bytes a second that a reader of an answer takes at least
 _LOOK_EVERY_S = 1.0
 _WARN_EVERY_S = 60.0
-_LINGER_S = 2.0  # an answer that came before its body had: so long what is left of it is read and dropped
+_LINGER_S = 2.0  # an answer that came before head or body had: so long what is left of it is read and dropped
 _OWN_FILES = 512  # besides connections: the store's, deliveries, polls, logs; half of them where there are fewer
 _UNUSED_S = 1.0  # for so long a connection is anybody's who asks for something, however many there are
 _BODY_S = 4.0  # a body that takes longer is one that can come again
@@ -71,6 +71,7 @@ class Doors:
         self._open: OrderedDict[Connection, str] = OrderedDict()
         self._of: dict[str, OrderedDict[Connection, None]] = {}
         self._warn_at = 0.0
+        self._looked_at = 0.0
 
     def admits(self, connection: Connection, peer: str) -> bool:
         """Let it in, unless there are too many."""
@@ -107,8 +108,11 @@ class Doors:
         return False
 
     def look(self, now: float) -> None:
-        """Cut off those whose deadline has passed."""
+        """Cut off those whose deadline has passed; if we stood still ourselves, once they had a moment to go on in."""
         self._observer.connections(len(self._open))
+        late, self._looked_at = now - self._looked_at > 2 * _LOOK_EVERY_S, now
+        if late:
+            return
         for connection in list(self._open):
             if why := connection.overdue(now, self.deadlines):
                 self._observer.cut_off(why)
@@ -126,7 +130,7 @@ class Doors:
 class Connection(RequestHandler):
     """One connection, as aiohttp serves it, that can say for how long it has been waited for."""
 
-    __slots__ = ("_asked_at", "_begun_at", "_doors", "_drain", "_head_bytes", "_made_at", "_wire")
+    __slots__ = ("_asked_at", "_begun_at", "_doors", "_drain", "_head_bytes", "_made_at", "_refused_at", "_wire")
 
     def __init__(self, doors: Doors, server: web.Server, loop: asyncio.AbstractEventLoop, **options: Any) -> None:
         super().__init__(server, loop=loop, **options)
@@ -136,6 +140,7 @@ class Connection(RequestHandler):
         self._begun_at = 0.0  # the first byte of a head that is not complete; 0: there is none
         self._head_bytes = 0  # of it
         self._asked_at = 0.0  # when the head of the last request was complete
+        self._refused_at = 0.0  # its head; 0: it was not
         self._drain: tuple[object, float, int] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -159,7 +164,7 @@ class Connection(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Note when a head begins that is not complete with its first bytes."""
-        if self._wire is None:
+        if self._wire is None or self._refused_at:
             return
         waited = self._waits
         super().data_received(data)
@@ -171,8 +176,7 @@ class Connection(RequestHandler):
             self._begun_at = self._begun_at or self._loop.time()
             self._head_bytes += len(data)
             if self._head_bytes > _LONGEST_HEAD:
-                self._wire.write(_LONG)
-                self.force_close()
+                self._refuse(self._wire, _LONG)
 
     def overdue(self, now: float, deadlines: Deadlines) -> str:
         """Close it if it is held without being used; returns why, "" where it is not."""
@@ -186,12 +190,17 @@ class Connection(RequestHandler):
             wire.abort()
             return "write"
         self._drain = None
+        if self._refused_at:
+            if now - self._refused_at > _LINGER_S:
+                self.force_close()
+            return ""
         since = self._begun_at or (0.0 if self._request_count else self._made_at)
         if not since or now - since <= deadlines.header_s or not self._waits:
             return ""
         if self._begun_at:
-            wire.write(_LATE)
-        self.force_close()
+            self._refuse(wire, _LATE)
+        else:
+            self.force_close()
         return "header"
 
     def unused_for(self, now: float) -> float:
@@ -209,6 +218,12 @@ class Connection(RequestHandler):
     def make_room(self) -> None:
         """Close it at once, without a word: it is idle, as one is that its owner may find closed at any time."""
         self.force_close()
+
+    def _refuse(self, wire: asyncio.Transport, answer: bytes) -> None:
+        """Say so and read on for a while: the end of a connection with bytes unread would take the answer back."""
+        self._refused_at = self._loop.time()
+        wire.write(answer)
+        wire.write_eof()
 
     def _stuck(self, waiting: int, now: float, within_s: float) -> bool:
         """Whether the other side has taken too little of what waits for it since the window began."""
