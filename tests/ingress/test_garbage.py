@@ -97,7 +97,7 @@ async def test_bodies_that_are_nearly_right_go_through_the_door_or_are_kept(worl
 
 
 async def test_what_is_far_too_long_is_cut_and_a_body_of_all_its_bytes_is_taken_in(world: World, store: Store) -> None:
-    """SF's push: words of 1.9 MB in one scan, and then 9,000 scans of as many codes."""
+    """SF's push: words of 1.9 MB in one scan, and then as many scans as it may have, of as many codes."""
     connection = await world.connect(ADAPTERS["sf"])
 
     def route(number: int, **said: str) -> dict[str, str]:
@@ -105,7 +105,7 @@ async def test_what_is_far_too_long_is_cut_and_a_body_of_all_its_bytes_is_taken_
         return {"mailno": "SF1000000000001", "acceptTime": clock, "opCode": "44", "remark": "派件中", **said}
 
     long = [route(1, remark="派" * 600_000, opCode="9" * 100_000)]
-    many = [route(n, opCode=f"{n}") for n in range(9_000)]
+    many = [route(n, opCode=f"{n}") for n in range(999)]
     for routes in (long, many):
         body = json.dumps({"Body": {"WaybillRoute": routes}}, ensure_ascii=False).encode()
         assert len(body) <= MAX_BODY
@@ -118,4 +118,4 @@ async def test_what_is_far_too_long_is_cut_and_a_body_of_all_its_bytes_is_taken_
     assert shipment is not None
     assert max(len(event.text) for event in shipment.events) == 2_000
     assert max(len(event.code) for event in shipment.events) == 200
-    assert len(shipment.events) == 9_001
+    assert len(shipment.events) == 1_000
