@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+from redis import Redis
 
 from tracker.store import EmbeddedServer, Store, StoreSettings, open_store
 
@@ -35,8 +36,10 @@ def store_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedS
 
 @pytest.fixture
 async def store(store_server: EmbeddedServer) -> AsyncIterator[Store]:
-    """An empty store of 64 shards."""
+    """An empty store of 64 shards, whatever the test before it left."""
+    await store_server.ready()
+    with Redis(unix_socket_path=str(store_server.socket)) as server:
+        server.flushall()
     settings = StoreSettings(directory=store_server.directory, url=store_server.url)
     async with open_store(settings) as opened:
-        await opened.clear()
         yield opened

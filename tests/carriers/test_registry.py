@@ -30,6 +30,14 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         del sys.modules[name]
 
 
+@pytest.fixture(autouse=True)
+def packages_are_forgotten() -> Iterator[None]:
+    """Those that a test installs: the next one has others of these names."""
+    yield
+    for name in ("acme_post", "blue_post"):
+        sys.modules.pop(name, None)
+
+
 def adapter(folder: Path, name: str, text: str) -> None:
     (folder / name).mkdir()
     (folder / name / "__init__.py").write_text(text)
@@ -125,8 +133,6 @@ def test_a_broken_package_is_named_and_harms_no_other(
     (tmp_path / "blue_post.py").write_text(ADAPTER.format(slug="blue_post"))
     distribution(tmp_path, "a = acme_post\nb = blue_post")
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(sys.modules, "acme_post", raising=False)
-    monkeypatch.delitem(sys.modules, "blue_post", raising=False)
     found, failures = registry.load()
     assert [failure.origin for failure in failures] == ["acme-post 1.0 (acme_post)"]
     assert failures[0].problem.startswith(problem)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,13 @@ async def told(url: str, *words: str | bytes) -> object:
         return await ask(connection, *words)
     finally:
         await hang_up(connection)
+
+
+@pytest.fixture(autouse=True)
+async def emptied_for_good(store_server: EmbeddedServer) -> AsyncIterator[None]:
+    """Half of a store is none that others could open."""
+    yield
+    await told(store_server.url, "FLUSHALL")
 
 
 @pytest.mark.parametrize("command", ["FLUSHALL", "FLUSHDB ASYNC"])
