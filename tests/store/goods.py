@@ -77,11 +77,11 @@ async def reads(store: Store) -> int:
 
 
 async def listening(store: Store) -> None:
-    """Return once the store hears what is published."""
-    async with asyncio.timeout(10):
+    """Return once the store hears what is published, and nothing else: that it begins to hear a shard is news of it."""
+    async with asyncio.timeout(30):
         await store.wake(0)
-        while True:
-            await register(store, "nobody", f"N{asyncio.get_running_loop().time()}")
-            if await store.wake(0.05):
-                break
+        alone = 0
+        while alone < 2:
+            id = await register(store, "nobody", f"N{asyncio.get_running_loop().time()}")
+            alone = alone + 1 if await store.wake(0.05) == {store.shard_of_id(id)} else 0
     await fan_out_all(store)

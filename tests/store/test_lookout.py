@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,10 @@ NEVER_S = 3_600.0  # no look at all shards comes to the help of what was overloo
 LEASE_MS = 600_000
 
 
-@contextmanager
-def rested(store: Store) -> Iterator[tuple[Lookout, asyncio.Event]]:
+@asynccontextmanager
+async def rested(store: Store) -> AsyncIterator[tuple[Lookout, asyncio.Event]]:
     """A lookout that has looked everywhere, and what it wakes."""
+    await listening(store)
     woken = asyncio.Event()
     with store.watching(NEVER_S, woken.set) as lookout:
         for shard in lookout.look(()):
@@ -42,9 +43,7 @@ async def heard(woken: asyncio.Event) -> None:
 
 
 async def test_a_store_where_nothing_is_due_is_not_asked(store: Store) -> None:
-    with rested(store) as (lookout, _):
-        await listening(store)
-        await claim(store, lookout, "c")  # where it was heard that lanes may have been filled
+    async with rested(store) as (lookout, _):
         before = await reads(store)
         for turn in range(5):
             assert await claim(store, lookout, f"c{turn}") == []
@@ -53,10 +52,7 @@ async def test_a_store_where_nothing_is_due_is_not_asked(store: Store) -> None:
 
 
 async def test_a_lane_that_somebody_fills_is_looked_at_at_once_and_no_other_shard(store: Store) -> None:
-    with rested(store) as (lookout, woken):
-        await listening(store)
-        for shard in lookout.look(()):
-            lookout.saw(shard, passed_over=False, next_s=None)
+    async with rested(store) as (lookout, woken):
         id = await register(store, "acme", "W1")
         woken.clear()
         async with another(store) as other:
@@ -78,7 +74,7 @@ async def test_a_settled_change_with_another_behind_it_is_looked_after_and_one_w
     write = creation(store, "acme", "W1")
     await store.commit(next_write(write, await store.commit(write)))
     await fan_out_all(store, "sub_1")
-    with rested(store) as (lookout, _):
+    async with rested(store) as (lookout, _):
         lookout.mark(range(store.shards))
         for turn, behind in enumerate(([store.shard_of_id(write.id)], [])):
             (one,) = await claim(store, lookout, f"c{turn}")
@@ -91,7 +87,7 @@ async def test_a_settled_change_with_another_behind_it_is_looked_after_and_one_w
 async def test_a_retry_is_looked_for_when_it_is_due(store: Store) -> None:
     await register(store, "acme", "W1")
     await fan_out_all(store, "sub_1")
-    with rested(store) as (lookout, _):
+    async with rested(store) as (lookout, _):
         lookout.mark(range(store.shards))
         (one,) = await claim(store, lookout, "c1")
         retry_at = int((await now_of(store) + 0.4) * 1000)
@@ -114,7 +110,7 @@ async def test_what_is_due_for_a_destination_without_slots_is_looked_at_again_on
     for n in range(9):
         await register(store, "acme", f"W{n}")
     await fan_out_all(store, "full")
-    with rested(store) as (lookout, _):
+    async with rested(store) as (lookout, _):
         lookout.mark(range(store.shards))
         assert await claim(store, lookout, "c1", full=0) == []
         assert lookout.look([b"full"]) == []
@@ -126,7 +122,7 @@ async def test_what_is_due_for_a_destination_without_slots_is_looked_at_again_on
 async def test_a_look_that_was_cut_off_is_made_again(store: Store) -> None:
     id = await register(store, "acme", "W1")
     await fan_out_all(store, "sub_1")
-    with rested(store) as (lookout, _):
+    async with rested(store) as (lookout, _):
         lookout.mark(range(store.shards))
         cut = asyncio.create_task(claim(store, lookout, "c1"))
         await asyncio.sleep(0)
