@@ -13,7 +13,7 @@ from tracker.ingest.door import Ingest
 from tracker.ingest.types import Registration
 from tracker.model import Shipment
 from tracker.stall import StallPolicy, deadline
-from tracker.store import Store
+from tracker.store import SHARDS, Store
 from tracker.store.keys import Keys
 from tracker.store.types import Committed, Indexed, NewChange, Shelved, Stored, Write
 
@@ -24,7 +24,7 @@ AGO_S = 3 * 86_400
 class Tape:
     """Takes commits as a store would, in memory, and keeps them in order."""
 
-    def __init__(self, shards: int = 64) -> None:
+    def __init__(self, shards: int = SHARDS) -> None:
         self._keys = Keys(shards)
         self._ids: dict[str, str] = {}
         self._stored: dict[str, Stored] = {}

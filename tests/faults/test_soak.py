@@ -24,6 +24,7 @@ from tests.faults.daemon import Daemon, until
 from tests.faults.ears import Ears
 from tests.faults.load import STEPS, Carrier, connect, register, scans_of, waybills
 from tests.faults.receiver import Receiver
+from tracker.store import SHARDS
 from tracker.store.keys import Keys
 
 SOAK_S = float(os.environ.get("MILEPOST_SOAK_S", "60"))
@@ -73,7 +74,7 @@ class Soak:
         self.longest_silence_s = 0.0
         self.samples: list[Sample] = []
         self._serials = count(1, WAVE)
-        self._keys = Keys(64)
+        self._keys = Keys(SHARDS)
 
     async def wave(self, rate: float) -> Wave:
         """Register parcels and push all their scans at so many a second (0: as fast as they go)."""

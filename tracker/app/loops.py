@@ -18,6 +18,7 @@ from webhooks import subscriptions as subs
 
 _STATS_EVERY_S = 5.0
 _HOUSEKEEPING_EVERY_S = 60.0
+_TRIMMED = 1_000  # changes that one call takes of a shard at most: there may be more then
 _DEPARTURES_EVERY_S = 5.0
 _TIME_EVERY_S = 0.5
 _TRAILS_EVERY_S = 3_600.0
@@ -120,7 +121,10 @@ class Loops:
 
     async def _keep_house_once(self) -> None:
         feed = self._parts.settings.feed
-        await self._parts.store.trim_feed(keep_ms=int(feed.keep_days * 86_400_000), keep_entries=feed.keep_entries)
+        keep_ms = int(feed.keep_days * 86_400_000)
+        more = True
+        while more:
+            more = await self._parts.store.trim_feed(keep_ms=keep_ms, keep_entries=feed.keep_entries) >= _TRIMMED
         await self._parts.store.finish_deletions()
         await self._parts.book.sweep(self._parts.now())
         longest = min(self._parts.settings.delivery.pause_days, feed.keep_days)

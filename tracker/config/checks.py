@@ -18,7 +18,7 @@ _RANGES = {
     "http.write_s": (0.5, 3_600),
     "http.max_connections": (1, 1_000_000),
     "http.max_per_address": (0, 1_000_000),
-    "store.shards": (1, 4_096),
+    "store.shards": (0, 4_096),
     "limits.key_rate": (0, 1_000_000),
     "limits.push_rate": (0, 1_000_000),
     "limits.stranger_rate": (0, 1_000_000),

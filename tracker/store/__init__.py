@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,23 +17,28 @@ from tracker.store.connect import CLUSTER, SENTINEL, Distrust, cluster_seeds, pr
 from tracker.store.embedded import EmbeddedServer, socket_path
 from tracker.store.flush import PATIENCE_S
 from tracker.store.keys import Keys
+from tracker.store.records import META
 from tracker.store.store import OtherStore, Store
 from tracker.store.types import StoreDown
 from tracker.store.wire import OneServer, Wire
 
-__all__ = ["EmbeddedServer", "Store", "StoreSettings", "open_store"]
+SHARDS = 16  # of a new store on one server: the fewer there are, the more changes go with each call
+SHARDS_OF_A_CLUSTER = 64  # of a new one there: they spread evenly over more primaries than it has
+
+__all__ = ["SHARDS", "SHARDS_OF_A_CLUSTER", "EmbeddedServer", "Store", "StoreSettings", "open_store"]
 
 
 class StoreSettings(Struct, frozen=True, kw_only=True):
     """Where the store is.
 
     `url` None: embedded in `directory`. Else `redis://`, `rediss://`, `unix://`, `redis+cluster://host:port,host:port`
-    or `redis+sentinel://host:port,host:port/name` (`rediss+…`: TLS). `shards` is fixed when a store is created.
+    or `redis+sentinel://host:port,host:port/name` (`rediss+…`: TLS). `shards` is fixed when a store is created; 0: as
+    it was created, and a new one as fits where it lies.
     """
 
     directory: Path
     url: str | None = None
-    shards: int = 64
+    shards: int = 0
     durability: Literal["always", "relaxed"] = "always"
     remembered: Path | None = None  # a file that keeps the store's id: an empty one in its place is refused
     runtime_directory: Path | None = None  # for the socket where the path of `directory` is too long
@@ -62,18 +67,35 @@ async def open_store(settings: StoreSettings, *, patience: float = PATIENCE_S) -
 
 @contextlib.asynccontextmanager
 async def _connected(settings: StoreSettings, url: str, patience: float) -> AsyncIterator[Store]:
-    keys = Keys(settings.shards)
+    with _named(url):
+        keys = Keys(settings.shards or await _shards(settings, url, patience))
     store = Store(keys, _wire(keys, url, settings.durability, patience))
     store.url = url
     async with _running(store.wire.run(), store._listen()):
-        try:
+        with _named(url):
             await _identified(store, settings.remembered)
-        except StoreDown as error:
-            raise StoreDown(f"store.url: {_address(url)} can't be used: {error}") from None
-        except Distrust as error:
-            raise ConfigError(f"store.url: {_address(url)} can't be used: {error}") from None
         async with _running(store.keep_identity(), store._make_up()):
             yield store
+
+
+@contextlib.contextmanager
+def _named(url: str) -> Iterator[None]:
+    """Say of which store it is that it can't be used."""
+    try:
+        yield
+    except StoreDown as error:
+        raise StoreDown(f"store.url: {_address(url)} can't be used: {error}") from None
+    except Distrust as error:
+        raise ConfigError(f"store.url: {_address(url)} can't be used: {error}") from None
+
+
+async def _shards(settings: StoreSettings, url: str, patience: float) -> int:
+    """How many shards the store was created with, or should be."""
+    wire = _wire(Keys(1), url, settings.durability, patience)
+    async with _running(wire.run()):
+        await wire.mapped()
+        told = await wire.control().send(b"HGET", META, b"shards", again=True)
+    return int(told) if told else SHARDS_OF_A_CLUSTER if url.startswith(CLUSTER) else SHARDS
 
 
 async def _identified(store: Store, remembered: Path | None) -> None:
