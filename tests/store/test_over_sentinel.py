@@ -103,6 +103,24 @@ async def write_on(store: Store, waybill: str, ledger: Ledger, enough: asyncio.E
         write = next_write(write, committed, document=write.document + f" {place}".encode())
 
 
+async def examined(store: Store, ledger: Ledger) -> tuple[list[str], list[str], list[object]]:
+    """What was acknowledged and is lost, what stands there twice, and where the feed has gaps or repeats itself."""
+    lost: list[str] = []
+    doubled: list[str] = []
+    for id, words in ledger.acknowledged.items():
+        [found] = await store.read([id])
+        stands = Counter(found.document.decode().split()) if found else Counter[str]()
+        lost += [f"{id} {word}" for word in words if word not in stands]
+        doubled += [f"{id} {word}" for word, times in stands.items() if times > 1]
+        assert found is None or found.revision == found.version  # each of these commits announced one change
+    revisions = Counter((entry.id, entry.revision) for entry in await changes(store))
+    gaps: list[object] = [name for name, times in revisions.items() if times > 1]
+    for id in ledger.acknowledged:
+        [found] = await store.read([id])
+        gaps += [(id, n) for n in range(1, (found.revision if found else 0) + 1) if not revisions[id, n]]
+    return lost, doubled, gaps
+
+
 KINDS: dict[str, Callable[[Watched], Awaitable[None]]] = {
     "killed": Watched.killed,
     "asked to step down": Watched.asked_to,
@@ -127,18 +145,7 @@ async def test_a_load_loses_and_doubles_nothing_while_primaries_change(
                 while sum(map(len, ledger.acknowledged.values())) < before + 500:
                     await asyncio.sleep(0.05)
         enough.set()
-    lost, doubled = [], []
-    for id, words in ledger.acknowledged.items():
-        [found] = await store.read([id])
-        stands = Counter(found.document.decode().split()) if found else Counter[str]()
-        lost += [f"{id} {word}" for word in words if word not in stands]
-        doubled += [f"{id} {word}" for word, times in stands.items() if times > 1]
-        assert found is None or found.revision == found.version  # each of these commits announced one change
-    revisions = Counter((entry.id, entry.revision) for entry in await changes(store))
-    gaps = [name for name, times in revisions.items() if times > 1]
-    for id in ledger.acknowledged:
-        [found] = await store.read([id])
-        gaps += [(id, n) for n in range(1, (found.revision if found else 0) + 1) if not revisions[id, n]]
+    lost, doubled, gaps = await examined(store, ledger)
     total = sum(map(len, ledger.acknowledged.values()))
     with capsys.disabled():
         print(

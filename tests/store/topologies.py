@@ -129,20 +129,20 @@ def over_tls(authority: Authority, port: int, *, clients: str = "no") -> tuple[s
 
 
 class Watched:
-    """A primary and its replica, watched by three sentinels, two of which must agree that it is down.
+    """A primary and its replicas, watched by three sentinels, two of which must agree that it is down.
 
-    Both refuse writes that no replica has, so that whoever takes over has what was acknowledged.
+    All refuse writes while fewer than `needed` replicas are there: so many have what was acknowledged.
     """
 
-    def __init__(self, directory: Path, binary: Path) -> None:
-        one, two, *sentinels = free_ports(5)
-        needs = ("--min-replicas-to-write", "1", "--repl-diskless-sync-delay", "0", "--repl-timeout", "10")
-        self.servers = {
-            one: Process(directory / "a", binary, "--port", str(one), *DURABLE, *needs),
-            two: Process(
-                directory / "b", binary, "--port", str(two), *DURABLE, *needs, "--replicaof", "127.0.0.1", str(one)
-            ),
-        }
+    def __init__(self, directory: Path, binary: Path, *, replicas: int = 1, needed: int = 1) -> None:
+        one, *others = free_ports(replicas + 4)
+        sentinels, others = others[:3], others[3:]
+        needs = ("--min-replicas-to-write", f"{needed}", "--repl-diskless-sync-delay", "0", "--repl-timeout", "10")
+        follows = ("--replicaof", "127.0.0.1", str(one))
+        self.servers = {one: Process(directory / "a", binary, "--port", str(one), *DURABLE, *needs)}
+        for place, port in enumerate(others):
+            words = ("--port", str(port), *DURABLE, *needs, *follows)
+            self.servers[port] = Process(directory / "bcdef"[place], binary, *words)
         self.sentinels = [self._sentinel(directory / f"s{port}", binary, port, one) for port in sentinels]
         self.url = "redis+sentinel://" + ",".join(f"127.0.0.1:{port}" for port in sentinels) + "/main"
 
@@ -162,12 +162,12 @@ class Watched:
         return int(answer[1])
 
     async def replica(self) -> Process:
-        """The server that is not the primary."""
+        """A server that is not the primary."""
         primary = await self.primary()
         return next(server for port, server in self.servers.items() if port != primary)
 
     async def ready(self) -> None:
-        """Return once every sentinel knows its neighbours and a replica that is in step."""
+        """Return once every sentinel knows its neighbours and all replicas, and these are in step."""
         sentinels, _, name = sentinel_of(self.url)
         async with asyncio.timeout(60):
             while True:
@@ -175,7 +175,14 @@ class Watched:
                     told = [await asked(one, "SENTINEL", "MASTER", name) for one in sentinels]
                     facts = [dict(zip(one[::2], one[1::2], strict=True)) for one in told]
                     replicas = [await asked(one, "SENTINEL", "REPLICAS", name) for one in sentinels]
-                    good = [b"master-link-status" in one[0] and b"ok" in one[0] for one in replicas if one]
+                    good = [
+                        len(one) == len(self.servers) - 1
+                        and all(
+                            dict(zip(each[::2], each[1::2], strict=True))[b"master-link-status"] == b"ok"
+                            for each in one
+                        )
+                        for one in replicas
+                    ]
                     known = all(fact[b"num-other-sentinels"] == b"2" and fact[b"flags"] == b"master" for fact in facts)
                     if known and len(good) == len(sentinels) and all(good):
                         return
@@ -222,9 +229,9 @@ class Watched:
 
 
 @contextlib.contextmanager
-def watched(directory: Path, binary: Path | None = None) -> Iterator[Watched]:
-    """Two servers and three sentinels, gone afterwards."""
-    found = Watched(directory, binary or server_binary())
+def watched(directory: Path, binary: Path | None = None, *, replicas: int = 1, needed: int = 1) -> Iterator[Watched]:
+    """A primary, its replicas and three sentinels, gone afterwards."""
+    found = Watched(directory, binary or server_binary(), replicas=replicas, needed=needed)
     try:
         yield found
     finally:
