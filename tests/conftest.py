@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 from redis import Redis
 
+from tests.leftovers import left_since, running
 from tracker.store import EmbeddedServer, Store, StoreSettings, open_store
 
 # how long an example takes says how busy the machine is, and nothing of the property
@@ -17,14 +17,11 @@ settings.load_profile("ours")
 
 
 @pytest.fixture(autouse=True)
-def no_thread_outlives_its_test() -> Iterator[None]:
-    """What goes on in this process after its test is met by another one, once in a hundred runs."""
-    before = set(threading.enumerate())
+def nothing_outlives_its_test() -> Iterator[None]:
+    """What goes on after its test is met by another one, once in a hundred runs."""
+    before = running()
     yield
-    left = {thread for thread in threading.enumerate() if thread.is_alive()} - before
-    for thread in left:
-        thread.join(5)
-    assert not [thread for thread in left if thread.is_alive()]
+    assert left_since(before) == []
 
 
 @pytest.fixture(scope="session")
