@@ -83,6 +83,7 @@ async def test_a_primary_is_killed_and_nothing_is_lost(
         await topology.killed()
         await more(ledger, 300)
         enough.set()
+    await topology.ready()  # who comes back is in step again: reads wait for a replica too
     lost, doubled, gaps = await examined(store, ledger)
     with capsys.disabled():
         print(
