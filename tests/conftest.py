@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 from redis import Redis
 
@@ -22,6 +24,15 @@ def nothing_outlives_its_test() -> Iterator[None]:
     before = running()
     yield
     assert left_since(before) == []
+
+
+@pytest.fixture(autouse=True)
+def what_is_logged_goes_where_it_went() -> Iterator[None]:
+    """A test that sets the log up sends it to a stream that is closed after it: the next line ended who wrote it."""
+    before, hook = structlog.get_config(), sys.excepthook
+    yield
+    structlog.configure(**before)
+    sys.excepthook = hook
 
 
 @pytest.fixture(scope="session")

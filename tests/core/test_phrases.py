@@ -72,9 +72,9 @@ def test_a_language_without_rules_is_nobodys_guess(text: str) -> None:
     "text", ["delivered not " * 100, "已到达" * 400, "to the " * 200, "x" * 1_000, "未签收" * 300, "return " * 200]
 )
 def test_a_hostile_text_takes_no_longer_than_others(text: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     match(text)
-    assert time.perf_counter() - began < 0.25
+    assert time.process_time() - began < 0.25
 
 
 @pytest.mark.skipif(not LABELLED.exists(), reason="the labelled texts are not beside the repository")

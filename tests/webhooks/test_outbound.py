@@ -186,7 +186,7 @@ async def test_an_answer_that_drips_is_given_up_at_the_deadline(desk: Desk, rece
         await until(lambda: ("webhook", "done") in desk.observer.seen)
     entries = [json.loads(entry) for entry in await desk.store.delivery_log(ACCOUNT, subscription.id)]
     assert entries[-1]["error"] == "no complete answer within 0.4 s"
-    assert 350 < entries[-1]["latency_ms"] < 900
+    assert 350 < entries[-1]["latency_ms"] < 3_000  # to its end it would take four seconds
 
 
 async def test_a_redirect_is_not_followed(desk: Desk, receiver: Receiver) -> None:
