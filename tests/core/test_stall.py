@@ -208,7 +208,8 @@ def test_the_next_poll_keeps_its_distance_and_its_beat(id: str, after: int, leas
     every, at = interval(shipment, now=now, **beat), next_poll(shipment, now=now, **beat)
     assert every is not None and at is not None
     assert now + round(least * 1000) <= at <= now + round(least * 1000) + 2 * every
-    assert next_poll(shipment, now=at, **beat) in (at + every, at + 2 * every) or every < 3
+    if interval(shipment, now=at, **beat) == every:  # it has not become silent enough for another beat meanwhile
+        assert next_poll(shipment, now=at, **beat) in (at + every, at + 2 * every) or every < 3
 
 
 @given(id=ids, first=st.integers(1, DAY * 1000), later=st.integers(0, HOUR * 1000))

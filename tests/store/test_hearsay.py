@@ -168,14 +168,32 @@ def test_what_is_fanned_out_already_is_not_heard_of_again(positions: list[Positi
     """Whether the message came before the cursor moved past it or after."""
     cursor = positions[fanned] if fanned < len(positions) else (2**47, 2**32)
     early, late = Hearsay(1), Hearsay(1)
-    early.read(0, "0-0")
+    early.read(0, "0-0", early.reading(0))
     early.told(0, message(*positions))
     early.moved(0, stream_id(cursor))
-    late.read(0, stream_id(cursor))
+    late.read(0, stream_id(cursor), late.reading(0))
     late.told(0, message(*positions))
     assert early.unfanned(0) == late.unfanned(0)
     known = late.unfanned(0)
     assert known and [one.position for one in known[1]] == [stream_id(one) for one in positions if one > cursor]
+
+
+def test_what_is_heard_before_a_read_that_missed_it_is_answered_is_kept() -> None:
+    """It comes over another connection than the answer."""
+    hearsay = Hearsay(1)
+    reading = hearsay.reading(0)
+    hearsay.told(0, message((1, 0)))
+    hearsay.read(0, "0-0", reading)
+    known = hearsay.unfanned(0)
+    assert known and [one.position for one in known[1]] == ["1-0"]
+
+
+def test_a_read_is_no_ground_to_stand_on_where_something_may_have_gone_by_meanwhile() -> None:
+    hearsay = Hearsay(1)
+    reading = hearsay.reading(0)
+    hearsay.forget(0)
+    hearsay.read(0, "0-0", reading)
+    assert hearsay.unfanned(0) is None
 
 
 def test_one_who_does_not_fan_out_keeps_nothing() -> None:
@@ -186,7 +204,7 @@ def test_one_who_does_not_fan_out_keeps_nothing() -> None:
 
 def test_one_who_hears_and_never_fans_out_keeps_no_more_than_a_page() -> None:
     hearsay = Hearsay(1)
-    hearsay.read(0, "0-0")
+    hearsay.read(0, "0-0", hearsay.reading(0))
     hearsay.told(0, message(*[(n, 0) for n in range(1, KEPT + 1)]))
     assert len((hearsay.unfanned(0) or ("", []))[1]) == KEPT
     hearsay.told(0, message((KEPT + 1, 0)))

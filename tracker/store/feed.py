@@ -27,6 +27,7 @@ class Feed(Calls):
 
     async def unfanned(self, shard: int, limit: int = 500) -> tuple[str, list[FeedEntry]]:
         """The fan-out cursor of a shard and the entries after it, oldest first."""
+        reading = self.hearsay.reading(shard)
         answer = await self._read(
             shard, "unfanned", (self.keys.feed[shard], self.keys.fanned[shard]), (number(min(limit, ITEMS)),)
         )
@@ -36,7 +37,7 @@ class Feed(Calls):
         ]
         cursor = answer[1].decode()
         if len(entries) < limit:
-            self.hearsay.read(shard, cursor)
+            self.hearsay.read(shard, cursor, reading)
         else:
             self.hearsay.forget(shard)  # there may be more than anybody told us
         return cursor, entries

@@ -35,41 +35,50 @@ class Hearsay:
 
     def __init__(self, shards: int) -> None:
         self._fanned: list[Position | None] = [None] * shards  # None: not known
-        self._heard: list[list[FeedEntry]] = [[] for _ in range(shards)]
+        self._heard: list[list[FeedEntry] | None] = [None] * shards  # None: nothing is kept
+        self._doubts = [0] * shards
 
     def told(self, shard: int, entries: bytes) -> None:
         """Take in what a wake-up carried; nobody who does not fan out keeps any of it."""
         fanned, heard = self._fanned[shard], self._heard[shard]
-        if fanned is None:
+        if heard is None:
             return
         account, found = unpacked(entries)
         heard += [
-            entry_of(shard, _stream_id(position), account, change) for position, change in found if position > fanned
+            entry_of(shard, _stream_id(position), account, change)
+            for position, change in found
+            if fanned is None or position > fanned
         ]
         if len(heard) > KEPT:
             self.forget(shard)
 
     def forget(self, shard: int) -> None:
         """Something may have gone by unheard, or what was heard is not so."""
-        self._fanned[shard] = None
-        self._heard[shard] = []
+        self._fanned[shard] = self._heard[shard] = None
+        self._doubts[shard] += 1
 
-    def read(self, shard: int, cursor: str) -> None:
-        """All that comes after the cursor was read: what is committed from now on will be heard."""
-        self._fanned[shard] = position_of(cursor)
-        self.moved(shard, cursor)
+    def reading(self, shard: int) -> int:
+        """A read is about to be sent; what is committed after it ran may be heard before it is answered."""
+        if self._heard[shard] is None:
+            self._heard[shard] = []
+        return self._doubts[shard]
+
+    def read(self, shard: int, cursor: str, reading: int) -> None:
+        """All that came after the cursor was read, and nothing went by unheard since the read was sent."""
+        if self._doubts[shard] == reading:
+            self._fanned[shard] = position_of(cursor)
+            self.moved(shard, cursor)
 
     def moved(self, shard: int, cursor: str) -> None:
         """The shard is fanned out up to there."""
-        if self._fanned[shard] is None:
-            return
-        position = self._fanned[shard] = position_of(cursor)
-        self._heard[shard] = [entry for entry in self._heard[shard] if position_of(entry.position) > position]
+        if self._fanned[shard] is not None:
+            position = self._fanned[shard] = position_of(cursor)
+            self._heard[shard] = [one for one in self._heard[shard] or () if position_of(one.position) > position]
 
     def unfanned(self, shard: int) -> tuple[str, list[FeedEntry]] | None:
         """Where it is fanned out and what was heard to come after; None where that is not known."""
         fanned = self._fanned[shard]
-        return None if fanned is None else (_stream_id(fanned), list(self._heard[shard]))
+        return None if fanned is None else (_stream_id(fanned), list(self._heard[shard] or ()))
 
 
 def _stream_id(position: Position) -> str:

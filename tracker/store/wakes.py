@@ -44,7 +44,7 @@ class Wakes(Feed):
     async def wake(self, timeout: float) -> frozenset[int]:
         """Wait at most `timeout` seconds for a commit; the shards that were written to since this task's last call.
 
-        A task that calls it in a loop misses no commit between two calls.
+        Or may have been, where they were not heard. A task that calls it in a loop misses no commit between two calls.
         """
         task = asyncio.current_task()
         assert task is not None
@@ -87,15 +87,19 @@ class Wakes(Feed):
         if not told:  # lanes were filled there, or may have been before we listened
             for lookout in self._lookouts:
                 lookout.heard(shard)
-            if told is None:
-                self.hearsay.forget(shard)
-                self._unheard.add(shard)
-                self._doubt.set()
-            return
-        account = told.partition(b"\0")[0]
-        if account in self._tips:
-            self._tips[account].written(shard)
-        self.hearsay.told(shard, told)
+        if told is None:
+            self.hearsay.forget(shard)
+            self._unheard.add(shard)
+            self._doubt.set()
+        elif told:
+            account = told.partition(b"\0")[0]
+            if account in self._tips:
+                self._tips[account].written(shard)
+            self.hearsay.told(shard, told)
+        if told != b"":
+            self._wake(shard)
+
+    def _wake(self, shard: int) -> None:
         self._times += 1
         self._woken_at[shard] = self._times
         pulse, self._pulse = self._pulse, asyncio.Event()
