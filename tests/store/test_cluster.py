@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tracker.errors import ConfigError
-from tracker.store import SHARDS_OF_A_CLUSTER, Store, StoreSettings, open_store
+from tracker.store import Store, StoreSettings, open_store
 from tracker.store.keys import CONTROL, SLOTS, Keys, slot_of
 from tracker.store.records import META
 from tracker.store.types import Conflict, StoreDown
@@ -106,10 +106,6 @@ async def move_slot(nodes: list[Node], slot: int, target: Node) -> None:
             await node.ask("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
     for node in (target, *nodes):
         await node.ask("CLUSTER", "SETSLOT", slot, "NODE", names[target])
-
-
-async def test_a_new_store_in_a_cluster_has_shards_for_more_primaries_than_there_are(store: Store) -> None:
-    assert store.shards == SHARDS_OF_A_CLUSTER
 
 
 async def test_a_slot_that_moves_is_followed(store: Store, nodes: list[Node]) -> None:

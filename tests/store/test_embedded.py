@@ -15,7 +15,7 @@ import pytest
 
 import tracker
 from tracker.errors import ConfigError
-from tracker.store import SHARDS, EmbeddedServer, Store, StoreSettings, open_store
+from tracker.store import EmbeddedServer, Store, StoreSettings, open_store
 from tracker.store.embedded import socket_path
 from tracker.store.types import Committed, Conflict, StoreDown
 
@@ -58,12 +58,6 @@ async def test_a_store_keeps_the_number_of_shards_that_it_was_created_with(tmp_p
     async with open_store(settings(tmp_path)) as store:
         assert store.shards == 5
         assert await store.find("acme", ["W1"]) == [id]
-
-
-async def test_a_new_store_on_one_server_has_few_shards(tmp_path: Path) -> None:
-    """A call of one shard then carries more than one change."""
-    async with open_store(settings(tmp_path)) as store:
-        assert store.shards == SHARDS
 
 
 async def test_a_second_daemon_is_refused(tmp_path: Path) -> None:
@@ -224,8 +218,8 @@ async def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
 
 async def test_the_number_of_shards_is_fixed(store: Store) -> None:
     """Opening with another number is refused; the message names both."""
-    with pytest.raises(ConfigError, match="created with 16, not 64"):
-        async with open_store(settings(Path(), url=store.url, shards=64)):
+    with pytest.raises(ConfigError, match="created with 64, not 16"):
+        async with open_store(settings(Path(), url=store.url, shards=16)):
             pass
 
 

@@ -23,7 +23,7 @@ class StoreSection(Section, frozen=True, kw_only=True):
     """Where the shipments are."""
 
     url: str = ""  # "" runs the embedded server; redis://, redis+sentinel://, redis+cluster://; rediss… with TLS
-    shards: int = 0  # fixed when a store is created; 0: as it was, and 16 of a new one, 64 in a cluster
+    shards: int = 0  # fixed when a store is created; 0: as it was, and a new one gets 64
     durability: Literal["always", "relaxed"] = "always"
 
 

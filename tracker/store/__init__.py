@@ -22,10 +22,11 @@ from tracker.store.store import OtherStore, Store
 from tracker.store.types import StoreDown
 from tracker.store.wire import OneServer, Wire
 
-SHARDS = 16  # of a new store on one server: the fewer there are, the more changes go with each call
-SHARDS_OF_A_CLUSTER = 64  # of a new one there: they spread evenly over more primaries than it has
+SHARDS = (
+    64  # of a new store: they spread evenly over more primaries than most clusters have, should it come to lie in one
+)
 
-__all__ = ["SHARDS", "SHARDS_OF_A_CLUSTER", "EmbeddedServer", "Store", "StoreSettings", "open_store"]
+__all__ = ["SHARDS", "EmbeddedServer", "Store", "StoreSettings", "open_store"]
 
 
 class StoreSettings(Struct, frozen=True, kw_only=True):
@@ -33,7 +34,7 @@ class StoreSettings(Struct, frozen=True, kw_only=True):
 
     `url` None: embedded in `directory`. Else `redis://`, `rediss://`, `unix://`, `redis+cluster://host:port,host:port`
     or `redis+sentinel://host:port,host:port/name` (`rediss+…`: TLS). `shards` is fixed when a store is created; 0: as
-    it was created, and a new one as fits where it lies.
+    it was created, and a new one has 64.
     """
 
     directory: Path
@@ -95,7 +96,7 @@ async def _shards(settings: StoreSettings, url: str, patience: float) -> int:
     async with _running(wire.run()):
         await wire.mapped()
         told = await wire.control().send(b"HGET", META, b"shards", again=True)
-    return int(told) if told else SHARDS_OF_A_CLUSTER if url.startswith(CLUSTER) else SHARDS
+    return int(told) if told else SHARDS
 
 
 async def _identified(store: Store, remembered: Path | None) -> None:
