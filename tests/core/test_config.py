@@ -120,7 +120,7 @@ def test_the_public_address_is_where_it_listens_until_it_is_set() -> None:
         ("log.level", "loud", "log.level: 'loud' is not debug or info or warning or error"),
         ("log.format", "xml", "log.format: 'xml' is not auto or json or console"),
         ("store.durability", "no", "store.durability: 'no' is not always or relaxed"),
-        ("store.shards", "0", "store.shards: 0 is not between 1 and 4096"),
+        ("store.shards", "-1", "store.shards: -1 is not between 0 and 4096"),
         ("roles", "intake,cook", "roles[1]: 'cook' is not intake or delivery or poller"),
         ("roles", "", "roles: there are none; name one or more of intake, delivery, poller"),
         ("delivery.timeout_s", "nan", "delivery.timeout_s: nan is not between 0.1 and 300"),
