@@ -50,7 +50,7 @@ ELSEWHERE = {
     "forget": "tests/faults/test_deletion.py",
     "put_record_that_frees": "tests/faults/test_deletion.py",
     "unpark": "tests/store/test_cancellation.py: what makes room is cut off at any await",
-    "fence": "tests/store/test_waiting.py: nothing is told behind a fence that was not heard of; sent with replicas alone",
+    "fence": "tests/store/test_waiting.py: nothing is told behind a fence that failed; for replicas alone",
 }
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 
