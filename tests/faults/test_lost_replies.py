@@ -28,7 +28,7 @@ from tracker.store.embedded import EmbeddedServer
 from tracker.store.functions import library
 
 TIMES = 2
-ROUNDS = 60  # of the clerk; a few are enough where every function is called
+ROUNDS = 600  # of the clerk, in the worst case: what is noted goes out every other second, however fast it works
 TRIES = 200  # of one request
 REST_S = 0.25  # between two losses, so that something gets through
 _TIMEOUT = aiohttp.ClientTimeout(total=60)
