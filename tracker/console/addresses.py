@@ -12,29 +12,28 @@ from tracker.accounts import ApiKey, Scope
 from tracker.console.services import View
 from tracker.errors import NotFound
 from tracker.order_stores import OrderStore, OrderStores
-from tracker.path_secrets import overlap_until
+from tracker.path_secrets import Address, overlap_until
 from tracker.views import iso
 
 CONNECTION, ORDER_STORE = "connection", "order-store"
 
 
-class Connection(Protocol):
-    """A connection, as far as it matters here."""
+class Shown(Address, Protocol):
+    """A connection or an order store, as its row shows it."""
 
     @property
     def id(self) -> str: ...
     @property
-    def carrier(self) -> str: ...
-    @property
     def name(self) -> str: ...
     @property
     def enabled(self) -> bool: ...
+
+
+class Connection(Shown, Protocol):
+    """A connection, as far as it matters here."""
+
     @property
-    def path_secret(self) -> str: ...
-    @property
-    def old_secret(self) -> str: ...
-    @property
-    def old_until(self) -> int: ...
+    def carrier(self) -> str: ...
 
 
 class Connections(Protocol):
@@ -86,22 +85,7 @@ class Addresses(Struct, frozen=True):
         return _view(ORDER_STORE, store, "", self.platforms.get(store.platform, store.platform), now)
 
 
-class _Shown(Protocol):
-    @property
-    def id(self) -> str: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def enabled(self) -> bool: ...
-    @property
-    def path_secret(self) -> str: ...
-    @property
-    def old_secret(self) -> str: ...
-    @property
-    def old_until(self) -> int: ...
-
-
-def _view(kind: str, one: _Shown, carrier: str, platform: str, now: int) -> Mapping[str, Any]:
+def _view(kind: str, one: Shown, carrier: str, platform: str, now: int) -> Mapping[str, Any]:
     until = overlap_until(one, now=now)
     return {
         "kind": kind,
@@ -114,7 +98,7 @@ def _view(kind: str, one: _Shown, carrier: str, platform: str, now: int) -> Mapp
     }
 
 
-def _filled(template: str, one: _Shown) -> str:
+def _filled(template: str, one: Shown) -> str:
     return template.replace("{id}", one.id).replace("{secret}", one.path_secret)
 
 
