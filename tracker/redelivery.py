@@ -7,7 +7,7 @@ lane needs it, or in a dead letter. Where it is gone, it is rendered anew, and s
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from tracker.buyer_links import no_link
 from tracker.model import ChangeKind, Shipment
 from tracker.store.types import DeadLetter, FeedPage, Letter, Relayed
 from tracker.views import rendered_anew
@@ -75,9 +76,9 @@ class Tally(Struct, frozen=True, kw_only=True):
 
 
 class Redelivery:
-    """`tracking_url` is a template with `{id}`, as the bodies have it."""
+    """`tracking_url` makes a shipment's link for its buyer, as the bodies have it."""
 
-    def __init__(self, store: ReplayStore, door: Door, tracking_url: str = "") -> None:
+    def __init__(self, store: ReplayStore, door: Door, tracking_url: Callable[[str], str] = no_link) -> None:
         self._store = store
         self._door = door
         self._tracking_url = tracking_url
@@ -165,7 +166,7 @@ class Redelivery:
         return again, hopeless
 
     def _body(self, letter: Letter, shipment: Shipment, at: int, now: int) -> bytes:
-        url = self._tracking_url.replace("{id}", letter.id)
+        url = self._tracking_url(letter.id)
         kind = ChangeKind(letter.kind)
         return rendered_anew(kind, shipment, revision=letter.revision, at=at, now=now, tracking_url=url)
 

@@ -81,4 +81,4 @@ def thin(body: bytes) -> bytes:
 def _base(tracking_url: str | None, id: str) -> str:
     """Our address as the body has it; "" where it has none, and the url is a path."""
     base, found, rest = (tracking_url or "").rpartition(f"/parcels/{id}")
-    return base if found and not rest else ""
+    return base if found and rest.count("/") <= 1 else ""  # behind the id its proof, if any

@@ -110,7 +110,7 @@ async def opened(store: Store, directory: Path, *, key: str = "") -> AsyncIterat
             platforms=platforms,
             registry=registry,
             sealer=sealer,
-            settings=ApiSettings(tracking_url="https://track.example/p/{id}", max_body=200_000),
+            settings=ApiSettings(tracking_url="https://track.example/p/{}".format, max_body=200_000),
         )
 
 

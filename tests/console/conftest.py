@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from carriers.sdk import Carrier, M, Moment, Report, Scan
 from tracker import order_stores
 from tracker.accounts import Accounts, Scope
 from tracker.audit import Audit
+from tracker.buyer_links import BuyerLinks
 from tracker.connections.kept import Connections
 from tracker.console import ConsoleSettings, console_app
 from tracker.console.addresses import Addresses
@@ -25,6 +25,7 @@ from tracker.console.queries import CarrierNames, Queries
 from tracker.drift.watch import DriftWatch
 from tracker.ingest.door import Ingest
 from tracker.ingest.types import Registration
+from tracker.ingress.bounds import Bounds
 from tracker.metrics import Metrics
 from tracker.model import Certainty, Details, Shipment, Stall
 from tracker.order_stores.sdk import Platform
@@ -56,6 +57,13 @@ ACME = Carrier(
 JOURNEY = (("PUP", "已揽收"), ("HUB", "到达<b>杭州</b>转运中心"), ("OFD", "正在派送"), ("DLV", "已签收"))
 
 Browser = TestClient[Any, Any]
+
+
+LINKS = BuyerLinks([new_key()], "https://parcels.example")
+
+
+def _shown(shipment: Shipment) -> dict[str, Any]:
+    return shipment_view(shipment, now=NOW * 1000, tracking_url=LINKS.url(shipment.document.id))
 
 
 async def _reached(store: order_stores.OrderStore, platform: Platform) -> ProbeOfStore:
@@ -131,7 +139,7 @@ async def desk(store: Store, book: OrderBook, aiohttp_client: AiohttpClient) -> 
         store=store,
         ingest=ingest,
         book=book,
-        show=partial(shipment_view, now=NOW * 1000),
+        show=_shown,
         authenticate=authenticate,
         carriers={"acme": CarrierNames(zh="极速快递", en="Acme Post")},
         drift=drift,
@@ -142,8 +150,10 @@ async def desk(store: Store, book: OrderBook, aiohttp_client: AiohttpClient) -> 
     push_urls = (f"https://parcels.example/{way}/{{id}}/{{secret}}" for way in ("hooks", "order-stores"))
     addresses = Addresses(store, connections, shops, names, *push_urls)
 
-    async def browse(account: str = "default") -> Browser:
-        settings = ConsoleSettings(secret=SECRET, open_account=account, clock=lambda: NOW, audit=audit)
+    async def browse(account: str = "default", bounds: Bounds | None = None) -> Browser:
+        settings = ConsoleSettings(
+            secret=SECRET, open_account=account, clock=lambda: NOW, audit=audit, links=LINKS, bounds=bounds
+        )
         client: Browser = await aiohttp_client(console_app(queries, endpoints, addresses, settings))
         return client
 

@@ -45,7 +45,7 @@ def counted() -> Counted:
 
 @pytest.fixture
 def door(store: Store, counted: Counted) -> Ingest:
-    settings = IngestSettings(tracking_url="https://parcels.example/{id}")
+    settings = IngestSettings(tracking_url="https://parcels.example/{}".format)
     return Ingest(
         store,
         REGISTRY,

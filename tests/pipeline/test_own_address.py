@@ -22,7 +22,7 @@ async def test_with_a_port_of_0_the_real_one_is_told_and_the_url_of_a_thin_messa
         shipment = await desk("POST", "/v1/shipments", REGISTRATION)
         assert connection["webhook_url"].startswith(f"{desk.url}/hooks/con_")
         assert store["webhook_url"].startswith(f"{desk.url}/order-stores/ost_")
-        assert shipment["tracking_url"] == f"{desk.url}/parcels/{shipment['id']}"
+        assert shipment["tracking_url"].startswith(f"{desk.url}/parcels/{shipment['id']}/")
         await until(lambda: bool(subscriber.messages))
         url = subscriber.messages[0][1]["data"]["url"]
         assert url.startswith(desk.url)

@@ -43,7 +43,9 @@ def test_a_thin_message_names_the_shipment_and_no_more(kind: ChangeKind) -> None
     }
 
 
-@pytest.mark.parametrize("tracking_url", [None, "", "https://shop.example/p/1", "https://a.example/parcels/SHP/more"])
+@pytest.mark.parametrize(
+    "tracking_url", [None, "", "https://shop.example/p/1", "https://a.example/parcels/SHP/and/more"]
+)
 def test_the_url_of_a_thin_message_is_a_path_where_the_body_does_not_say_our_address(tracking_url: str | None) -> None:
     """A relative reference: behind the address of the API it leads to the same place."""
     full = json.loads(example(ChangeKind.DELIVERED))

@@ -142,6 +142,6 @@ def batch_result(results: list[ItemResult]) -> BatchResult:
 
 def view_of(call: Call, shipment: Shipment, *, events: bool = False) -> ShipmentView:
     """The shipment as the API shows it."""
-    url = call.services.settings.tracking_url.replace("{id}", shipment.document.id)
+    url = call.services.settings.tracking_url(shipment.document.id)
     now = int(call.services.store.clock() * 1000)
     return cast(ShipmentView, shipment_view(shipment, now=now, tracking_url=url, events=events))

@@ -13,6 +13,7 @@ from msgspec import Struct
 from carriers.sdk import Carrier
 from tracker.accounts import Accounts
 from tracker.audit import Audit
+from tracker.buyer_links import no_link
 from tracker.departures import Departures
 from tracker.drift.kinds import Drifting
 from tracker.ingest.types import Registered, Registration
@@ -29,12 +30,12 @@ from tracker.subscribers import Subscriptions
 
 
 class ApiSettings(Struct, frozen=True, kw_only=True):
-    """Bounds of the API. `tracking_url` is a template with `{id}`, "" for none."""
+    """Bounds of the API. `tracking_url` makes a shipment's link for its buyer."""
 
     max_body: int = 2 * 1024 * 1024  # bytes
     max_wait: float = 60.0  # seconds that GET /changes may wait
     scan_limit: int = 2_000  # shipments read at most for one page of a filtered list
-    tracking_url: str = ""
+    tracking_url: Callable[[str], str] = no_link
     webhook_url: str = "/hooks/{id}/{secret}"  # where carriers push for a connection; a template
     fulfilment_url: str = "/order-stores/{id}/{secret}"  # where a platform pushes for an order store; a template
 

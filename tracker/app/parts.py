@@ -15,6 +15,7 @@ from tracker.accounts import Accounts
 from tracker.agenda import Agenda, AgendaSettings, Schedule, Settling
 from tracker.app import from_settings
 from tracker.audit import Audit
+from tracker.buyer_links import BuyerLinks
 from tracker.carrier_http.exits import Exits
 from tracker.config.settings import Settings
 from tracker.connections.connection import Connection
@@ -165,12 +166,12 @@ class Parts:
         )
         self.order_telling = OrderStoreDestination(self.order_stores, book, exits_to_stores)
         self.schedule = Schedule(self.connections, self.policy, factor=settings.poll.factor)
-        self.tracking_url = f"{settings.known_url}/parcels/{{id}}" if settings.known_url else ""
+        self.buyer_links = BuyerLinks(key.split(","), settings.known_url)
         self.ingest = Ingest(
             store,
             registry,
             due=self.schedule.due,
-            settings=IngestSettings(tracking_url=self.tracking_url, parked_bytes=_mib(settings.limits.parked_mib)),
+            settings=IngestSettings(tracking_url=self.buyer_links.url, parked_bytes=_mib(settings.limits.parked_mib)),
             counters=self.metrics,
             unknown=self.drift.unknown,
             closed=lambda: self.disk.full,
@@ -264,7 +265,7 @@ class Parts:
 
     def redelivery(self) -> Redelivery:
         """What sends once more."""
-        return Redelivery(self.store, self.ingest, self.tracking_url)
+        return Redelivery(self.store, self.ingest, self.buyer_links.url)
 
     async def hints(self, account: str) -> Hints:
         """What an account's habits say of whose a number may be."""

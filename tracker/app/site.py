@@ -57,7 +57,7 @@ def _services(parts: Parts) -> Services:
         sealer=parts.sealer,
         bounds=parts.bounds,
         settings=ApiSettings(
-            tracking_url=parts.tracking_url,
+            tracking_url=parts.buyer_links.url,
             webhook_url=webhook_url,
             fulfilment_url=fulfilment_url,
         ),
@@ -99,14 +99,13 @@ def _mount_console(root: web.Application, parts: Parts, settings: Settings) -> N
             clock=parts.store.clock,
             bounds=parts.bounds,
             audit=parts.audit,
+            links=parts.buyer_links,
         ),
     )
 
 
 def _show(parts: Parts, shipment: Shipment) -> dict[str, Any]:
-    return shipment_view(
-        shipment, now=parts.now(), tracking_url=parts.tracking_url.replace("{id}", shipment.document.id)
-    )
+    return shipment_view(shipment, now=parts.now(), tracking_url=parts.buyer_links.url(shipment.document.id))
 
 
 async def _reader(accounts: Accounts, key: str) -> str | None:

@@ -10,7 +10,8 @@ from aiohttp import web
 from msgspec import Struct
 
 from tracker.audit import Audit
-from tracker.console import address_pages, endpoint_pages, language, pages, signin
+from tracker.buyer_links import BuyerLinks
+from tracker.console import address_pages, buyer_pages, endpoint_pages, language, pages, signin
 from tracker.console.addresses import Addresses
 from tracker.console.endpoints import Endpoints
 from tracker.console.rendering import STATIC, STATIC_TYPES, STATIC_VERSION, make_environment
@@ -51,6 +52,7 @@ class ConsoleSettings(Struct, frozen=True, kw_only=True):
     clock: Callable[[], float] = time.time
     bounds: Bounds | None = None
     audit: Audit | None = None  # hears of sign-ins
+    links: BuyerLinks | None = None  # without them no buyer has a page
 
 
 def console_app(
@@ -77,6 +79,7 @@ def mount(
         audit=settings.audit,
         open_account=settings.open_account,
         secure=settings.secure,
+        links=settings.links,
         clock=settings.clock,
     )
     root.add_routes(
@@ -85,6 +88,7 @@ def mount(
         )
     )
     root.add_routes(_within(signin.routes, _explain, _speak, _headers))
+    root.add_routes(_within(buyer_pages.routes, _explain, _speak, _headers))
     root.add_routes(_within([web.get("/static/{name}", _static)], _headers))
 
 

@@ -9,6 +9,15 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "apply": ("筛选", "Filter"),
     "back": ("返回停滞列表", "Back to the stalled list"),
     "brand_line": ("每件包裹，一条时间线", "Every parcel, one timeline"),
+    "buyer_nothing_heard": (
+        "承运商揽收后，这里会显示每一步动态。",
+        "Once the carrier has the parcel, each of its steps appears here.",
+    ),
+    "buyer_others": ("本订单的其他包裹", "Other parcels of this order"),
+    "buyer_stalled": (
+        "商家也能看到这一情况；如有疑问，请联系商家。",
+        "The shop sees this too; ask it if you need to know more.",
+    ),
     "by_summary": ("来自承运商汇总状态", "From the carrier’s summary"),
     "carrier": ("承运商", "Carrier"),
     "tracking_page": ("跟踪页面", "Tracking page"),
@@ -63,6 +72,11 @@ MESSAGES: dict[str, tuple[str, str]] = {
     ),
     "no_events": ("承运商尚未提供任何信息。", "The carrier has said nothing yet."),
     "no_lines": ("商品明细未提供", "No line items given"),
+    "no_parcel": ("没有找到包裹", "No parcel here"),
+    "no_parcel_hint": (
+        "链接可能不完整，或包裹早已签收、记录已清除。请打开商家发来的完整链接，或联系商家。",
+        "The link may lack a piece, or the parcel is no longer kept. Open the whole link, or ask the shop.",
+    ),
     "no_orders": ("还没有订单", "No orders yet"),
     "no_orders_hint": (
         "登记运单时带上订单号，或通过 PUT /v1/orders/{number} 提交订单，订单即会出现在这里。",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -55,7 +55,7 @@ async def parcel(request: web.Request) -> web.Response:
     view = await services.shipment(account, request.match_info["id"])
     if view is None:
         raise NotFound("no such parcel")
-    context = {"here": "parcel", "view": view, "days": _days(view), "live": True}
+    context = {"here": "parcel", "view": view, "days": days_of(view["events"]), "live": True}
     return render(request, "parcel.html", context)
 
 
@@ -143,9 +143,9 @@ def _since(view: View) -> str:
     return str(view["stalled"]["since"]) if view["stalled"] else "~"
 
 
-def _days(view: View) -> list[Mapping[str, Any]]:
+def days_of(events: Sequence[View]) -> list[Mapping[str, Any]]:
     """The events newest first, grouped by leg and by the day on the carrier's clock."""
-    newest_first = reversed(view["events"])
+    newest_first = reversed(events)
     return [
         {"leg": leg, "first": events[0]["occurred_at"], "events": events}
         for (leg, _), group in groupby(newest_first, key=lambda event: (event["leg"], event["occurred_at"][:10]))

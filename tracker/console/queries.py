@@ -12,10 +12,11 @@ from tracker.accounts import OPERATOR, ApiKey, Scope
 from tracker.console.services import Found, OrderList, ShipmentList, View
 from tracker.drift.kinds import Drifting, drift_view
 from tracker.errors import BadInput
-from tracker.model import Shipment
+from tracker.model import Document, Shipment
 from tracker.orders import OrderBook, OrderQuery, order_view
 
 _PAGE = 50
+_SIBLINGS = 20
 _SCANNED_PAGES = 20  # a filter looks through this many pages of the stalled list at once
 _KEY = "key"
 
@@ -49,6 +50,7 @@ class Shipments(Protocol):
     """What is asked of the ingest."""
 
     async def get(self, account: str, ids: Sequence[str]) -> list[Shipment | None]: ...
+    async def peek(self, ids: Sequence[str]) -> list[Document | None]: ...
 
 
 class Drift(Protocol):
@@ -111,6 +113,15 @@ class Queries:
     async def shipment(self, account: str, id: str) -> View | None:
         found = await self._views(account, [id])
         return found[0] if found else None
+
+    async def owner(self, id: str) -> str | None:
+        [document] = await self._ingest.peek([id])
+        return document.account if document else None
+
+    async def siblings(self, account: str, view: View) -> Sequence[View]:
+        ids = await self._store.find_order(account, view["order_number"]) if view["order_number"] else []
+        found = await self._views(account, [id for id in ids if id != view["id"]][:_SIBLINGS])
+        return [one for one in found if one["shop"] == view["shop"]]
 
     async def find(self, account: str, q: str) -> Found:
         if await self._book.get(account, q):

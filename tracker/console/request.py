@@ -12,6 +12,7 @@ from msgspec import Struct
 from yarl import URL
 
 from tracker.audit import Act, Audit
+from tracker.buyer_links import BuyerLinks
 from tracker.console.addresses import Addresses
 from tracker.console.endpoints import Endpoints
 from tracker.console.rendering import words_for
@@ -34,6 +35,7 @@ class Desk(Struct, frozen=True, kw_only=True):
     audit: Audit | None
     open_account: str
     secure: bool
+    links: BuyerLinks | None
     clock: Callable[[], float]
 
 
@@ -41,6 +43,7 @@ DESK = web.AppKey("desk", Desk)
 ACCOUNT = web.RequestKey("account", str)
 KEY = web.RequestKey("key", str)  # the id of the key that signed in, "" where nobody had to
 LANG = web.RequestKey("lang", str)
+BUYER = web.RequestKey("buyer", bool)  # the page is for who bought, and leads nowhere else
 OFF = web.RequestKey("off", int)  # endpoints of the account that were switched off
 
 
@@ -80,6 +83,7 @@ def _page(request: web.Request) -> dict[str, Any]:
         "off": request.get(OFF, 0),
         "live": False,
         "here": "",
+        "buyer": request.get(BUYER, False),
     }
 
 

@@ -53,6 +53,12 @@ class Services(Protocol):
     async def shipment(self, account: str, id: str) -> View | None:
         """One shipment with its timeline."""
 
+    async def owner(self, id: str) -> str | None:
+        """The account that a shipment belongs to: for who has shown that he may see it."""
+
+    async def siblings(self, account: str, view: View) -> Sequence[View]:
+        """The other shipments of its order, as far as they are of the same shop: elsewhere the number is another's."""
+
     async def find(self, account: str, q: str) -> Found:
         """What is known under a waybill or an order number."""
 

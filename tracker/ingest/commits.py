@@ -24,7 +24,7 @@ class Commits:
         store: Store,
         *,
         due: Callable[[Shipment, int], int | None],
-        tracking_url: str,
+        tracking_url: Callable[[str], str],
         counters: Counters,
         closed: Callable[[], str],
     ) -> None:
@@ -76,7 +76,7 @@ class Commits:
 
     def body(self, kind: ChangeKind, before: Shipment | None, after: Shipment, revision: int, now: int) -> bytes:
         """What subscribers are sent of one change."""
-        url = self._tracking_url.replace("{id}", after.document.id)
+        url = self._tracking_url(after.document.id)
         return change_body(kind, before, after, revision=revision, now=now, tracking_url=url)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
 
 from carriers.sdk import Carrier
+from tracker.buyer_links import no_link
 from tracker.errors import BadInput, MilepostError
 from tracker.model import ChangeKind, Details, Report, Shipment
 from tracker.store.types import Indexed, NewChange, Shelved, Stored, Write
@@ -112,9 +113,9 @@ class Counters(Protocol):
 
 
 class IngestSettings(Struct, frozen=True, kw_only=True):
-    """`tracking_url` is a template with `{id}`; parking is bounded by waybill, by account and in time."""
+    """`tracking_url` makes a shipment's link for its buyer; parking is bounded by waybill, by account and in time."""
 
-    tracking_url: str = ""
+    tracking_url: Callable[[str], str] = no_link
     most_scans: int = 1_000  # of one shipment: all are read with each that comes
     parked_limit: int = 1_000  # bodies of one waybill
     parked_bytes: int = 0  # of an account; 0: any number
