@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from base64 import urlsafe_b64encode
+from base64 import b32encode
 from collections.abc import Sequence
 
 from tracker.secrets import decode_key, same
 
 ROOM = "/parcels"  # where the pages lie
-_PROOF_BYTES = 15  # 120 bits, 20 characters: nobody comes upon one by guessing
+_PROOF_BYTES = 15  # 120 bits: nobody comes upon one by guessing
 
 
 class BuyerLinks:
@@ -42,4 +42,4 @@ def no_link(id: str) -> str:
 
 def _proof(key: bytes, id: str) -> str:
     mac = hmac.digest(key, id.encode("utf-8", "surrogateescape"), "sha256")
-    return urlsafe_b64encode(mac[:_PROOF_BYTES]).decode()
+    return b32encode(mac[:_PROOF_BYTES]).decode().lower()  # letters and digits: mail programs cut a link off at others

@@ -157,7 +157,7 @@ def example(kind: ChangeKind) -> bytes:
         after,
         revision=revision,
         now=new.updated_at,
-        tracking_url=f"https://parcels.example/parcels/{ID}/Vq3mT0sJr8LwY5ZcXk1e",
+        tracking_url=f"https://parcels.example/parcels/{ID}/vq3mtr7sjl2wy5zcxk6eanbd",
     )
 
 

@@ -97,3 +97,8 @@ def test_a_link_outlives_the_change_of_the_key_while_the_old_one_is_kept() -> No
     assert BuyerLinks([new, old], "").opens("shp_1", link)
     assert not BuyerLinks([new], "").opens("shp_1", link)
     assert BuyerLinks([new, old], "https://a.example").url("shp_1") != f"https://a.example/parcels/shp_1/{link}"
+
+
+def test_a_link_is_whole_wherever_a_program_believes_that_it_ends() -> None:
+    """Mail programs leave `-` and `_` out of a link that ends with them."""
+    assert all(BuyerLinks([new_key()], "https://a.example").url("shp_1")[-24:].isalnum() for _ in range(50))

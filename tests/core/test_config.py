@@ -170,8 +170,8 @@ def test_a_network_that_is_none_is_named_with_how_one_is_written() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[http]\nprot = 1\n", "http.prot is no setting; `milepost config` lists them"),
-        ("[htpp]\nport = 1\n", "htpp is no setting; `milepost config` lists them"),
+        ("[http]\nprot = 1\n", "http.prot is no setting; did you mean http.port? `milepost config` lists them"),
+        ("[htpp]\nport = 1\n", "htpp is no setting; did you mean http? `milepost config` lists them"),
         ("http = 5\n", "http: 5 is not a table"),
         ("roles = 'intake'\n", "roles: 'intake' is not a list"),
         ("[store]\nshards = true\n", "store.shards: True is not a whole number"),
@@ -190,9 +190,10 @@ def test_a_section_that_the_file_made_a_value_is_named_when_the_environment_sets
 
 def test_a_misspelt_name_is_an_error_wherever_it_stands() -> None:
     assert refused({"MILEPOST_HTPP_PORT": "1"}) == (
-        "environment: MILEPOST_HTPP_PORT is no setting; `milepost config` lists them"
+        "environment: MILEPOST_HTPP_PORT is no setting; did you mean MILEPOST_HTTP_PORT? `milepost config` lists them"
     )
-    assert refused(flags={"http.prot": "1"}) == "http.prot is no setting; `milepost config` lists them"
+    assert refused(flags={"http.prot": "1"}).startswith("http.prot is no setting; did you mean http.port?")
+    assert refused(flags={"nonsense": "1"}) == "nonsense is no setting; `milepost config` lists them"
     assert refused(flags={"http": "1"}) == "http is no setting; `milepost config` lists them"
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -51,20 +52,27 @@ def _read(file: Path) -> dict[str, Any]:
         raise ConfigError(f"settings file {file} is not TOML: {error}") from None
 
 
+def _no_setting(name: str, known: Sequence[str]) -> str:
+    """That this is none, and what may have been meant."""
+    near = get_close_matches(name, known, 1, 0.75)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return f"{name} is no setting; {hint}`milepost config` lists them"
+
+
 def _from_env(env: Mapping[str, str]) -> list[tuple[str, str]]:
     known = {ENV + name.replace(".", "_").upper(): name for name in names()}
     found = []
     for key, value in sorted(env.items()):
         if key.startswith(ENV) and key not in _CLIENT:
             if key not in known:
-                raise ConfigError(f"environment: {key} is no setting; `milepost config` lists them")
+                raise ConfigError(f"environment: {_no_setting(key, list(known))}")
             found.append((known[key], value))
     return found
 
 
 def _put(tree: dict[str, Any], name: str, value: str) -> None:
     if name not in names():
-        raise ConfigError(f"{name} is no setting; `milepost config` lists them")
+        raise ConfigError(_no_setting(name, names()))
     section, _, leaf = name.rpartition(".")
     place = tree.setdefault(section, {}) if section else tree
     if not isinstance(place, dict):
@@ -105,7 +113,8 @@ def _explain(message: str, tree: Mapping[str, Any]) -> str:
     path = path.rstrip("`").lstrip(".")
     quoted = problem.partition("`")[2].partition("`")[0]
     if "unknown field" in problem:
-        return f"{path}{'.' if path else ''}{quoted} is no setting; `milepost config` lists them"
+        sections = {name.partition(".")[0] for name in names()}
+        return _no_setting(f"{path}.{quoted}", names()) if path else _no_setting(quoted, sorted(sections))
     name, inside, _ = path.partition("[...]")  # a table's key, which the message does not tell
     value = _shown(name, _found(tree, name))
     wanted = _KINDS.get(quoted, problem)
