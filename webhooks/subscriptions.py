@@ -16,10 +16,9 @@ from msgspec.structs import replace
 
 from tracker.errors import BadInput, NotFound
 from tracker.model import ChangeKind, Status
-from tracker.store.types import Outcome, StoreDown
 from webhooks import health
 from webhooks.headers import check_headers
-from webhooks.logbook import FAILED, LATELY, Attempt, Lately, iso_ms, lately
+from webhooks.logbook import LATELY, Lately, keep_test, lately, test_entry
 from webhooks.payload import Payload
 from webhooks.standard import Scheme, new_secret, public_key
 
@@ -317,10 +316,17 @@ class Subscriptions:
         if type not in (TEST, *TYPES):
             raise BadInput("type", f"{type!r} is no type of event; {_instead(type, (TEST, *TYPES))}")
         began, probe = self._clock(), await self._probe(subscription, type)
-        try:
-            await self._store.log_attempt(subscription.account, subscription.id, _tested(probe, type, began))
-        except StoreDown as error:  # who asked hears what was answered all the same
-            log.warning("test_not_logged", subscription=subscription.id, error=str(error))
+        entry = test_entry(
+            id=probe.id,
+            type=type,
+            at=began,
+            took_ms=probe.latency_ms,
+            accepted=probe.delivered,
+            status=probe.status,
+            error=probe.detail,
+            response=probe.head.decode(errors="replace"),
+        )
+        await keep_test(self._store, subscription.account, subscription.id, entry)
         return probe
 
     def _now(self) -> int:
@@ -367,27 +373,6 @@ class Subscriptions:
         if "paused" in fields:
             fields["paused_at"] = now if fields["paused"] else 0
         return fields
-
-
-def _tested(probe: Probe, type: str, at: float) -> bytes:
-    """A test for the delivery log, JSON."""
-    return msgspec.json.encode(
-        Attempt(
-            at=iso_ms(at),
-            id=probe.id,
-            type=type,
-            shipment_id=None,
-            revision=0,
-            attempt=1,
-            outcome=Outcome.DONE.value if probe.delivered else FAILED,
-            status=probe.status or None,
-            latency_ms=probe.latency_ms,
-            error=probe.detail or None,
-            response=probe.head.decode(errors="replace") or None,
-            next_at=None,
-            test=True,
-        )
-    )
 
 
 def check_statuses(statuses: Iterable[str]) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from pathlib import Path
 
 from tests.pipeline.daemon import running, until
 
 from .peers.http import SECRET, HousePeer
+
+WRONG = "whsec_" + b64encode(bytes(24)).decode()
 
 
 async def test_a_change_of_an_orders_parcel_reaches_the_order_stores_that_want_it(
@@ -24,7 +27,21 @@ async def test_a_change_of_an_orders_parcel_reaches_the_order_stores_that_want_i
         assert house.orders["A-1"]["parcels"][0]["status"] == "pending"
         log = f"/v1/order-stores/{made['id']}/deliveries"
         deliveries = (await desk("GET", log))["deliveries"]
-        while not deliveries:  # settled a moment after it was told
+        while len(deliveries) < 2:  # settled a moment after it was told
             deliveries = (await desk("GET", log))["deliveries"]
-        assert [one["outcome"] for one in deliveries] == ["done"]
+        assert [(one["type"], one["outcome"], one["test"]) for one in deliveries] == [
+            ("shipment.registered", "done", False),
+            ("milepost.test", "done", True),
+        ]
         assert list(house.orders) == ["A-1"]
+
+
+async def test_a_test_that_fails_is_in_the_log_with_its_reason(tmp_path: Path, house: HousePeer) -> None:
+    """What the caller was told, whoever looks at the log later reads too."""
+    async with running(tmp_path, ports=[house.base.rpartition(":")[2]]) as (desk, _):
+        said = {"platform": "http", "base": house.base, "credentials": {"signing_secret": WRONG}}
+        made = await desk("POST", "/v1/order-stores", said)
+        probe = await desk("POST", f"/v1/order-stores/{made['id']}/test")
+        [logged] = (await desk("GET", f"/v1/order-stores/{made['id']}/deliveries"))["deliveries"]
+        assert not probe["reached"] and logged["error"] == probe["detail"]
+        assert (logged["type"], logged["outcome"], logged["test"]) == ("milepost.test", "failed", True)

@@ -83,7 +83,10 @@ async def rotate_order_store_address(call: Call, id: str, body: AddressRotation)
 
 @routes("POST", "/order-stores/{id}/test", scope=Scope.WRITE, waits=True)
 async def test_order_store(call: Call, id: str) -> ProbeResult:
-    """Ask its platform something that changes nothing, with its credentials, and say what came back."""
+    """Ask its platform something that changes nothing, with its credentials, and say what came back.
+
+    The delivery log has it too.
+    """
     probe = await call.services.order_stores.test(await _one(call, id))
     return ProbeResult(reached=probe.reached, detail=probe.detail)
 

@@ -14,6 +14,7 @@ from tracker import order_stores, probes
 from tracker.accounts import Accounts
 from tracker.agenda import Agenda, AgendaSettings, Schedule, Settling
 from tracker.app import from_settings
+from tracker.app.logged_probe import LoggedProbe
 from tracker.audit import Audit
 from tracker.buyer_links import BuyerLinks
 from tracker.carrier_http.exits import Exits
@@ -162,7 +163,7 @@ class Parts:
             platforms,
             self.sealer,
             check_url=guard.check_url,
-            probe=exits_to_stores.probe,
+            probe=LoggedProbe(exits_to_stores.probe, store).ask,
         )
         self.order_telling = OrderStoreDestination(self.order_stores, book, exits_to_stores)
         self.schedule = Schedule(self.connections, self.policy, factor=settings.poll.factor)
