@@ -15,7 +15,7 @@ from tracker.store import Store
 from tracker.store.types import Claim, Delivery, Fanned, FeedEntry, Indexed, NewChange, StoreDown, Write
 
 KIND = "subscription"
-LISTED = Indexed(status="in_transit", stalled=False, open=True, order_number="O1", registered_at=1)
+LISTED = Indexed(status="in_transit", stalled=None, open=True, order_number="O1", registered_at=1)
 
 
 class Listening(Struct, frozen=True):

@@ -13,7 +13,7 @@ from tracker.store.types import (
     NewChange,
 )
 
-from .goods import creation, indexed, next_write, register
+from .goods import REGISTERED_AT, creation, indexed, next_write, register
 
 LEASE_MS = 60_000
 Call = Callable[[Store], Coroutine[Any, Any, Any]]
@@ -104,7 +104,7 @@ async def a_shipment_takes_along_what_was_parked(store: Store) -> Call:
 @act("commit")
 async def a_shipment_changes(store: Store) -> Call:
     write = creation(store, "acme", "W1", due=1000)
-    after = indexed(status="delivered", order_number="O1", stalled=True, open=False)
+    after = indexed(status="delivered", order_number="O1", stalled=REGISTERED_AT, open=False)
     changes = (NewChange("delivered", b"change 2"), NewChange("stalled", b"change 3"))
     again = next_write(write, await store.commit(write), after=after, changes=changes)
     return lambda far: done_or_done_before(far.commit(again))

@@ -13,7 +13,7 @@ REGISTERED_AT = 1_763_000_000_000
 
 def indexed(**changes: Any) -> Indexed:
     """What an open shipment in transit is listed under."""
-    facts = {"status": "in_transit", "stalled": False, "open": True, "order_number": "", "registered_at": REGISTERED_AT}
+    facts = {"status": "in_transit", "stalled": None, "open": True, "order_number": "", "registered_at": REGISTERED_AT}
     return Indexed(**{**facts, **changes})
 
 

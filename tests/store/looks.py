@@ -9,13 +9,13 @@ from tracker.store import Store
 
 from .acts import LEASE_MS, Act, Call, parcels
 from .acts_beside import a_push_is_marked, acts_are_recorded, sightings_are_noted, with_lanes
-from .goods import indexed, register
+from .goods import REGISTERED_AT, indexed, register
 
 
 async def _goods(store: Store) -> None:
     await with_lanes(store)
     for n in range(3):
-        await register(store, "acme", f"LATER{n}", after=indexed(order_number="O1", stalled=True))
+        await register(store, "acme", f"LATER{n}", after=indexed(order_number="O1", stalled=REGISTERED_AT))
         await store.quarantine("acme", b"body")
         await store.park("acme", "UNKNOWN", b"scan %d" % n, now_ms=0, limit=9, ttl_ms=LEASE_MS)
         await store.put_record("key", "acme", f"k{n}", b"value")

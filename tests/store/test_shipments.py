@@ -150,9 +150,32 @@ async def test_writers_over_a_line_that_loses_replies_neither_lose_nor_double(st
     assert now == Stored(321, 321, bytes([40] * 8))
 
 
+async def test_the_stalled_come_longest_silent_first_over_all_pages(store: Store) -> None:
+    """Whenever they were registered; at times that no clock of ours shows, too."""
+    silent_since = [5_000, -7, 3_000, 1_000, 4_000, 1 << 60, 2_000]
+    ids = {}
+    for place, since in enumerate(silent_since):
+        listed = indexed(stalled=since, registered_at=REGISTERED_AT + place)
+        ids[since] = await register(store, "acme", f"W{place}", after=listed)
+    found, cursor = [], None
+    for _ in range(4):
+        page, cursor = await store.page("acme", stalled=True, cursor=cursor, limit=2)
+        found += page
+    assert found == [ids[since] for since in sorted(silent_since)] and cursor is None
+
+
+async def test_a_stall_that_begins_anew_moves_to_its_new_place(store: Store) -> None:
+    first = creation(store, "acme", "W1", after=indexed(stalled=1_000))
+    written = await store.commit(first)
+    await register(store, "acme", "W2", after=indexed(stalled=2_000))
+    await store.commit(next_write(first, written, after=indexed(stalled=3_000)))
+    assert (await store.page("acme", stalled=True))[0][1] == first.id
+    assert (await store.counts("acme"))["stalled"] == 2
+
+
 async def test_indexes_follow_the_shipment(store: Store) -> None:
     """Status, stall and order number move from list to list with the commit that changes them."""
-    write = creation(store, "acme", "W1", after=indexed(order_number="O1", stalled=True))
+    write = creation(store, "acme", "W1", after=indexed(order_number="O1", stalled=REGISTERED_AT))
     first = await store.commit(write)
     assert await store.page("acme", stalled=True) == ([write.id], None)
     await store.commit(next_write(write, first, after=indexed(status="delivered", order_number="O2", open=False)))
@@ -212,7 +235,9 @@ async def test_an_order_has_so_many_shipments_and_no_more(store: Store, monkeypa
 async def test_a_deleted_shipment_is_gone_from_every_list(store: Store) -> None:
     """Only its announcement stays; the waybill can be registered again."""
     numbers = ("W1", "A1", "A2", "A3")
-    write = creation(store, "acme", "W1", waybills=numbers, after=indexed(order_number="O1", stalled=True), due=1)
+    write = creation(
+        store, "acme", "W1", waybills=numbers, after=indexed(order_number="O1", stalled=REGISTERED_AT), due=1
+    )
     await store.commit(write)
     with pytest.raises(Conflict):
         await store.delete("acme", write.id, 7, write.after, numbers)

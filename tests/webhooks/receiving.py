@@ -126,7 +126,7 @@ class Desk:
 
     async def _commit(self, id: str, waybill: str, kind: str, shop: str, status: str) -> None:
         version = self.versions.get(id, 0)
-        listed = Indexed(status="in_transit", stalled=False, open=True, order_number="O1", registered_at=1)
+        listed = Indexed(status="in_transit", stalled=None, open=True, order_number="O1", registered_at=1)
         shipment = {"id": id, "waybill": waybill, "shop": shop, "carrier": "simulated", "status": status}
         body = {"type": f"shipment.{kind}", "data": {"shipment": shipment, "revision": version + 1}}
         write = Write(

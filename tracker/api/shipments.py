@@ -95,7 +95,7 @@ async def one(call: Call, id: str) -> Shipment:
 
 @routes("GET", "/shipments")
 async def list_shipments(call: Call, query: ShipmentQuery) -> ShipmentList:
-    """Shipments, newest registered first; every filter that is given must hold.
+    """Shipments, newest registered first (`stalled=true`: longest silent first); every filter that is given must hold.
 
     A page may hold fewer than `limit`, even none, while there is more: only a null `cursor` is the end.
     """
@@ -106,7 +106,7 @@ async def list_shipments(call: Call, query: ShipmentQuery) -> ShipmentList:
 
 @routes("GET", "/stalled")
 async def list_stalled(call: Call, query: StalledQuery) -> ShipmentList:
-    """The parcels that have stopped moving: since when, for how long, and what was allowed."""
+    """The parcels that have stopped moving, longest silent first: since when, for how long, and what was allowed."""
     return await _scanned(call, query, _filter(query), None, True)
 
 

@@ -29,7 +29,7 @@ async def stalled(request: web.Request) -> web.Response:
         "here": "stalled",
         "counts": await services.counts(account),
         "listed": listed,
-        "rows": sorted(listed.shipments, key=_since),
+        "rows": listed.shipments,
         "carrier": carrier,
         "shop": shop,
         "live": True,
@@ -137,10 +137,6 @@ def _one_of(kind: type[Status] | type[OrderStatus], value: str) -> str:
         return kind(value).value if value else ""
     except ValueError:
         raise NotFound(f"no status {value!r}") from None
-
-
-def _since(view: View) -> str:
-    return str(view["stalled"]["since"]) if view["stalled"] else "~"
 
 
 def days_of(events: Sequence[View]) -> list[Mapping[str, Any]]:

@@ -92,7 +92,7 @@ def indexed(shipment: Shipment) -> Indexed:
     doc = shipment.document
     return Indexed(
         status=shipment.status.value,
-        stalled=doc.stall is not None,
+        stalled=doc.stall.since * 1000 if doc.stall else None,
         open=shipment.status.open,
         order_number=doc.details.order_number,
         registered_at=doc.registered_at,

@@ -6,7 +6,7 @@ Every key of a shard begins with its tag, `{s3f0a}`, so that a cluster keeps the
 |---|---|---|
 | `d:<id>` | string | document: version u32, revision u32, bytes |
 | `n:<bucket>` | hash | 8-byte digest of a waybill → id (6 bytes; 8 with the shard: an alias), of an order → ids |
-| `i:<account>:<status>`, `z:<account>` | zset | ids by registration; `z` the stalled ones |
+| `i:<account>:<status>`, `z:<account>` | zset | ids by registration; `z` the stalled ones by how long they have been |
 | `g` | hash | deleted shipments → their aliases in other shards, until those are gone: shard u16, digest |
 | `due`, `dl` | zset, hash | what is due when; its claims in flight |
 | `f`, `fc`, `fm` | stream, string, hash | feed; how far it is fanned out; trimmed to where and how many, by account |

@@ -19,6 +19,12 @@ from tracker.store.wire import checked, number
 
 ORDER_HOLDS = 1_000  # shipments at least that an order may have
 _HEAD = struct.Struct(">II")
+_LATEST = 1 << 43  # ms: a time after all of ours; a score holds it, and so does a cursor
+
+
+def _rank(listed: Indexed) -> bytes:
+    """Where it stands among the stalled ones, the longest silent highest; `0` where it is none of them."""
+    return b"0" if listed.stalled is None else number(max(1, _LATEST - max(0, listed.stalled)))
 
 
 def stored(value: bytes | None) -> Stored | None:
@@ -135,8 +141,8 @@ class Shipments(Aliases):
             write.document,
             number(after.registered_at),
             b"1" if write.before else b"0",
-            b"1" if write.before and before.stalled else b"0",
-            b"1" if after.stalled else b"0",
+            _rank(before) if write.before else b"0",
+            _rank(after),
             b"" if write.due is None else number(write.due),
             number(write.parked),
             order_before,
@@ -227,7 +233,8 @@ class Shipments(Aliases):
     ) -> tuple[list[str], str | None]:
         """Ids of an account, newest registered first, and the cursor of the rest (None: there is none).
 
-        `status` and `stalled` choose one list. Raises `ValueError` for a cursor that is not one of ours.
+        `status` and `stalled` choose one list; those that stand still come longest silent first.
+        Raises `ValueError` for a cursor that is not one of ours.
         """
 
         def lists(shard: int) -> list[bytes]:

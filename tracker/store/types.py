@@ -42,7 +42,7 @@ class Indexed(Struct, frozen=True, kw_only=True):
     """What a shipment is listed under."""
 
     status: str
-    stalled: bool
+    stalled: int | None  # since when it stands still, ms; None: it does not
     open: bool
     order_number: str
     registered_at: int  # ms

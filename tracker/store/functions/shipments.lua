@@ -35,7 +35,7 @@ end
 
 -- KEYS doc due leases feed bodies account_feed tombs index_before index_after stalled parked order_before order_after number…
 --      [waiting weights], where something was parked
--- ARGV account id expected document registered_at had_before stalled_before stalled_after due parked
+-- ARGV account id expected document registered_at had_before stalled_before stalled_after due parked (stalled: its rank, 0 for no)
 --      order_before order_after channel publish n_numbers field… n_changes (kind body)… most of one order here, 0 for any number
 local function commit(keys, args)
   local account, id, expected = args[1], args[2], tonumber(args[3])
@@ -63,8 +63,11 @@ local function commit(keys, args)
     redis.call('ZREM', keys[8], id)
     redis.call('ZADD', keys[9], args[5], id)
   end
-  if args[8] == '1' and args[7] == '0' then redis.call('ZADD', keys[10], args[5], id) end
-  if args[8] == '0' and args[7] == '1' then redis.call('ZREM', keys[10], id) end
+  if args[8] == '0' then
+    if args[7] ~= '0' then redis.call('ZREM', keys[10], id) end
+  elseif args[7] ~= args[8] then
+    redis.call('ZADD', keys[10], args[8], id)
+  end
   if args[9] == '' then redis.call('ZREM', keys[2], id) else redis.call('ZADD', keys[2], args[9], id) end
   redis.call('HDEL', keys[3], id)
   if args[11] ~= args[12] then
