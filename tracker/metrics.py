@@ -17,6 +17,7 @@ _CODES_OF_ONE = 50  # of them of one carrier, so that one that says nothing else
 _CUT_OFF = ("full", "address", "header", "write", "room")
 _DESTINATIONS = ("webhook", "orders", "store")
 _OUTCOMES = ("done", "retry", "dead", "discard")
+_FOUND = ("found", "registered", "failed")
 
 
 class Metrics:
@@ -62,6 +63,15 @@ class Metrics:
         )
         self._delivery_s = Histogram(
             "milepost_delivery_seconds", "One attempt", ["destination"], registry=r, buckets=_FAST
+        )
+        self._backfills = Counter(
+            "milepost_backfills", "Attempts to ask for what was not pushed", ["platform", "outcome"], registry=r
+        )
+        self._backfilled = Counter(
+            "milepost_backfill_waybills", "Waybills that were found so, by outcome", ["platform", "outcome"], registry=r
+        )
+        self._backfill_lag = Gauge(
+            "milepost_backfill_lag_seconds", "Since the last round of the order store with the oldest", registry=r
         )
         self._connections = Gauge("milepost_connections", "Connections to the port that are open", registry=r)
         self._cut_off = Counter(
@@ -164,3 +174,16 @@ class Metrics:
         """An attempt ended; `destination` is its kind (`webhook`, `orders`), never an address."""
         self._deliveries_of(destination, outcome).inc()
         self._delivery_s_of(destination).observe(seconds)
+
+    def backfilled(self, platform: str, outcome: str) -> None:
+        """An attempt to ask an order store for what was not pushed ended."""
+        self._backfills.labels(platform, outcome).inc()
+
+    def backfill_found(self, platform: str, found: int, registered: int, failed: int) -> None:
+        """A page of such an attempt: waybills, those of them that are new, and those that can't be followed."""
+        for outcome, number in zip(_FOUND, (found, registered, failed), strict=True):
+            self._backfilled.labels(platform, outcome).inc(number)
+
+    def backfill_lag(self, seconds: float) -> None:
+        """So long ago the last round of the order store with the oldest one ended."""
+        self._backfill_lag.set(seconds)

@@ -11,9 +11,10 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol
 
+import msgspec
 import structlog
 from aiohttp import web
-from msgspec import structs
+from msgspec import Struct, structs
 
 from carriers.sdk import ParseError, Push, Verify
 from tracker.catalogue import named
@@ -39,6 +40,7 @@ from webhooks.inbound import (
 )
 
 PATH = "/order-stores/{id}/{secret}"
+_FOUND = "/backfill"  # how the source of what the platform said when it was asked ends
 
 log = structlog.get_logger()
 
@@ -50,8 +52,17 @@ class Door(Protocol):
     async def amend(self, account: str, id: str, change: Callable[[Document], Document], *, now: int) -> Shipment: ...
 
 
+class Followed(Struct, frozen=True):
+    """What became of some fulfilments: so many are new here, and those that can't be followed, each with why."""
+
+    created: int = 0
+    wrong: Sequence[tuple[Fulfilment, str]] = ()
+
+
 class Fulfilments:
-    """The handler of platforms' pushes. `hints` helps to find carriers, `known` are the slugs that there are.
+    """The handler of platforms' pushes, and of what they say when they are asked.
+
+    `hints` helps to find carriers, `known` are the slugs that there are.
 
     `quarantined` counts the bodies that were kept, by platform.
     """
@@ -127,39 +138,51 @@ class Fulfilments:
         """Register what it names; returns when that is on disk, or the body is in quarantine."""
         now = round(self._clock() * 1000)
         found, unread = _read(push, platform)
-        wrong = [unread] if unread else await self._register(order_store, found, now)
+        wrong = [unread] if unread else [why for _, why in (await self._register(order_store, found, now)).wrong]
         if wrong:
-            reason, source = "; ".join(wrong), f"{order_store.id}/push"
-            entry = quarantined(platform.slug, source, push.body, push.headers, reason=reason, now=now)
-            await self._store.quarantine(order_store.account, entry.encode())
-            self._quarantined(platform.slug)
-            log.warning("fulfilment.quarantined", order_store=order_store.id, reason=reason[:300])
+            await self._keep(order_store, "/push", push, "; ".join(wrong), now)
+
+    async def follow(self, order_store: OrderStore, found: Sequence[Fulfilment]) -> Followed:
+        """Follow what a platform told of when it was asked, as if it had pushed it."""
+        return await self._register(order_store, found, round(self._clock() * 1000))
+
+    async def keep(self, order_store: OrderStore, one: Fulfilment, reason: str) -> None:
+        """Keep such a fulfilment that can't be followed in quarantine."""
+        push = Push(headers={"content-type": "application/json"}, query={}, body=msgspec.json.encode(one))
+        await self._keep(order_store, _FOUND, push, reason, round(self._clock() * 1000))
+
+    async def _keep(self, order_store: OrderStore, how: str, push: Push, reason: str, now: int) -> None:
+        entry = quarantined(order_store.platform, order_store.id + how, push.body, push.headers, reason=reason, now=now)
+        await self._store.quarantine(order_store.account, entry.encode())
+        self._quarantined(order_store.platform)
+        log.warning("fulfilment.quarantined", order_store=order_store.id, reason=reason[:300])
 
     async def again(self, account: str, body: Quarantined, *, dry: bool) -> bool:
-        """Whether each waybill that a kept push names can be followed now; not `dry`: then they are."""
+        """Whether each waybill that a kept body names can be followed now; not `dry`: then they are."""
         order_store = await self._order_stores.find(body.source.partition("/")[0])
         platform = self._order_stores.platform_of(order_store) if order_store else None
         if order_store is None or order_store.account != account or platform is None or platform.slug != body.carrier:
             return False
-        found, unread = _read(Push(headers=body.headers, query={}, body=body.raw), platform)
+        found, unread = _read_again(body, platform)
         if unread:
             return False
         if dry:
             hints = await self._hints(account)
             return all(self._carrier(one, hints) for one in found)
-        return not await self._register(order_store, found, round(self._clock() * 1000))
+        return not (await self.follow(order_store, found)).wrong
 
-    async def _register(self, order_store: OrderStore, found: Sequence[Fulfilment], now: int) -> list[str]:
-        """Follow each waybill under its order; what is wrong with those that can't be followed."""
+    async def _register(self, order_store: OrderStore, found: Sequence[Fulfilment], now: int) -> Followed:
+        """Follow each waybill under its order."""
         if not found:
-            return []
+            return Followed()
         hints = await self._hints(order_store.account)
         wanted = [self._registration(order_store, one, hints) for one in found]
         done = await self._door.register(order_store.account, wanted, now=now)
         for one, registered in zip(wanted, done, strict=True):
             if registered.shipment and not registered.created:
                 await self._join(order_store, registered.shipment, one.details.order_number, now)
-        return [_why_not(*each) for each in zip(found, wanted, done, strict=True) if each[2].error]
+        wrong = [(each[0], _why_not(*each)) for each in zip(found, wanted, done, strict=True) if each[2].error]
+        return Followed(sum(one.created for one in done), wrong)
 
     def _registration(self, order_store: OrderStore, one: Fulfilment, hints: Hints) -> Registration:
         details = Details(
@@ -189,6 +212,13 @@ def _why_not(said: Fulfilment, wanted: Registration, done: Registered) -> str:
     if wanted.carrier:
         return f"{wanted.waybill}: {done.error}"
     return f"{wanted.waybill}: carrier: {said.carrier[:64]!r} is no carrier that we know, and the number tells none"
+
+
+def _read_again(body: Quarantined, platform: Platform) -> tuple[Sequence[Fulfilment], str]:
+    """The same of a body that was kept, or the fulfilment that was found."""
+    if body.source.endswith(_FOUND):
+        return (msgspec.json.decode(body.raw, type=Fulfilment),), ""
+    return _read(Push(headers=body.headers, query={}, body=body.raw), platform)
 
 
 def _read(push: Push, platform: Platform) -> tuple[Sequence[Fulfilment], str]:

@@ -46,6 +46,7 @@ BODIES: dict[str, Any] = {
     "rotate_secret": {},
     "rotate_connection_address": {},
     "rotate_order_store_address": {},
+    "backfill_order_store": {},
     "replay_changes": {"since": "2026-09-22T08:00:00+08:00"},
     "amend_order_store": {"enabled": False},
     "create_order_store": ORDER_STORE,

@@ -25,7 +25,7 @@ from tracker.departures import Departures
 from tracker.drift.watch import DriftWatch
 from tracker.ingest.door import Ingest
 from tracker.metrics import Metrics
-from tracker.order_stores import OrderStore, OrderStores
+from tracker.order_stores import OrderStore, OrderStores, Watermarks
 from tracker.order_stores.sdk import Platform
 from tracker.order_stores.stores import Probe as ProbeOfStore
 from tracker.orders import OrderBook, OrderSettings, open_book
@@ -107,6 +107,7 @@ async def opened(store: Store, directory: Path, *, key: str = "") -> AsyncIterat
             drift=DriftWatch(store, registry, accounts, Metrics()),
             replay=Replay(ingest, store, connections, registry),
             order_stores=OrderStores(store, platforms, sealer, check_url=check_url, probe=_reached),
+            watermarks=Watermarks(store),
             platforms=platforms,
             registry=registry,
             sealer=sealer,

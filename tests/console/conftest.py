@@ -148,7 +148,7 @@ async def desk(store: Store, book: OrderBook, aiohttp_client: AiohttpClient) -> 
     endpoints = Endpoints(store, subscriptions, Redelivery(store, ingest))
     names = {one.slug: one.name for one in platforms}
     push_urls = (f"https://parcels.example/{way}/{{id}}/{{secret}}" for way in ("hooks", "order-stores"))
-    addresses = Addresses(store, connections, shops, names, *push_urls)
+    addresses = Addresses(store, connections, shops, order_stores.Watermarks(store), names, *push_urls)
 
     async def browse(account: str = "default", bounds: Bounds | None = None) -> Browser:
         settings = ConsoleSettings(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hmac
 import json
@@ -13,6 +14,8 @@ import pytest
 from yarl import URL
 
 from tests.pipeline.daemon import Desk, running, until
+from tracker import cli
+from tracker.order_stores.conformance import Trouble
 
 from .conftest import listening
 from .peers.peer import Peer
@@ -81,3 +84,35 @@ async def test_a_fulfilment_that_the_shop_pushed_is_delivered_and_the_shop_is_to
             assert answer.status == 200
         await until(lambda: shop.told(ORDER, WAYBILL) == TOLD[platform])
         assert (await desk("GET", "/v1/dead-letters"))["dead_letters"] == []
+
+
+@pytest.mark.parametrize("peer", [ShopifyPeer, WooCommercePeer])
+async def test_a_fulfilment_whose_push_was_lost_is_found_and_asked_for_at_once(
+    tmp_path: Path, peer: type[Peer]
+) -> None:
+    async with listening(peer()) as shop, running(tmp_path, ports=[shop.base.rpartition(":")[2]]) as (desk, _):
+        shop.sell(ORDER, [WAYBILL])
+        said = {"platform": shop.platform.slug, "base": shop.base, "credentials": dict(shop.credentials)}
+        made = await desk("POST", "/v1/order-stores", said)
+        assert made["backfill"] is None
+        path = f"/v1/order-stores/{made['id']}"
+
+        async def complete(found: int) -> bool:
+            asked = (await desk("GET", path))["backfill"]
+            return asked is not None and not asked["under_way"] and asked["found"] >= found
+
+        while not await complete(1):  # by itself
+            await asyncio.sleep(0.05)
+        [followed] = (await desk("GET", "/v1/shipments"))["shipments"]
+        assert followed["waybill"] == WAYBILL
+        shop.sell("1002", ["SF1390000000118"])
+        assert await asyncio.to_thread(cli.main, ["backfill", "--url", desk.url, "--key", desk.key]) == 0
+        while not await complete(2):
+            await asyncio.sleep(0.05)
+        assert len((await desk("GET", "/v1/shipments"))["shipments"]) == 2
+        shop.trouble(Trouble.STRANGER)
+        asked = await desk("POST", f"{path}/backfill", {})
+        while asked["under_way"]:
+            asked = (await desk("GET", path))["backfill"]
+            await asyncio.sleep(0.05)
+        assert "does not accept the credentials" in asked["problem"]

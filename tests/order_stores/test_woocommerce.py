@@ -50,7 +50,7 @@ async def test_its_metadata_lists_every_parcel(woocommerce: WooCommercePeer) -> 
         await fed.deliver("in_transit", 1)
         await fed.deliver("picked_up", 1, waybill=OTHER)
         await fed.deliver("delivered", 2)
-    [meta] = woocommerce.orders["1001"]["meta_data"]
+    [_, meta] = woocommerce.orders["1001"]["meta_data"]
     told = [(parcel["waybill"], parcel["carrier"], parcel["status"]) for parcel in meta["value"]]
     assert (meta["key"], told) == ("milepost_parcels", [(WAYBILL, "sf", "delivered"), (OTHER, "sf", "picked_up")])
 

@@ -8,6 +8,8 @@ from tracker.accounts import Scope
 from tracker.api.models.common import AddressMade, AddressRotation, CredentialView
 from tracker.api.models.deliveries import DeliveryList, DeliveryQuery, DeliveryView
 from tracker.api.models.order_stores import (
+    BackfillView,
+    BackfillWish,
     NewOrderStore,
     OptionView,
     OrderStoreList,
@@ -19,14 +21,15 @@ from tracker.api.models.order_stores import (
     ProbeResult,
 )
 from tracker.api.problems import not_found
-from tracker.api.route import Call, Routes
+from tracker.api.route import Call, Routes, instant
 from tracker.errors import BadInput
-from tracker.order_stores import OrderStore
+from tracker.order_stores import OrderStore, Watermark
 from tracker.order_stores.sdk import Platform
 from tracker.path_secrets import overlap_until
 from tracker.views import attempts_told, iso
 
 routes = Routes("order stores")
+_FARTHEST_MS = 90 * 86_400_000  # that a round may begin in the past
 
 
 @routes("GET", "/order-platforms")
@@ -38,7 +41,9 @@ async def list_order_platforms(call: Call) -> PlatformList:
 @routes("GET", "/order-stores")
 async def list_order_stores(call: Call) -> OrderStoreList:
     """The order stores of the account, oldest first, without their secrets."""
-    return OrderStoreList(order_stores=[_view(call, one) for one in await call.services.order_stores.all(call.account)])
+    marks = await call.services.watermarks.of(call.account)
+    found = await call.services.order_stores.all(call.account)
+    return OrderStoreList(order_stores=[_view(call, one, marks.get(one.id)) for one in found])
 
 
 @routes("POST", "/order-stores", scope=Scope.ADMIN, status=201)
@@ -54,14 +59,16 @@ async def create_order_store(call: Call, body: NewOrderStore) -> OrderStoreMade:
 @routes("GET", "/order-stores/{id}")
 async def get_order_store(call: Call, id: str) -> OrderStoreView:
     """One order store."""
-    return _view(call, await _one(call, id))
+    found = await _one(call, id)
+    return _view(call, found, (await call.services.watermarks.of(call.account)).get(id))
 
 
 @routes("PATCH", "/order-stores/{id}", scope=Scope.ADMIN)
 async def amend_order_store(call: Call, id: str, body: OrderStorePatch) -> OrderStoreView:
     """Change an order store; credentials, options and statuses are replaced as a whole."""
     await _one(call, id)
-    return _view(call, await call.services.order_stores.amend(call.account, id, **body.model_dump(exclude_unset=True)))
+    amended = await call.services.order_stores.amend(call.account, id, **body.model_dump(exclude_unset=True))
+    return _view(call, amended, (await call.services.watermarks.of(call.account)).get(id))
 
 
 @routes("DELETE", "/order-stores/{id}", scope=Scope.ADMIN, status=204)
@@ -91,6 +98,24 @@ async def test_order_store(call: Call, id: str) -> ProbeResult:
     return ProbeResult(reached=probe.reached, detail=probe.detail)
 
 
+@routes("POST", "/order-stores/{id}/backfill", scope=Scope.WRITE, status=202)
+async def backfill_order_store(call: Call, id: str, body: BackfillWish) -> BackfillView:
+    """Have its platform asked at once for waybills that it did not push, and those registered that are not followed.
+
+    It is done in the background: `backfill` of the order store tells how it goes.
+    """
+    found = await _one(call, id)
+    if not call.services.order_stores.can_be_asked(found):
+        raise BadInput("id", f"{found.platform} can't be asked what it did not push", code="no_backfill")
+    if not found.enabled:
+        raise BadInput("id", "the order store is off", code="disabled", status=409)
+    since = None if body.since is None else instant("since", body.since)
+    if since is not None and not call.now - _FARTHEST_MS <= since <= call.now:
+        raise BadInput("since", f"{body.since} is not within the last {_FARTHEST_MS // 86_400_000} days")
+    first = call.now - round(call.services.settings.first_backfill_s * 1000)
+    return _backfill(await call.services.watermarks.ask(found, first=first, since=since, now=call.now), call.now)
+
+
 @routes("GET", "/order-stores/{id}/deliveries")
 async def list_order_store_deliveries(call: Call, id: str, query: DeliveryQuery) -> DeliveryList:
     """The latest attempts to tell an order store, newest first; `status` is always null."""
@@ -113,7 +138,7 @@ def _webhook_url(call: Call, store: OrderStore) -> str | None:
     return template.replace("{id}", store.id).replace("{secret}", store.path_secret)
 
 
-def _view(call: Call, store: OrderStore) -> OrderStoreView:
+def _view(call: Call, store: OrderStore, mark: Watermark | None = None) -> OrderStoreView:
     return OrderStoreView(
         id=store.id,
         platform=store.platform,
@@ -127,6 +152,20 @@ def _view(call: Call, store: OrderStore) -> OrderStoreView:
         enabled=store.enabled,
         created_at=iso(store.created_at),
         old_address_until=_old_until(call, store),
+        backfill=_backfill(mark, call.now) if mark else None,
+    )
+
+
+def _backfill(mark: Watermark, now: int) -> BackfillView:
+    return BackfillView(
+        since=iso(mark.since),
+        under_way=bool(mark.cursor) or mark.held_until > now or mark.again_at > 0,
+        tried_at=iso(mark.tried_at) if mark.tried_at else None,
+        completed_at=iso(mark.done_at) if mark.done_at else None,
+        found=mark.found,
+        registered=mark.registered,
+        failed=mark.failed,
+        problem=mark.problem,
     )
 
 
@@ -148,4 +187,5 @@ def _platform(platform: Platform) -> PlatformView:
         options=[OptionView(name=one.name, about=one.about, choices=list(one.choices)) for one in platform.options],
         statuses={one.value: platform.statuses.get(one.value, "") for one in platform.words_for or ()},
         words=sorted(platform.words),
+        backfill=platform.recent is not None,
     )

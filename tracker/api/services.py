@@ -19,7 +19,7 @@ from tracker.drift.kinds import Drifting
 from tracker.ingest.types import Registered, Registration
 from tracker.ingress.bounds import Bounds
 from tracker.model import Document, Shipment
-from tracker.order_stores import OrderStores, Platforms
+from tracker.order_stores import OrderStores, Platforms, Watermarks
 from tracker.orders import Order, OrderPage, OrderQuery, Placed, StatedOrder
 from tracker.redelivery import Redelivery
 from tracker.replay import Page, Wanted
@@ -38,6 +38,7 @@ class ApiSettings(Struct, frozen=True, kw_only=True):
     tracking_url: Callable[[str], str] = no_link
     webhook_url: str = "/hooks/{id}/{secret}"  # where carriers push for a connection; a template
     fulfilment_url: str = "/order-stores/{id}/{secret}"  # where a platform pushes for an order store; a template
+    first_backfill_s: float = 2 * 86_400.0  # so far back an order store is asked that never was
 
 
 class Door(Protocol):
@@ -181,6 +182,7 @@ class Services:
     drift: Drift
     replay: Replay
     order_stores: OrderStores
+    watermarks: Watermarks
     platforms: Platforms
     registry: Registry
     sealer: Sealer

@@ -14,6 +14,7 @@ from tracker.ingress.connections import Deadlines, Doors
 from tracker.ingress.rates import Rates
 from tracker.masking import Mask
 from tracker.metrics import Metrics
+from tracker.order_stores import BackfillSettings
 from tracker.stall import StallPolicy, policy_of
 from webhooks.guard import PORTS, Guard, guarded_session, trusting
 
@@ -54,6 +55,12 @@ def bounds(settings: Settings) -> Bounds:
         pushes=Rates(limits.push_rate, limits.window_s, policy="connection"),
         strangers=Rates(limits.stranger_rate, limits.window_s, policy="address"),
     )
+
+
+def backfill(settings: Settings) -> BackfillSettings:
+    """How order stores are asked what their platforms did not push."""
+    said = settings.backfill
+    return BackfillSettings(every_s=said.every_min * 60, first_s=said.first_days * 86_400)
 
 
 def masks(settings: Settings) -> Callable[[str], Mask]:

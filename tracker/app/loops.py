@@ -55,6 +55,7 @@ class Loops:
                 self._parts.store, {subs.KIND: subs.from_records, order_stores.KIND: order_stores.listeners}
             )
             loops.append(FanOut(self._parts.store, audience, self._labels, courier=self._parts.outbound).run())
+            loops.append(self._parts.backfill.run())  # where platforms are told: both keep to one rate
         return loops
 
     def stop(self) -> None:

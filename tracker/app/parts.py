@@ -31,7 +31,7 @@ from tracker.habits import hints_of
 from tracker.ingest.door import Ingest
 from tracker.ingest.types import IngestSettings
 from tracker.metrics import Metrics
-from tracker.order_stores import OrderStoreDestination, OrderStores, Platforms
+from tracker.order_stores import Backfill, OrderStoreDestination, OrderStores, Platforms, Watermarks
 from tracker.orders import OrderBook, OrderDestination, OrderSettings, open_book
 from tracker.poller.means import PollSettings
 from tracker.poller.queues import Poller
@@ -201,6 +201,17 @@ class Parts:
             bounds=self.bounds,
             clock=store.clock,
             quarantined=metrics.quarantined,
+        )
+        self.watermarks = Watermarks(store)
+        self.backfill = Backfill(
+            self.order_stores,
+            self.watermarks,
+            exits_to_stores,
+            self.fulfilments,
+            store,
+            self.metrics,
+            settings=from_settings.backfill(settings),
+            clock=store.clock,
         )
         self.agenda = self._agenda(carriers_http)
         self.outbound = self._outbound()

@@ -52,6 +52,7 @@ def _services(parts: Parts) -> Services:
         drift=parts.drift,
         replay=Replay(parts.ingest, parts.store, parts.connections, parts.registry, parts.fulfilments),
         order_stores=parts.order_stores,
+        watermarks=parts.watermarks,
         platforms=parts.platforms,
         registry=parts.registry,
         sealer=parts.sealer,
@@ -60,6 +61,7 @@ def _services(parts: Parts) -> Services:
             tracking_url=parts.buyer_links.url,
             webhook_url=webhook_url,
             fulfilment_url=fulfilment_url,
+            first_backfill_s=parts.settings.backfill.first_days * 86_400,
         ),
     )
 
@@ -89,6 +91,7 @@ def _mount_console(root: web.Application, parts: Parts, settings: Settings) -> N
             parts.store,
             parts.connections,
             parts.order_stores,
+            parts.watermarks,
             {one.slug: one.name for one in parts.platforms},
             *_push_urls(parts),
         ),

@@ -95,6 +95,18 @@ class Client:
             if cursor is None:
                 return
 
+    def askable_order_stores(self) -> list[str]:
+        """The order stores of the account that can be asked what their platforms did not push, and are on."""
+        platforms = {one["slug"] for one in self._call("GET", "/v1/order-platforms")["platforms"] if one["backfill"]}
+        stores = self._call("GET", "/v1/order-stores")["order_stores"]
+        return [one["id"] for one in stores if one["enabled"] and one["platform"] in platforms]
+
+    def backfill(self, id: str, since: str | None) -> dict[str, Any]:
+        """Have an order store asked what its platform did not push."""
+        path = f"/v1/order-stores/{urllib.parse.quote(id, safe='')}/backfill"
+        asked: dict[str, Any] = self._call("POST", path, {"since": since})
+        return asked
+
     def keys(self) -> Any:
         """The keys of the account, never their secrets."""
         return self._call("GET", "/v1/keys")

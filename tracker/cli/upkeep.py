@@ -1,4 +1,4 @@
-"""What is put right or let in at a running daemon: `replay`, `keys`."""
+"""What is put right or let in at a running daemon: `replay`, `backfill`, `keys`."""
 
 from __future__ import annotations
 
@@ -22,6 +22,14 @@ def add(commands: Commands) -> None:
     replay.add_argument("--account", metavar="NAME", help="only this account; else each that the key may see")
     replay.add_argument("--limit", type=int, metavar="N", help="stop after so many corrections")
     replay.set_defaults(run=_run_replay)
+    backfill = with_daemon(
+        commands.add_parser(
+            "backfill", help="ask shops at once for waybills that they did not push; they are registered"
+        )
+    )
+    backfill.add_argument("id", nargs="?", help="the order store; else each of the account that can be asked")
+    backfill.add_argument("--since", metavar="TIME", help="orders updated since, with an offset: 2026-11-20T00:00:00Z")
+    backfill.set_defaults(run=_run_backfill)
     keys = with_daemon(commands.add_parser("keys", help="API keys: list, create, rotate, revoke"))
     keys.add_argument("action", choices=("list", "create", "rotate", "revoke"), nargs="?", default="list")
     keys.add_argument("id", nargs="?", help="the key to rotate or to revoke")
@@ -64,6 +72,22 @@ def _print_page(page: dict[str, Any], arguments: argparse.Namespace) -> None:
 
 def _meant(meaning: dict[str, str | None]) -> str:
     return " ".join(filter(None, meaning.values()))
+
+
+def _run_backfill(arguments: argparse.Namespace) -> int:
+    client = client_of(arguments)
+    ids = [arguments.id] if arguments.id else client.askable_order_stores()
+    asked = {id: client.backfill(id, arguments.since) for id in ids}
+    if arguments.json:
+        print(json.dumps(asked, ensure_ascii=False))
+    elif not asked:
+        print("no order store can be asked")
+    else:
+        for id, one in asked.items():
+            print(
+                f"{id}  is asked for orders updated since {one['since']}; `GET /v1/order-stores/{id}` says how it goes"
+            )
+    return 0
 
 
 def _run_keys(arguments: argparse.Namespace) -> int:

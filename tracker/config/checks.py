@@ -31,6 +31,8 @@ _RANGES = {
     "delivery.timeout_s": (0.1, 300),
     "poll.concurrency": (1, 1_000),
     "poll.claim": (1, 100_000),
+    "backfill.every_min": (0, 10_080),
+    "backfill.first_days": (0, 365),
     "audit.keep_days": (1, 3_650),
     "audit.keep_entries": (1, 10_000_000),
 }

@@ -117,6 +117,13 @@ class OrdersSection(Section, frozen=True, kw_only=True):
     ship_within_h: float = 48.0  # a paid order that waits longer needs attention
 
 
+class BackfillSection(Section, frozen=True, kw_only=True):
+    """How order stores are asked what their platforms did not push."""
+
+    every_min: float = 15.0  # minutes between two rounds; 0: only who asks for one
+    first_days: float = 2.0  # so far back the first round of an order store begins
+
+
 class FeedSection(Section, frozen=True, kw_only=True):
     """How long the feed of changes is kept."""
 
@@ -154,6 +161,7 @@ class Settings(Section, frozen=True, kw_only=True):
     poll: PollSection = field(default_factory=PollSection)
     stall: StallSection = field(default_factory=StallSection)
     orders: OrdersSection = field(default_factory=OrdersSection)
+    backfill: BackfillSection = field(default_factory=BackfillSection)
     feed: FeedSection = field(default_factory=FeedSection)
     audit: AuditSection = field(default_factory=AuditSection)
     privacy: PrivacySection = field(default_factory=PrivacySection)

@@ -11,7 +11,7 @@ from msgspec import Struct
 from tracker.accounts import ApiKey, Scope
 from tracker.console.services import View
 from tracker.errors import NotFound
-from tracker.order_stores import OrderStore, OrderStores
+from tracker.order_stores import OrderStore, OrderStores, Watermark, Watermarks
 from tracker.path_secrets import Address, overlap_until
 from tracker.views import iso
 
@@ -55,6 +55,7 @@ class Addresses(Struct, frozen=True):
     keys: Keys
     connections: Connections
     order_stores: OrderStores
+    watermarks: Watermarks
     platforms: Mapping[str, str]  # slug → name
     connection_url: str
     order_store_url: str
@@ -63,7 +64,8 @@ class Addresses(Struct, frozen=True):
         """Every address, those of connections first. Without their secrets."""
         found = [_view(CONNECTION, one, one.carrier, "", now) for one in await self.connections.all(account)]
         stores = [one for one in await self.order_stores.all(account) if self.order_stores.takes_pushes(one)]
-        return [*found, *[self._store_view(one, now) for one in stores]]
+        marks = await self.watermarks.of(account) if stores else {}
+        return [*found, *[self._store_view(one, now, marks.get(one.id)) for one in stores]]
 
     async def may_rotate(self, account: str, key_id: str) -> bool:
         """Whether the key that signed in may see a new address: as with the API, one with the scope `admin`."""
@@ -79,13 +81,16 @@ class Addresses(Struct, frozen=True):
         if kind != ORDER_STORE or store is None or not self.order_stores.takes_pushes(store):
             raise NotFound(f"no address of {id!r}")
         rotated = await self.order_stores.rotate(account, id, overlap_s=overlap_s, now=now)
-        return self._store_view(rotated, now), _filled(self.order_store_url, rotated)
+        return self._store_view(rotated, now, None), _filled(self.order_store_url, rotated)
 
-    def _store_view(self, store: OrderStore, now: int) -> View:
-        return _view(ORDER_STORE, store, "", self.platforms.get(store.platform, store.platform), now)
+    def _store_view(self, store: OrderStore, now: int, mark: Watermark | None) -> View:
+        return _view(ORDER_STORE, store, "", self.platforms.get(store.platform, store.platform), now, mark)
 
 
-def _view(kind: str, one: Shown, carrier: str, platform: str, now: int) -> Mapping[str, Any]:
+def _view(
+    kind: str, one: Shown, carrier: str, platform: str, now: int, mark: Watermark | None = None
+) -> Mapping[str, Any]:
+    """`mark`: how far a platform was asked what it did not push."""
     until = overlap_until(one, now=now)
     return {
         "kind": kind,
@@ -95,6 +100,8 @@ def _view(kind: str, one: Shown, carrier: str, platform: str, now: int) -> Mappi
         "platform": platform,
         "enabled": one.enabled,
         "old_until": iso(until) if until else None,
+        "asked_at": iso(mark.done_at) if mark and mark.done_at else None,
+        "problem": mark.problem if mark else "",
     }
 
 

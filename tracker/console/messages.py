@@ -174,6 +174,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "out_retry": ("将重试", "To be retried"),
     "addresses": ("推送地址", "Addresses"),
     "addr_admin": ("用带 admin 权限的密钥登录后可以更换。", "Sign in with a key of the scope admin to replace one."),
+    "addr_asked": ("店铺订单已核对，", "Orders looked through"),
     "addr_end": ("旧地址立即失效", "the old one ends at once"),
     "addr_hint": (
         "承运商和店铺把消息推送到这些地址。地址末尾是密钥，只在生成时显示一次；泄露了就换一个新的。",
@@ -186,6 +187,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "addr_old": ("旧地址", "Old address"),
     "addr_overlap": ("旧地址的去留", "What becomes of the old address"),
     "addr_rotate": ("更换地址", "New address"),
+    "addr_unasked": ("店铺订单核对失败", "Its orders can't be looked through"),
     "addr_until": ("仍可用，至", "goes on until"),
     "addr_whose": ("承运商或店铺", "Carrier or shop"),
     "no_addresses": ("还没有推送地址", "No addresses yet"),

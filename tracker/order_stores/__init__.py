@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from tracker.order_stores.backfill import Backfill, BackfillSettings
 from tracker.order_stores.destination import OrderStoreDestination
 from tracker.order_stores.exit import Exits
 from tracker.order_stores.registry import Platforms, load
 from tracker.order_stores.stores import KIND, OrderStore, OrderStores, listeners
+from tracker.order_stores.watermarks import Watermark, Watermarks
 
 __all__ = [
     "KIND",
+    "Backfill",
+    "BackfillSettings",
     "Exits",
     "OrderStore",
     "OrderStoreDestination",
     "OrderStores",
     "Platforms",
+    "Watermark",
+    "Watermarks",
     "listeners",
     "load",
 ]

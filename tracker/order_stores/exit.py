@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
 import aiohttp
@@ -13,7 +14,7 @@ import structlog
 
 from tracker import __version__
 from tracker.carrier_http.patience import Budget
-from tracker.order_stores.sdk import Limited, Platform, Refused, Reply, Told, Unavailable, excerpt
+from tracker.order_stores.sdk import Limited, Page, Platform, Refused, Reply, Told, Unavailable, excerpt
 from tracker.order_stores.stores import OrderStore, Probe
 from webhooks.guard import Refused as Forbidden
 from webhooks.post import retry_after
@@ -68,6 +69,11 @@ class Exit:
     async def probe(self) -> str:
         """Whom it reached; raises as `tell` does."""
         return await self._ask(self._platform.probe(self))
+
+    async def recent(self, since: datetime, cursor: str) -> Page:
+        """A page of what it has handed to carriers; raises as `tell` does."""
+        assert self._platform.recent
+        return await self._ask(self._platform.recent(self, since, cursor))
 
     async def _ask(self, question: Coroutine[Any, Any, T]) -> T:
         try:

@@ -55,7 +55,7 @@ def _sources() -> Iterator[tuple[str, Take]]:
 _FIELDS: Mapping[str, Any] = {
     **dict.fromkeys(("slug", "name", "docs", "address", "word"), str),
     **dict.fromkeys(("tell", "probe"), Callable),
-    **dict.fromkeys(("check", "fulfilments", "verify", "greeting"), (Callable, type(None))),
+    **dict.fromkeys(("check", "fulfilments", "recent", "verify", "greeting"), (Callable, type(None))),
     **dict.fromkeys(("credentials", "options"), (list, tuple)),
     "statuses": Mapping,
     "rate": (int, float),

@@ -45,6 +45,7 @@ __all__ = [
     "Order",
     "OrderStatus",
     "OrderUpdate",
+    "Page",
     "ParseError",
     "Platform",
     "Push",
@@ -160,7 +161,18 @@ class Fulfilment(Struct, frozen=True, kw_only=True):
     postal_code: str = ""
 
 
+class Page(Struct, frozen=True, kw_only=True):
+    """Some of what a platform has handed to carriers, out of the orders that were updated since a time."""
+
+    fulfilments: Sequence[Fulfilment] = ()
+    updated_to: datetime | None = None  # the latest update of an order on it, by the platform's clock
+    next: str = ""  # where the next page begins; "": this was the last
+
+
 Tell = Callable[[Http, Told], Coroutine[Any, Any, None]]
+# One page of the fulfilments of all orders that were updated at that time or later, the first updated first: the first
+# page, or that which `next` of the one before it names.
+Recent = Callable[[Http, datetime, str], Coroutine[Any, Any, Page]]
 Probe = Callable[[Http], Coroutine[Any, Any, str]]  # asks what changes nothing; says whom it reached
 Fulfilments = Callable[[Push], Sequence[Fulfilment]]
 
@@ -184,6 +196,7 @@ class Platform(Struct, frozen=True, kw_only=True):
     check: Callable[[Mapping[str, str]], None] | None = None  # raises BadInput for a credential that can't be right
     rate: float = 5.0  # requests a second and order store
     fulfilments: Fulfilments | None = None  # what a push of it says; raises ParseError
+    recent: Recent | None = None  # finds what it did not push; raises as `tell` does
     verify: Verify | None = None  # of its pushes; without it the secret in the address alone protects them
     greeting: Callable[[Push], bool] | None = None  # a push that it does not sign and that says nothing
 

@@ -19,6 +19,7 @@ from tracker.order_stores.sdk import Platform
 from tracker.path_secrets import new_path_secret, replaced
 
 KIND = "order_store"  # of the store's records
+WATERMARK = "backfill"  # of the records that say up to where it was asked
 PREFIX = "store:"  # of its destinations
 MAX_PER_ACCOUNT = 50
 _FRESH_S = 1.0  # a change made by another process may be seen so much later
@@ -179,6 +180,11 @@ class OrderStores:
         await self._refresh()
         return [one for one in self._by_id.values() if one.account == account]
 
+    async def everybody(self) -> list[OrderStore]:
+        """The order stores of every account, oldest first."""
+        await self._refresh()
+        return list(self._by_id.values())
+
     async def get(self, account: str, id: str) -> OrderStore | None:
         """One order store of that account."""
         await self._refresh()
@@ -257,9 +263,15 @@ class OrderStores:
         platform = self.platform_of(store)
         return platform is not None and platform.fulfilments is not None
 
+    def can_be_asked(self, store: OrderStore) -> bool:
+        """Whether its platform can be asked what it did not push."""
+        platform = self.platform_of(store)
+        return platform is not None and platform.recent is not None
+
     async def remove(self, account: str, id: str) -> None:
         """Remove an order store and drop what waits for it."""
         if await self._store.remove_record(KIND, account, id):
+            await self._store.remove_record(WATERMARK, account, id)
             await self._store.drop_destination(account, PREFIX + id)
 
     async def test(self, store: OrderStore) -> Probe:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 
 from aiohttp import web
 
@@ -22,6 +23,8 @@ class Peer:
         self.base = ""
         self.credentials: Mapping[str, str] = {}
         self.seen: list[tuple[str, str]] = []  # method and path of each request
+        self.carrier = "SF"  # in whose hands parcels are
+        self.moves: Callable[[], None] = lambda: None  # what happens in the shop while a page of its orders is made
         self._trouble: Trouble | None = None
         self._canned: bytes | None = None
 
@@ -42,6 +45,10 @@ class Peer:
 
     def sell(self, number: str, waybills: list[str]) -> None:
         """The platform has this order, and has handed these parcels to a carrier."""
+        raise NotImplementedError
+
+    def touch(self, number: str, at: datetime) -> None:
+        """An order was changed then, for the last time."""
         raise NotImplementedError
 
     def told(self, number: str, waybill: str) -> list[str]:

@@ -1,10 +1,12 @@
-"""Shopify's Admin GraphQL API, as far as fulfilment events go: its schema, its ids, its costs and its bucket."""
+"""Shopify's Admin GraphQL API, as far as orders and fulfilments go: its schema, its ids, its costs and its bucket."""
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 from collections import defaultdict
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,11 @@ class ShopifyPeer(Peer):
         super().__init__()
         self.credentials = {"access_token": TOKEN}
         self.orders: dict[str, dict[str, str]] = {}  # name → waybill → id of its fulfilment
+        self.updated: dict[str, datetime] = {}  # when an order was changed
+        self.cancelled: set[str] = set()  # fulfilments
+        self.to: dict[str, str] | None = {"phone": "+1 555 010-4477", "zip": "K2P 2L8"}
+        self.hides_addresses = False
+        self.lacks_scope = False
         self.events: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)  # of a fulfilment
         self.bucket = Bucket()
         self.asked: list[int] = []  # what each query might have cost
@@ -55,6 +62,11 @@ class ShopifyPeer(Peer):
         at = 1_000 * len(self.orders)
         ids = [f"gid://shopify/Fulfillment/{at + place}" for place, _ in enumerate(waybills)]
         self.orders[f"#{number}"] = dict(zip(waybills, ids, strict=True))
+        self.touch(number, datetime.now(UTC))
+
+    def touch(self, number: str, at: datetime) -> None:
+        """Change the order then: making a fulfilment, or giving it another number, does so (assumed)."""
+        self.updated[f"#{number}"] = at.replace(microsecond=0)
 
     def told(self, number: str, waybill: str) -> list[str]:
         return [event["status"] for event in self.events[self.orders[f"#{number}"][waybill]]]
@@ -89,12 +101,20 @@ class ShopifyPeer(Peer):
         if not self.bucket.take(asked):
             self.throttled += 1
             return _failure("THROTTLED", "Throttled") | {"extensions": self.bucket.state(asked, None)}
+        if self.lacks_scope and "orders(" in query:
+            # ACCESS_DENIED, with 200: https://shopify.dev/docs/api/admin-graphql#status-and-error-codes ; the words are
+            # assumed.
+            lacking = "Access denied for orders field. Required access: `read_orders` access scope."
+            return {"data": None} | _failure("ACCESS_DENIED", lacking)
         result = graphql_sync(SCHEMA, query, _Root(self), variable_values=variables)
         was = actual(document, result.data)
         self.bucket.settle(asked, was)
         answer: dict[str, Any] = {"data": result.data, "extensions": self.bucket.state(asked, was)}
         if result.errors:  # 200 with `errors`: https://shopify.dev/docs/api/admin-graphql#status-and-error-codes
-            answer["errors"] = [{"message": error.message} for error in result.errors]
+            answer["errors"] = [
+                {"message": error.message, "path": error.path, "extensions": error.extensions}
+                for error in result.errors
+            ]
         return answer
 
     async def refuse(self, request: web.Request) -> web.Response:
@@ -122,18 +142,46 @@ class _Root:
     def shop(self, _: Any) -> dict[str, str]:
         return {"name": "Tea House"}
 
-    def orders(self, _: Any, first: int, query: str) -> dict[str, Any]:
-        # `name:` filters by the order's name: https://shopify.dev/docs/api/admin-graphql/latest/queries/orders
-        # That the name is found without its `#` is assumed.
-        # Quotes inside a quoted value are escaped: https://shopify.dev/docs/api/usage/search-syntax
+    def orders(self, _: Any, first: int, query: str, after: str | None = None, **sorting: Any) -> dict[str, Any]:
+        # Filters, sort keys and cursors: https://shopify.dev/docs/api/admin-graphql/latest/queries/orders
+        # Values are quoted, dates must be: https://shopify.dev/docs/api/usage/search-syntax
+        # That a name is found without its `#`, and orders of every status unless one is asked for, is assumed.
+        if since := re.fullmatch(r"updated_at:>='([^']+)'", query):
+            assert sorting == {"sortKey": "UPDATED_AT", "reverse": False}
+            return self._updated(datetime.fromisoformat(since[1]), first, after)
         fits = re.fullmatch(r'name:"((?:[^"\\]|\\.)*)"', query)
         assert fits, query
         name = f"#{fits[1]}"
-        found = self._peer.orders.get(name)
-        if found is None:
-            return {"nodes": []}
-        order = {"id": "gid://shopify/Order/1", "name": name, "fulfillments": self._within(found)}
-        return {"nodes": [order][:first]}
+        return {"nodes": [self._order(name)][:first] if name in self._peer.orders else []}
+
+    def _updated(self, since: datetime, first: int, after: str | None) -> dict[str, Any]:
+        """Those after the cursor: of the last order's time and id (assumed), wherever that order is by now."""
+        found = sorted((at.isoformat(), name) for name, at in self._peer.updated.items() if at >= since)
+        rest = [one for one in found if after is None or one > tuple(json.loads(base64.b64decode(after)))]
+        page = rest[:first]
+        self._peer.moves()
+        end = base64.b64encode(json.dumps(page[-1]).encode()).decode() if page else None
+        info = {"hasNextPage": len(rest) > first, "endCursor": end}
+        return {"nodes": [self._order(name) for _, name in page], "pageInfo": info}
+
+    def order(self, _: Any, id: str) -> Any:
+        name = "#" + id.removeprefix("gid://shopify/Order/")
+        return self._order(name) if name in self._peer.orders else None
+
+    def _order(self, name: str) -> dict[str, Any]:
+        def address(_: Any) -> dict[str, str] | None:
+            # https://shopify.dev/docs/apps/launch/protected-customer-data ; the words are assumed.
+            if self._peer.hides_addresses:
+                raise GraphQLError("This app is not approved", extensions={"code": "ACCESS_DENIED"})
+            return self._peer.to
+
+        return {
+            "id": f"gid://shopify/Order/{name[1:]}",
+            "name": name,
+            "updatedAt": self._peer.updated[name].isoformat().replace("+00:00", "Z"),
+            "shippingAddress": address,
+            "fulfillments": self._within(self._peer.orders[name]),
+        }
 
     def _within(self, found: dict[str, str]) -> Any:
         rows = [self._fulfilment(id, found) for id in dict.fromkeys(found.values())]
@@ -151,8 +199,14 @@ class _Root:
             rows = sorted(self._peer.events[id], key=lambda one: str(one["happenedAt"]), reverse=reverse)
             return {"nodes": rows[:first]}
 
-        tracking = [{"company": "SF", "number": waybill} for waybill, of in found.items() if of == id]
-        return {"id": id, "name": "#1.1", "trackingInfo": lambda _, first: tracking[:first], "events": events}
+        tracking = [{"company": self._peer.carrier, "number": waybill} for waybill, of in found.items() if of == id]
+        return {
+            "id": id,
+            "name": "#1.1",
+            "status": "CANCELLED" if id in self._peer.cancelled else "SUCCESS",
+            "trackingInfo": lambda _, first: tracking[:first],
+            "events": events,
+        }
 
     # https://shopify.dev/docs/api/admin-graphql/latest/mutations/fulfillmentEventCreate
     def fulfillmentEventCreate(self, _: Any, fulfillmentEvent: dict[str, Any]) -> dict[str, Any]:  # noqa: N802, N803

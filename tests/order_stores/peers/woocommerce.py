@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aiohttp import web
@@ -15,6 +17,7 @@ from .peer import Peer
 KEY, SECRET = "ck_not_a_real_key_of_a_shop", "cs_not_a_real_secret_of_a_shop"
 # https://developer.woocommerce.com/docs/apis/rest-api/v3/orders/ (order properties, `status`)
 STATUSES = {"pending", "processing", "on-hold", "completed", "cancelled", "refunded", "failed", "trash"}
+ZONE = timedelta(hours=8)  # of the shop
 _PATH = re.compile(r"/wp-json/wc/v3/orders(?:/(?P<id>\d+)(?P<notes>/notes)?)?")
 
 
@@ -31,8 +34,27 @@ class WooCommercePeer(Peer):
         self.puts = 0
 
     def sell(self, number: str, waybills: list[str]) -> None:
-        self.orders[number] = {"id": int(number), "number": number, "status": "processing", "meta_data": []}
+        # As its Shipment Tracking extension keeps them: https://woocommerce.com/document/shipment-tracking/
+        rows = [
+            {"tracking_provider": "", "custom_tracking_provider": self.carrier, "tracking_number": waybill}
+            for waybill in waybills
+        ]
+        self.orders[number] = {
+            "id": int(number),
+            "number": number,
+            "status": "processing",
+            "shipping": {"postcode": "200000"},
+            "billing": {"phone": "138 0000 1234"},
+            "meta_data": [{"id": 1, "key": "_wc_shipment_tracking_items", "value": rows}],
+        }
+        self.touch(number, datetime.now(UTC))
         self.notes[number] = [{"id": 1, "note": "Payment received.", "customer_note": False}]
+
+    def touch(self, number: str, at: datetime) -> None:
+        """Change the order then; times are without an offset, in the site's zone and in GMT."""
+        gmt = at.astimezone(UTC).replace(microsecond=0, tzinfo=None)
+        dates = {"date_modified_gmt": gmt.isoformat(), "date_modified": (gmt + ZONE).isoformat()}
+        self.orders[number] |= dates
 
     def told(self, number: str, waybill: str) -> list[str]:
         return [one["note"] for one in self.notes[number] if f" {waybill}:" in one["note"]]
@@ -44,12 +66,33 @@ class WooCommercePeer(Peer):
         found = _PATH.fullmatch(request.path)
         assert found, request.path
         if found["id"] is None:
-            return web.json_response(list(self.orders.values())[: int(request.query["per_page"])])
+            return self._listed(request.query)
         if found["id"] not in self.orders:
             # 404 for an order that is not there: WC_REST_Order_Notes_V2_Controller::get_items and its like, in
             # https://github.com/woocommerce/woocommerce/tree/trunk/plugins/woocommerce/includes/rest-api/Controllers
             return _error(404, "woocommerce_rest_shop_order_invalid_id", "Invalid ID.")
         return await (self._notes if found["notes"] else self._order)(request, found["id"])
+
+    def _listed(self, asked: Mapping[str, str]) -> web.Response:
+        # Parameters: https://developer.woocommerce.com/docs/apis/rest-api/v3/orders/ (list); what they do exactly:
+        # WC_REST_CRUD_Controller::prepare_objects_query, WordPress' `after` being without its own second, in
+        # https://github.com/woocommerce/woocommerce/tree/trunk/plugins/woocommerce/includes/rest-api/Controllers
+        most, page = int(asked.get("per_page", "10")), int(asked.get("page", "1"))
+        by, zone = asked.get("orderby", "date"), "_gmt" if asked.get("dates_are_gmt") == "true" else ""
+        if not 1 <= most <= 100 or page < 1 or by not in ("date", "id", "include", "title", "slug", "modified"):
+            return _error(400, "rest_invalid_param", "Invalid parameter(s): per_page, page, orderby")
+        after = asked.get("modified_after", "")
+        found = [one for one in self.orders.values() if one["date_modified" + zone] > after]
+        if by == "modified":
+            found.sort(key=lambda one: (one["date_modified"], one["id"]), reverse=asked.get("order", "desc") == "desc")
+        # https://developer.wordpress.org/rest-api/using-the-rest-api/global-parameters/
+        fields = asked.get("_fields", "").split(",") if "_fields" in asked else None
+        shown = found[(page - 1) * most : page * most]
+        answer = web.json_response(
+            [{name: value for name, value in one.items() if fields is None or name in fields} for one in shown]
+        )
+        self.moves()
+        return answer
 
     async def _order(self, request: web.Request, id: str) -> web.Response:
         if request.method == "PUT":
@@ -58,6 +101,7 @@ class WooCommercePeer(Peer):
 
     def _update(self, order: dict[str, Any], said: dict[str, Any]) -> None:
         self.puts += 1
+        self.touch(order["number"], datetime.now(UTC))
         assert said.keys() <= {"status", "meta_data"}
         assert said.get("status", "completed") in STATUSES
         order["status"] = said.get("status", order["status"])

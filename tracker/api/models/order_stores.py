@@ -52,7 +52,7 @@ class OptionView(TypedDict):
 
 class PlatformView(TypedDict):
     """A platform: `statuses` has its word for each of our statuses, "" where that is not told; `words` all that it
-    takes, none where it takes any."""
+    takes, none where it takes any; `backfill` whether it can be asked what it did not push."""
 
     slug: str
     name: str
@@ -62,16 +62,50 @@ class PlatformView(TypedDict):
     options: list[OptionView]
     statuses: dict[str, str]
     words: list[str]
+    backfill: bool
 
 
 class PlatformList(TypedDict):
     platforms: list[PlatformView]
 
 
+class BackfillWish(Body):
+    """Ask a platform at once; `since` for a time before the one up to which it was asked."""
+
+    since: (
+        Annotated[
+            str,
+            Field(
+                description="ISO 8601 with offset: orders that were updated from then on; none: since the last round"
+            ),
+        ]
+        | None
+    ) = None
+
+
+class BackfillView(TypedDict):
+    """How far a platform was asked what it did not push.
+
+    The round under way or the next one takes the orders that were updated `since` then, by the platform's clock.
+    `found` are the waybills of this round, or the last: of them `registered` were not followed before, `failed` can't
+    be followed and are in quarantine. `problem` says why the last attempt failed, "" where it did not.
+    """
+
+    since: str
+    under_way: bool
+    tried_at: str | None
+    completed_at: str | None
+    found: int
+    registered: int
+    failed: int
+    problem: str
+
+
 class OrderStoreView(TypedDict):
     """An order store, without its secrets: `credentials` names what it holds.
 
-    `old_address_until`: until then it takes pushes at the address that was replaced, too.
+    `old_address_until`: until then it takes pushes at the address that was replaced, too. `backfill`: null until its
+    platform was asked for the first time what it did not push, and where it can't be asked.
     """
 
     id: str
@@ -86,6 +120,7 @@ class OrderStoreView(TypedDict):
     enabled: bool
     created_at: str
     old_address_until: str | None
+    backfill: BackfillView | None
 
 
 class OrderStoreMade(OrderStoreView):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tracker.order_stores.sdk import (
@@ -18,6 +19,7 @@ from tracker.order_stores.sdk import (
     Option,
     OrderStatus,
     OrderUpdate,
+    Page,
     ParseError,
     Platform,
     Push,
@@ -47,6 +49,7 @@ META = "milepost_parcels"
 # https://woocommerce.com/document/shipment-tracking/
 TRACKING_META = "_wc_shipment_tracking_items"
 TOPICS = ("order.created", "order.updated")
+_PER_PAGE = 50  # of 100 that there may be: an order is some kilobytes
 
 # Plugins add statuses: https://developer.woocommerce.com/docs/apis/rest-api/v3/orders/ . The database gives 20
 # characters to one, three of them to the prefix `wc-`.
@@ -125,6 +128,61 @@ def _object(reply: Reply) -> dict[str, Any]:
     return answer
 
 
+# ---------------------------------------------------------------- what it did not push
+
+
+async def recent(http: Http, since: datetime, cursor: str) -> Page:
+    """The fulfilments of fifty orders, by https://developer.woocommerce.com/docs/apis/rest-api/v3/orders/ (list) and
+    https://developer.wordpress.org/rest-api/using-the-rest-api/global-parameters/ (`_fields`).
+
+    Its pages are numbered, and an order that is changed between two of them leaves its place for the end: the next one
+    moves up, and would be missed. So what is asked for next are the orders from the last one's time on. A number
+    goes on only where all of a page were changed in the same second. `modified_after` excludes its own second.
+    """
+    start, _, number = cursor.partition(" ")
+    begin, page = datetime.fromisoformat(start) if cursor else since.astimezone(UTC), int(number or 1)
+    asked = {
+        "modified_after": _written(begin - timedelta(seconds=1)),
+        "dates_are_gmt": "true",
+        "orderby": "modified",
+        "order": "asc",
+        "per_page": str(_PER_PAGE),
+        "page": str(page),
+        "status": "any",
+        "_fields": "id,date_modified_gmt,meta_data,shipping,billing",
+    }
+    orders = objects(_list(await _ask(http, "GET", ORDERS, params=list(asked.items()))))
+    if not orders:
+        return Page()
+    last = datetime.fromisoformat(orders[-1]["date_modified_gmt"]).replace(tzinfo=UTC)
+    following = f"{last.isoformat()} 1" if last > begin else f"{begin.isoformat()} {page + 1}"
+    return Page(
+        fulfilments=[one for order in orders for one in _followed(order)],
+        updated_to=last,
+        next=following if len(orders) == _PER_PAGE else "",
+    )
+
+
+def _written(moment: datetime) -> str:
+    return moment.replace(tzinfo=None, microsecond=0).isoformat()
+
+
+def _followed(order: dict[str, Any]) -> Sequence[Fulfilment]:
+    """As a push says it; a row without a number says nothing yet."""
+    known = _recipient(order)
+    rows = [
+        row
+        for meta in objects(order.get("meta_data"))
+        if meta.get("key") == TRACKING_META
+        for row in objects(meta.get("value"))
+    ]
+    return [
+        Fulfilment(order_number=str(order["id"]), waybill=str(row["tracking_number"]), carrier=_carrier(row), **known)
+        for row in rows
+        if row.get("tracking_number")
+    ]
+
+
 # ---------------------------------------------------------------- its pushes
 
 
@@ -136,11 +194,7 @@ def fulfilments(push: Push) -> Sequence[Fulfilment]:
     number = text_at(order, "id", "$")
     if not number.isdecimal():
         raise ParseError("$.id", f"{number[:40]!r} is no order's id")
-    shipping, billing = (order[name] if isinstance(order.get(name), dict) else {} for name in ("shipping", "billing"))
-    known = {
-        "phone_tail": phone_tail(shipping) or phone_tail(billing),
-        "postal_code": postal_code(shipping.get("postcode")),
-    }
+    known = _recipient(order)
     found: list[Fulfilment] = []
     for place, meta in enumerate(rows_at(order, "meta_data", "$")):
         if meta.get("key") == TRACKING_META:
@@ -151,8 +205,19 @@ def fulfilments(push: Push) -> Sequence[Fulfilment]:
 
 
 def _fulfilment(order: str, row: dict[str, Any], path: str, known: Mapping[str, str]) -> Fulfilment:
-    carrier = row.get("custom_tracking_provider") or row.get("tracking_provider") or ""
-    return Fulfilment(order_number=order, waybill=text_at(row, "tracking_number", path), carrier=str(carrier), **known)
+    return Fulfilment(order_number=order, waybill=text_at(row, "tracking_number", path), carrier=_carrier(row), **known)
+
+
+def _recipient(order: Mapping[str, Any]) -> Mapping[str, str]:
+    shipping, billing = (order[name] if isinstance(order.get(name), dict) else {} for name in ("shipping", "billing"))
+    return {
+        "phone_tail": phone_tail(shipping) or phone_tail(billing),
+        "postal_code": postal_code(shipping.get("postcode")),
+    }
+
+
+def _carrier(row: Mapping[str, Any]) -> str:
+    return str(row.get("custom_tracking_provider") or row.get("tracking_provider") or "")
 
 
 def greeting(push: Push) -> bool:
@@ -185,6 +250,7 @@ platform = Platform(
     ],
     rate=5.0,
     fulfilments=fulfilments,
+    recent=recent,
     verify=hmac_sha256("X-WC-Webhook-Signature", secret=WEBHOOK_SECRET),
     greeting=greeting,
 )
