@@ -5,6 +5,7 @@ The next test meets it, once in a hundred runs. Read from /proc; where there is 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
@@ -55,9 +56,15 @@ def _threads() -> Iterator[Leftover]:
 
 def _children() -> Iterator[Leftover]:
     """With those that have ended and that nobody waited for."""
-    for listed in _SELF.glob("task/*/children"):
-        for pid in listed.read_text().split():
-            yield Leftover(f"process {pid}", _command(pid))
+    for pid in _listed():
+        yield Leftover(f"process {pid}", _command(pid))
+
+
+def _listed() -> list[str]:
+    """By thread; where one ends meanwhile, its children are another's, and all are listed anew."""
+    while True:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            return [pid for listed in _SELF.glob("task/*/children") for pid in listed.read_text().split()]
 
 
 def _command(pid: str) -> str:
