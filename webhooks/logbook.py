@@ -107,6 +107,11 @@ async def keep_test(where: Log, account: str, destination: str, entry: bytes) ->
         log.warning("test_not_logged", destination=destination, error=str(error))
 
 
+def told_lately(entries: Sequence[bytes]) -> Lately:
+    """What a whole log, newest first, says of the latest attempts."""
+    return lately(entries, after=0)
+
+
 def lately(entries: Sequence[bytes], *, after: int) -> Lately:
     """What a log, newest first, says of the attempts `after` that time (ms). Tests say nothing of the lanes."""
     failed: list[_Logged] = []

@@ -14,6 +14,7 @@ from tracker.store import Store
 from tracker.store.types import LaneRef, Outcome, Settlement
 from webhooks.standard import new_secret
 
+from .desk import Lanes
 from .everything import ORDER_STORE
 from .world import NOW, Api
 
@@ -288,6 +289,22 @@ async def test_a_dead_letter_is_seen_with_its_body_and_goes_out_again(api: Api, 
     await api.call(account, "PATCH", f"/subscriptions/{hook}", json={"enabled": True})
     assert (await api.call(account, "POST", "/dead-letters/replay", json=body)).body == {"replayed": 1}
     assert (await api.call(account, "GET", "/dead-letters")).body["dead_letters"] == []
+
+
+async def test_a_dead_letter_of_an_order_store_that_is_off_stays(api: Api, account: str) -> None:
+    """In its lanes it would be passed over, and be gone."""
+    shop = (await api.call(account, "POST", "/order-stores", json=QUIET)).body["id"]
+    lanes = Lanes(api.store, f"store:{shop}")
+    await api.call(
+        account, "POST", "/shipments", json={"waybill": "AC000001", "carrier": "acme", "order_number": "A-1"}
+    )
+    await lanes.fan_out()
+    assert len(await lanes.settle(Outcome.DEAD)) == 1
+    [letter] = (await api.call(account, "GET", f"/dead-letters?destination={shop}")).body["dead_letters"]
+    for enabled, replayed in ((False, 0), (True, 1)):
+        await api.call(account, "PATCH", f"/order-stores/{shop}", json={"enabled": enabled})
+        answer = await api.call(account, "POST", "/dead-letters/replay", json={"ids": [letter["id"]]})
+        assert answer.body == {"replayed": replayed}
 
 
 async def test_a_body_in_quarantine_is_read_whole_and_dropped(api: Api, account: str) -> None:

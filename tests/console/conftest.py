@@ -22,6 +22,7 @@ from tracker.console import ConsoleSettings, console_app
 from tracker.console.addresses import Addresses
 from tracker.console.endpoints import Endpoints
 from tracker.console.queries import CarrierNames, Queries
+from tracker.console.shops import Shops
 from tracker.drift.watch import DriftWatch
 from tracker.ingest.door import Ingest
 from tracker.ingest.types import Registration
@@ -36,6 +37,7 @@ from tracker.secrets import Sealer, new_key
 from tracker.store import Store
 from tracker.views import shipment_view
 from webhooks.guard import check_url
+from webhooks.logbook import told_lately
 from webhooks.subscriptions import Probe, Subscription, Subscriptions
 
 NOW = 1_795_400_000  # s
@@ -150,11 +152,13 @@ async def desk(store: Store, book: OrderBook, aiohttp_client: AiohttpClient) -> 
     push_urls = (f"https://parcels.example/{way}/{{id}}/{{secret}}" for way in ("hooks", "order-stores"))
     addresses = Addresses(store, connections, shops, order_stores.Watermarks(store), names, *push_urls)
 
+    pages_of_shops = Shops(store, shops, names, told_lately)
+
     async def browse(account: str = "default", bounds: Bounds | None = None) -> Browser:
         settings = ConsoleSettings(
             secret=SECRET, open_account=account, clock=lambda: NOW, audit=audit, links=LINKS, bounds=bounds
         )
-        client: Browser = await aiohttp_client(console_app(queries, endpoints, addresses, settings))
+        client: Browser = await aiohttp_client(console_app(queries, endpoints, addresses, pages_of_shops, settings))
         return client
 
     return Desk(ingest, book, accounts, queries, drift, audit, browse, store, subscriptions, connections, shops)

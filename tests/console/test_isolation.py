@@ -8,8 +8,9 @@ import re
 import pytest
 from aiohttp import web
 
-from tracker.console import address_pages, endpoint_pages, pages
+from tracker.console import address_pages, endpoint_pages, pages, shop_pages
 from tracker.orders import stated_from
+from webhooks.standard import new_secret
 
 from .conftest import NOW, Browser, Desk
 
@@ -24,6 +25,8 @@ ADDRESSES = (
     "/drift",
     "/subscriptions",
     "/addresses",
+    "/shops",
+    "/shops/{order_store}",
     "/subscriptions/{subscription}",
     "/find?q={waybill}",
     "/find?q={order}",
@@ -32,6 +35,7 @@ ADDRESSES = (
 UNKNOWN = {
     "id": "shp_001234567890",
     "subscription": "sub_0123456789abcdef0123",
+    "order_store": "ost_0123456789abcdef0123",
     "waybill": "AC999999",
     "order": "A-0",
     "shop": "nowhere",
@@ -48,7 +52,10 @@ async def theirs(desk: Desk) -> dict[str, str]:
     [_], cursor = await desk.store.page("other", limit=1)
     subscription, _ = await desk.subscriptions.create("other", url="https://lanhai.example/hook", now=NOW * 1000)
     await desk.connections.create("other", carrier="acme", name="lanhai", now=NOW * 1000)
+    said = {"platform": "http", "base": "https://lanhai.example", "credentials": {"signing_secret": new_secret()}}
+    shop = await desk.shops.create("other", **said, now=NOW * 1000)
     return {
+        "order_store": shop.id,
         "subscription": subscription.id,
         "id": shipment.document.id,
         "waybill": "AC000001",
@@ -80,8 +87,8 @@ async def test_anothers_number_shows_the_page_of_an_unknown_one(
 
 def test_every_page_is_tried() -> None:
     tried = {re.sub(r"\?.*", "", address) for address in ADDRESSES}
-    tried |= {"/subscriptions/{id}"}  # whose id is a subscription's
-    shown = [*pages.routes, *endpoint_pages.routes, *address_pages.routes]
+    tried |= {"/subscriptions/{id}", "/shops/{id}"}  # whose id is a subscription's, an order store's
+    shown = [*pages.routes, *endpoint_pages.routes, *address_pages.routes, *shop_pages.routes]
     missing = [
         one.path for one in shown if isinstance(one, web.RouteDef) and one.method == "GET" and one.path not in tried
     ]

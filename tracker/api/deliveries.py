@@ -41,9 +41,10 @@ async def list_dead_letters(call: Call, query: DeadLetterQuery) -> DeadLetterLis
 async def replay_dead_letters(call: Call, body: Replay) -> Replayed:
     """Put dead letters back into their lanes: the same bytes, the same `webhook-id`.
 
-    Unknown ids are passed over, and those of a subscription that is switched off: they would be dropped.
+    Unknown ids are passed over, and those of a subscription or an order store that is off: they would be dropped.
     """
     off = {one.id for one in await call.services.subscriptions.all(call.account) if not one.enabled}
+    off |= {one.destination for one in await call.services.order_stores.all(call.account) if not one.enabled}
     return Replayed(replayed=await call.services.store.replay_dead(call.account, body.ids, but=off))
 
 

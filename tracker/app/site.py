@@ -18,10 +18,12 @@ from tracker.console import mount as mount_console
 from tracker.console.addresses import Addresses
 from tracker.console.endpoints import Endpoints
 from tracker.console.queries import CarrierNames, Queries
+from tracker.console.shops import Shops
 from tracker.ingress.bodies import PACE, Pace
 from tracker.model import Shipment
 from tracker.replay import Replay
 from tracker.views import shipment_view
+from webhooks.logbook import told_lately
 
 
 def served(parts: Parts, settings: Settings) -> web.Application:
@@ -95,6 +97,7 @@ def _mount_console(root: web.Application, parts: Parts, settings: Settings) -> N
             {one.slug: one.name for one in parts.platforms},
             *_push_urls(parts),
         ),
+        Shops(parts.store, parts.order_stores, {one.slug: one.name for one in parts.platforms}, told_lately),
         ConsoleSettings(
             secret=parts.cookie_secret,
             open_account=OPERATOR if settings.http.open_console else "",

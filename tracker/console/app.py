@@ -11,13 +11,14 @@ from msgspec import Struct
 
 from tracker.audit import Audit
 from tracker.buyer_links import BuyerLinks
-from tracker.console import address_pages, buyer_pages, endpoint_pages, language, pages, signin
+from tracker.console import address_pages, buyer_pages, endpoint_pages, language, pages, shop_pages, signin
 from tracker.console.addresses import Addresses
 from tracker.console.endpoints import Endpoints
 from tracker.console.rendering import STATIC, STATIC_TYPES, STATIC_VERSION, make_environment
 from tracker.console.request import ACCOUNT, DESK, KEY, LANG, LIVE_HEADER, OFF, Desk, note, render
 from tracker.console.services import Services
 from tracker.console.session import Signer
+from tracker.console.shops import Shops
 from tracker.errors import BadInput, NotFound
 from tracker.ingress.bodies import when_read
 from tracker.ingress.bounds import Bounds
@@ -56,16 +57,21 @@ class ConsoleSettings(Struct, frozen=True, kw_only=True):
 
 
 def console_app(
-    services: Services, endpoints: Endpoints, addresses: Addresses, settings: ConsoleSettings
+    services: Services, endpoints: Endpoints, addresses: Addresses, shops: Shops, settings: ConsoleSettings
 ) -> web.Application:
     """The pages over `services` as a site of their own."""
     app = web.Application()
-    mount(app, services, endpoints, addresses, settings)
+    mount(app, services, endpoints, addresses, shops, settings)
     return app
 
 
 def mount(
-    root: web.Application, services: Services, endpoints: Endpoints, addresses: Addresses, settings: ConsoleSettings
+    root: web.Application,
+    services: Services,
+    endpoints: Endpoints,
+    addresses: Addresses,
+    shops: Shops,
+    settings: ConsoleSettings,
 ) -> None:
     """Add the pages to a site that may hold other things; only the pages ask for a sign-in."""
     root.middlewares.append(_or_lost)
@@ -73,6 +79,7 @@ def mount(
         services=services,
         endpoints=endpoints,
         addresses=addresses,
+        shops=shops,
         environment=make_environment(),
         signer=Signer(settings.secret),
         bounds=settings.bounds or Bounds(clock=settings.clock),
@@ -84,7 +91,12 @@ def mount(
     )
     root.add_routes(
         _within(
-            [*pages.routes, *endpoint_pages.routes, *address_pages.routes], _admit, _explain, _audited, _speak, _headers
+            [*pages.routes, *endpoint_pages.routes, *address_pages.routes, *shop_pages.routes],
+            _admit,
+            _explain,
+            _audited,
+            _speak,
+            _headers,
         )
     )
     root.add_routes(_within(signin.routes, _explain, _speak, _headers))

@@ -50,7 +50,7 @@ async def subscription(request: web.Request) -> web.Response:
 @routes.post("/subscriptions/{id}/resume")
 async def resume(request: web.Request) -> web.Response:
     """Switch it on, and let what waits go out."""
-    await _asked(request)
+    await asked(request)
     await _endpoints(request).resume(*_named(request))
     return _back(request, "resumed")
 
@@ -58,7 +58,7 @@ async def resume(request: web.Request) -> web.Response:
 @routes.post("/subscriptions/{id}/pause")
 async def pause(request: web.Request) -> web.Response:
     """Keep what happens until it is resumed."""
-    await _asked(request)
+    await asked(request)
     await _endpoints(request).pause(*_named(request))
     return _back(request, "paused")
 
@@ -66,7 +66,7 @@ async def pause(request: web.Request) -> web.Response:
 @routes.post("/subscriptions/{id}/test")
 async def test(request: web.Request) -> web.Response:
     """Send a test event, and say what was answered."""
-    await _asked(request)
+    await asked(request)
     probe = await _endpoints(request).test(*_named(request), now=round(request.app[DESK].clock() * 1000))
     if probe is None:
         raise NotFound("no such subscription")
@@ -77,14 +77,14 @@ async def test(request: web.Request) -> web.Response:
 @routes.post("/subscriptions/{id}/recover")
 async def recover(request: web.Request) -> web.Response:
     """Send its dead letters again."""
-    await _asked(request)
+    await asked(request)
     return _told(request, await _endpoints(request).recover(*_named(request)), "recovered")
 
 
 @routes.post("/subscriptions/{id}/resend")
 async def resend(request: web.Request) -> web.Response:
     """Send one message of its log again."""
-    message = (await _asked(request)).get("message", "")[:128]
+    message = (await asked(request)).get("message", "")[:128]
     now = round(request.app[DESK].clock() * 1000)
     sent = await _endpoints(request).resend(*_named(request), message, now=now)
     return _told(request, sent, "resent" if sent else "lost")
@@ -98,7 +98,7 @@ def _named(request: web.Request) -> tuple[str, str]:
     return request[ACCOUNT], request.match_info["id"]
 
 
-async def _asked(request: web.Request) -> dict[str, str]:
+async def asked(request: web.Request) -> dict[str, str]:
     """The form, where it is ours and the key may write; to everybody else there is no such page."""
     form, cookie = await read(request), request.cookies.get(COOKIE, "")
     ours = same_origin(request) and request.app[DESK].signer.form_is_ours(cookie, form.get("form", ""))

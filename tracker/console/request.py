@@ -18,6 +18,7 @@ from tracker.console.endpoints import Endpoints
 from tracker.console.rendering import words_for
 from tracker.console.services import Services
 from tracker.console.session import Signer
+from tracker.console.shops import Shops
 from tracker.ingress.bounds import Bounds
 
 LIVE_HEADER = "X-Milepost-Live"  # sent by console.js: wants the changing part of the page alone
@@ -29,6 +30,7 @@ class Desk(Struct, frozen=True, kw_only=True):
     services: Services
     endpoints: Endpoints
     addresses: Addresses
+    shops: Shops
     environment: Environment
     signer: Signer
     bounds: Bounds
