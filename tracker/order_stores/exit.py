@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
@@ -161,10 +164,28 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 
 
 def _unreached(error: Exception) -> str:
-    cause = getattr(error, "os_error", None)
+    """What the order store's log says of it, in the words of the webhooks' log."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        why = getattr(error.certificate_error, "verify_message", error.certificate_error)
+        return f"the certificate of {error.host}:{error.port} is not trusted: {why}"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return _unconnected(error, error.os_error)
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "hung up without an answer"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "hung up in the midst of its answer"
+    return f"{type(error).__name__}: {error}"[:_LONGEST]
+
+
+def _unconnected(error: aiohttp.ClientConnectorError, cause: OSError) -> str:
+    where = f"{error.host}:{error.port}"
     if isinstance(cause, Forbidden):
         return str(cause)
-    return f"{type(error).__name__}: {error}"[:_LONGEST]
+    if isinstance(cause, socket.gaierror):
+        return f"the name {error.host} has no address"
+    if isinstance(cause, ssl.SSLError):
+        return f"no TLS with {where}: {cause.reason or cause}"
+    return f"can't connect to {where}: {os.strerror(cause.errno) if cause.errno else cause}"
 
 
 class Exits:
