@@ -41,7 +41,7 @@ def _print_timeline(shipment: dict[str, Any], lang: str) -> None:
     stalled = shipment["stalled"]
     print(f"{shipment['waybill']}  {shipment['carrier']}  {shipment['status_label'][lang]}  {shipment['id']}")
     if stalled:
-        print(f"  {'滞留' if lang == 'zh' else 'stalled'}: {stalled['for_s'] / 3600:.1f} h ({stalled['since']})")
+        print(f"  {'滞留' if lang == 'zh' else 'stalled'}: {as_long(stalled['for_s'])} ({stalled['since']})")
     for event in reversed(shipment["events"]):
         marks = "".join(f" ({mark})" for mark in ("stray", "retracted", "summary") if event[mark])
         place = f" {event['location']}" if event["location"] else ""
@@ -53,11 +53,19 @@ def _run_stalled(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(rows, ensure_ascii=False, indent=2))
         return 0
+    if not rows:
+        print("milepost: nothing has stopped moving", file=sys.stderr)
     for row in rows:
-        hours = row["stalled"]["for_s"] / 3600
-        label = row["status_label"][arguments.lang]
-        print(f"{row['waybill']:<24}{row['carrier']:<14}{label:<10}{hours:8.1f} h  {row['order_number'] or ''}")
+        label, order = row["status_label"][arguments.lang], row["order_number"] or ""
+        print(f"{row['waybill']:<24}{row['carrier']:<14}{label:<10}{as_long(row['stalled']['for_s']):>10}  {order}")
     return 0
+
+
+def as_long(seconds: float) -> str:
+    """As long as it stands still: `12 min`, `7.5 h`, and from two days on `25.4 d`."""
+    if seconds < 3600:
+        return f"{seconds // 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 2 * 86_400 else f"{seconds / 86_400:.1f} d"
 
 
 def _run_tail(arguments: argparse.Namespace) -> int:
