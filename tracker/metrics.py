@@ -71,7 +71,7 @@ class Metrics:
             "milepost_backfill_waybills", "Waybills that were found so, by outcome", ["platform", "outcome"], registry=r
         )
         self._backfill_lag = Gauge(
-            "milepost_backfill_lag_seconds", "Since the last round of the order store with the oldest", registry=r
+            "milepost_backfill_lag_seconds", "By how much the end of a round is overdue, at most", registry=r
         )
         self._connections = Gauge("milepost_connections", "Connections to the port that are open", registry=r)
         self._cut_off = Counter(
@@ -185,5 +185,5 @@ class Metrics:
             self._backfilled.labels(platform, outcome).inc(number)
 
     def backfill_lag(self, seconds: float) -> None:
-        """So long ago the last round of the order store with the oldest one ended."""
+        """The end of a round is overdue by so much, of the order store where that is longest."""
         self._backfill_lag.set(seconds)

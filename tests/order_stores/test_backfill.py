@@ -51,7 +51,7 @@ class Desk(Counter):
     def clock(self) -> float:
         return time.time() + self.late
 
-    def hire(self, settings: BackfillSettings = UNHURRIED) -> Backfill:
+    def hire(self, settings: BackfillSettings = UNHURRIED, *, metrics: Metrics | None = None) -> Backfill:
         """A worker, as each process has one."""
         exits = Exits(self.session, timeout_s=5.0, clock=self.clock)
         return Backfill(
@@ -60,7 +60,7 @@ class Desk(Counter):
             exits,
             self.handler,
             self.store,
-            Metrics(),
+            metrics or Metrics(),
             settings=settings,
             clock=self.clock,
         )
@@ -241,6 +241,39 @@ async def test_a_worker_that_died_is_followed_by_another_when_its_lease_ends(des
     assert (await desk.round()).tried_at == 0
     desk.late = 121.0
     assert (await desk.turn()).registered == 3
+
+
+async def test_workers_that_are_killed_again_and_again_lose_nothing_and_double_nothing(desk: Desk) -> None:
+    """Amid a page, before it, after it: each begins where the one before it had come to."""
+    sell(desk.shop, 130, lambda number: ago(minutes=300 - number))
+    await desk.ask()
+    for moment in range(12):
+        worker = asyncio.create_task(desk.hire().run())
+        await asyncio.sleep(0.02 + 0.03 * moment)
+        worker.cancel()
+        await asyncio.gather(worker, return_exceptions=True)
+        desk.late += 121.0  # its lease has ended
+    await desk.round()
+    assert await desk.waybills() == [waybill(number) for number in range(1, 131)]
+
+
+async def test_a_watermark_that_can_not_be_read_is_begun_anew(desk: Desk) -> None:
+    sell(desk.shop, 1, lambda number: ago(minutes=20))
+    await desk.store.put_record("backfill", "acme", desk.to.id, b"?")
+    assert (await desk.turn()).registered == 1
+
+
+async def test_a_round_that_is_overdue_is_seen_from_outside(desk: Desk) -> None:
+    """That a shop is not asked is found out before anybody misses a parcel."""
+    await desk.round()
+    desk.shop.trouble(Trouble.AWAY)
+    desk.late = 2 * 3600.0
+    metrics = Metrics()
+    await desk.turn(desk.hire(metrics=metrics))
+    page = metrics.page().decode()
+    [lag] = [float(line.split()[1]) for line in page.splitlines() if line.startswith("milepost_backfill_lag_seconds ")]
+    assert 6_200 < lag < 6_400  # two hours without the quarter of one that is as it should be
+    assert f'outcome="failed",platform="{desk.to.platform}"' in page
 
 
 async def test_who_asks_for_more_overtakes_the_round_that_is_under_way(desk: Desk) -> None:

@@ -155,11 +155,13 @@ class Backfill:
         return mark.tried_at + every
 
     def _lag(self, stores: Sequence[OrderStore], kept: Mapping[tuple[str, str], Watermark], now: int) -> float:
-        """Seconds since the end of the last round, of the order store where that is longest ago."""
-        if not self._settings.every_s:
+        """Seconds by which the end of a round is overdue, of the order store where that is longest."""
+        every = self._settings.every_s
+        if not every:
             return 0.0
         marks = ((one, kept.get((one.account, one.id))) for one in stores)
-        return max((now - ((mark and mark.done_at) or one.created_at) for one, mark in marks), default=0) / 1000
+        ended = min(((mark and mark.done_at) or one.created_at for one, mark in marks), default=now)
+        return max(0.0, (now - ended) / 1000 - every)
 
     def _now(self) -> int:
         return round(self._clock() * 1000)

@@ -5,8 +5,10 @@ An adapter in a package of its own calls `check(bench)` in one test; `CASES` are
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from ipaddress import ip_network
 from pathlib import Path
@@ -17,7 +19,7 @@ import msgspec
 
 from tracker.order_stores.destination import OrderStoreDestination
 from tracker.order_stores.exit import Exits
-from tracker.order_stores.sdk import Platform
+from tracker.order_stores.sdk import Page, Platform, Unavailable
 from tracker.order_stores.stores import OrderStore
 from tracker.orders import Answer, OrderSettings, open_book
 from tracker.store.types import Delivery, Outcome
@@ -248,6 +250,21 @@ async def a_test_says_whether_it_is_reached(desk: Desk) -> None:
         _equal(probe.reached, kind is None, f"reached, {kind or 'no trouble'}: {probe.detail}")
 
 
+async def what_it_handed_over_is_found_by_asking(desk: Desk) -> None:
+    """Where it can be asked; and what can't be read is no answer."""
+    if desk.bench.platform.recent is None:
+        return
+    exit, an_hour_ago = desk.exits.of(desk.store, desk.bench.platform), datetime.now(UTC) - timedelta(hours=1)
+    page = await exit.recent(an_hour_ago, "")
+    _equal(sorted(one.waybill for one in page.fulfilments), [WAYBILL, OTHER], "waybills found")
+    if page.updated_to is None or page.updated_to < an_hour_ago:
+        raise AssertionError(f"the latest update was {page.updated_to}")
+    for body in GARBAGE:
+        desk.bench.answer(body)
+        with contextlib.suppress(Unavailable):
+            _equal(await exit.recent(an_hour_ago, ""), Page(), f"the page in {body!r}")
+
+
 async def no_secret_is_ever_told(desk: Desk) -> None:
     """Not in a reason, not in a representation."""
     shown = [repr(desk.store)]
@@ -274,6 +291,7 @@ CASES: tuple[Case, ...] = (
     garbage_is_never_taken_for_a_yes,
     a_parcel_that_left_its_order_is_not_told,
     a_test_says_whether_it_is_reached,
+    what_it_handed_over_is_found_by_asking,
     no_secret_is_ever_told,
 )
 

@@ -10,11 +10,14 @@ from collections.abc import Mapping
 from typing import Protocol
 
 import msgspec
+import structlog
 from msgspec import Struct, structs
 
 from tracker.order_stores.stores import KIND, WATERMARK, OrderStore
 
 LEASE_MS = 120_000  # longer than a page takes
+
+log = structlog.get_logger()
 
 
 class Watermark(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -69,7 +72,7 @@ class Watermarks:
     async def take(self, store: OrderStore, *, since: int, now: int) -> Watermark | None:
         """Hold an order store's watermark, which begins at `since` where there is none; None: somebody has it."""
         kept = await self._store.get_record(WATERMARK, store.account, store.id)
-        was = None if kept is None else msgspec.json.decode(kept, type=Watermark)
+        was = _mark(store.id, kept)
         if was is not None and was.held_until > now:
             return None
         taken = structs.replace(was or Watermark(since=since), held_until=now + LEASE_MS)
@@ -84,7 +87,7 @@ class Watermarks:
         where that is earlier. A round that is under way is given up for one that begins earlier."""
         while True:
             kept = await self._store.get_record(WATERMARK, store.account, store.id)
-            was = Watermark(since=first) if kept is None else msgspec.json.decode(kept, type=Watermark)
+            was = _mark(store.id, kept) or Watermark(since=first)
             asked = structs.replace(was, again_at=now)
             if since is not None and since < was.since:
                 asked = structs.replace(asked, since=since, cursor="", seen=0, held_until=0)
@@ -105,5 +108,15 @@ class Watermarks:
         return await self._store.replace_record(WATERMARK, store.account, store.id, value, seen=over)
 
 
+def _mark(id: str, value: bytes | None) -> Watermark | None:
+    """The watermark of a record; None where there is none, or it can't be read: the order store begins anew."""
+    try:
+        return None if value is None else msgspec.json.decode(value, type=Watermark)
+    except msgspec.DecodeError as error:
+        log.error("watermark_unreadable", order_store=id, error=str(error))
+        return None
+
+
 def _read(records: Mapping[tuple[str, str], bytes]) -> dict[tuple[str, str], Watermark]:
-    return {key: msgspec.json.decode(value, type=Watermark) for key, value in records.items()}
+    marks = {key: _mark(key[1], value) for key, value in records.items()}
+    return {key: mark for key, mark in marks.items() if mark}
