@@ -276,6 +276,19 @@ async def test_a_round_that_is_overdue_is_seen_from_outside(desk: Desk) -> None:
     assert f'outcome="failed",platform="{desk.to.platform}"' in page
 
 
+async def test_a_clock_that_is_put_back_holds_nobody_up(desk: Desk) -> None:
+    """What was noted by it lies in a time that is not to come for long."""
+    desk.late = 86_400.0
+    desk.shop.sell("1001", [waybill(1)])
+    await desk.turn()
+    desk.shop.sell("1002", [waybill(2)])
+    desk.late = 0.0
+    assert (await desk.turn()).registered == 1
+    assert await desk.marks.take(desk.to, since=0, now=round(time.time() * 1000) + 86_400_000)
+    desk.shop.sell("1003", [waybill(3)])
+    assert (await desk.round()).registered == 1
+
+
 async def test_who_asks_for_more_overtakes_the_round_that_is_under_way(desk: Desk) -> None:
     """The worker writes no watermark over that of the wish: what was asked for would be passed over."""
     sell(desk.shop, 130, lambda number: ago(minutes=300 - number))

@@ -159,7 +159,7 @@ def _view(call: Call, store: OrderStore, mark: Watermark | None = None) -> Order
 def _backfill(mark: Watermark, now: int) -> BackfillView:
     return BackfillView(
         since=iso(mark.since),
-        under_way=bool(mark.cursor) or mark.held_until > now or mark.again_at > 0,
+        under_way=bool(mark.cursor) or mark.held(now) or mark.again_at > 0,
         tried_at=iso(mark.tried_at) if mark.tried_at else None,
         completed_at=iso(mark.done_at) if mark.done_at else None,
         found=mark.found,

@@ -148,11 +148,11 @@ class Backfill:
         every = self._settings.every_s * 1000
         if mark is None:
             return now if every else math.inf
-        if mark.held_until > now:
+        if mark.held(now):
             return mark.held_until
         if mark.again_at or not every:
             return mark.again_at or math.inf
-        return mark.tried_at + every
+        return mark.tried_at + every if mark.tried_at <= now else now  # our clock was put back
 
     def _lag(self, stores: Sequence[OrderStore], kept: Mapping[tuple[str, str], Watermark], now: int) -> float:
         """Seconds by which the end of a round is overdue, of the order store where that is longest."""

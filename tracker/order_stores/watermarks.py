@@ -35,6 +35,10 @@ class Watermark(Struct, frozen=True, kw_only=True, omit_defaults=True):
     failed: int = 0  # of them can't be followed: they are in quarantine
     problem: str = ""  # why the last attempt failed
 
+    def held(self, now: int) -> bool:
+        """Whether a worker is at it; a lease that ends later than any can was given by a clock that was put back."""
+        return now < self.held_until <= now + LEASE_MS
+
 
 class Records(Protocol):
     """What watermarks need of the store."""
@@ -73,7 +77,7 @@ class Watermarks:
         """Hold an order store's watermark, which begins at `since` where there is none; None: somebody has it."""
         kept = await self._store.get_record(WATERMARK, store.account, store.id)
         was = _mark(store.id, kept)
-        if was is not None and was.held_until > now:
+        if was is not None and was.held(now):
             return None
         taken = structs.replace(was or Watermark(since=since), held_until=now + LEASE_MS)
         return taken if await self._write(store, taken, kept) else None
@@ -91,7 +95,7 @@ class Watermarks:
             asked = structs.replace(was, again_at=now)
             if since is not None and since < was.since:
                 asked = structs.replace(asked, since=since, cursor="", seen=0, held_until=0)
-            elif was.held_until > now:
+            elif was.held(now):
                 return was
             if await self._write(store, asked, kept):
                 return asked
