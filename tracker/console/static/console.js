@@ -85,4 +85,5 @@ async function keepFresh() {
 
 document.documentElement.classList.add("scripted");
 showOwnTimesLocally(document);
+document.querySelector(".top nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 if (refreshes) setTimeout(keepFresh, REFRESH_MS);
