@@ -150,9 +150,10 @@ async def desk(store: Store, book: OrderBook, aiohttp_client: AiohttpClient) -> 
     endpoints = Endpoints(store, subscriptions, Redelivery(store, ingest))
     names = {one.slug: one.name for one in platforms}
     push_urls = (f"https://parcels.example/{way}/{{id}}/{{secret}}" for way in ("hooks", "order-stores"))
-    addresses = Addresses(store, connections, shops, order_stores.Watermarks(store), names, *push_urls)
+    watermarks = order_stores.Watermarks(store)
+    addresses = Addresses(store, connections, shops, watermarks, names, *push_urls)
 
-    pages_of_shops = Shops(store, shops, names, told_lately)
+    pages_of_shops = Shops(store, shops, watermarks, names, told_lately)
 
     async def browse(account: str = "default", bounds: Bounds | None = None) -> Browser:
         settings = ConsoleSettings(

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import msgspec
+
 from tests.api.desk import Lanes
 from tracker.accounts import Scope
-from tracker.order_stores import OrderStore
+from tracker.order_stores import OrderStore, Watermark
+from tracker.order_stores.stores import WATERMARK
 from tracker.store.types import Outcome
 from webhooks.standard import new_secret
 
@@ -101,3 +104,17 @@ async def test_a_test_is_asked_for_by_a_button_of_who_may_write(desk: Desk) -> N
     reader = await signed_in(desk, Scope.READ)
     assert await form(reader, f"/shops/{shop.id}", "test") is None
     assert (await send(reader, {"form": "x"}, f"/shops/{shop.id}/test"))[0] == 404
+
+
+async def test_one_whose_platform_can_not_be_asked_says_so(desk: Desk) -> None:
+    """When it was asked last, what came of that, and why not since."""
+    said = {"client_id": "I", "client_secret": "S"}
+    base = "https://a.myshopify.com"
+    shop = await desk.shops.create("default", platform="shopify", base=base, credentials=said, now=NOW * 1000)
+    mark = Watermark(since=1, done_at=NOW * 1000, found=7, problem="answered 403: it does not accept the credentials")
+    await desk.store.put_record(WATERMARK, "default", shop.id, msgspec.json.encode(mark))
+    browser = await desk.browse()
+    assert "Its orders can’t be looked through" in words(await page(browser, "/shops"))
+    seen = words(await page(browser, f"/shops/{shop.id}"))
+    assert "answered 403: it does not accept the credentials" in seen
+    assert "Orders looked through 11-23 02:13 UTC · 7 waybills found" in seen

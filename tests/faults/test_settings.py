@@ -48,6 +48,13 @@ async def test_it_names_what_is_wrong_and_ends(name: str, tmp_path: Path) -> Non
     assert not server_left(data)
 
 
+async def test_a_data_directory_that_is_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("not a directory")
+    code, said = await run("serve", "--data", str(tmp_path / "data"), "--port", str(free_port()))
+    assert (code, said.strip()) == (64, f"milepost: data: {tmp_path / 'data'} is a file, and must be a directory")
+    assert (tmp_path / "data").read_text() == "not a directory"
+
+
 async def test_a_port_in_use_is_named(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

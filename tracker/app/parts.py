@@ -102,6 +102,8 @@ async def assemble(
 def _make_private(settings: Settings) -> None:
     try:
         settings.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError:
+        raise ConfigError(f"data: {settings.directory} is a file, and must be a directory") from None
     except OSError as error:
         raise ConfigError(f"data: can't make the directory {settings.directory}: {error.strerror}") from None
     if why := cramped(settings.directory):

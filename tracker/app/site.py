@@ -97,7 +97,13 @@ def _mount_console(root: web.Application, parts: Parts, settings: Settings) -> N
             {one.slug: one.name for one in parts.platforms},
             *_push_urls(parts),
         ),
-        Shops(parts.store, parts.order_stores, {one.slug: one.name for one in parts.platforms}, told_lately),
+        Shops(
+            parts.store,
+            parts.order_stores,
+            parts.watermarks,
+            {one.slug: one.name for one in parts.platforms},
+            told_lately,
+        ),
         ConsoleSettings(
             secret=parts.cookie_secret,
             open_account=OPERATOR if settings.http.open_console else "",

@@ -135,6 +135,13 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "shop_off": ("已停用", "Switched off"),
     "shop_off_hint": ("期间的变更不会告知。", "What happens meanwhile it is not told."),
     "shop_platform": ("平台", "Platform"),
+    "shop_asked": ("上次核对订单", "Orders looked through"),
+    "shop_found": ("找到 {n} 个运单", "{n} waybills found"),
+    "shop_unasked": ("店铺订单核对失败", "Its orders can’t be looked through"),
+    "shop_unasked_hint": (
+        "平台没有推送的运单暂时无法补上。",
+        "Waybills that its platform did not push are not found meanwhile.",
+    ),
     "shops": ("店铺对接", "Shops"),
     "shops_none": ("还没有对接店铺", "No shops yet"),
     "shops_none_hint": (

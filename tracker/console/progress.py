@@ -58,6 +58,7 @@ TONES: dict[str, str] = {
     "shop_active": "good",
     "shop_failed": "warn",
     "shop_off": "quiet",
+    "shop_unasked": "warn",
     "sub_active": "good",
     "sub_failing": "warn",
     "sub_failed": "warn",

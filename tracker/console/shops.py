@@ -8,14 +8,14 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from tracker.console.services import View
-from tracker.order_stores import OrderStore, OrderStores
+from tracker.order_stores import OrderStore, OrderStores, Watermark, Watermarks
 from tracker.order_stores.stores import Probe
 from tracker.store.types import DeadLetter
 from tracker.views import attempts_told, iso
 
 _ATTEMPTS = 50  # of the log, that a page shows
 _DEAD = 1_000  # dead letters that are counted, and told again at once
-_ORDER = ("failed", "off", "active")
+_ORDER = ("failed", "unasked", "off", "active")
 
 
 class Shelf(Protocol):
@@ -58,13 +58,15 @@ class Shops(Struct, frozen=True):
 
     store: Shelf
     order_stores: OrderStores
+    watermarks: Watermarks
     platforms: Mapping[str, str]  # slug → name
     lately: Callable[[Sequence[bytes]], Lately]
 
     async def all(self, account: str) -> Sequence[View]:
         """Every order store, those that need somebody first."""
         found = await self.order_stores.all(account)
-        views = [self._view(one, await self._log(one)) for one in found]
+        marks = await self.watermarks.of(account) if found else {}
+        views = [self._view(one, await self._log(one), marks.get(one.id)) for one in found]
         return sorted(views, key=lambda view: _ORDER.index(view["shown"]))
 
     async def page(self, account: str, id: str) -> ShopPage | None:
@@ -75,7 +77,8 @@ class Shops(Struct, frozen=True):
         log = await self._log(found)
         dead, cursor = await self.store.dead_letters(account, destination=found.destination, limit=_DEAD)
         waiting = await self.store.lanes(found.destination)
-        return ShopPage(self._view(found, log), attempts_told(log), len(dead), cursor is not None, waiting)
+        mark = (await self.watermarks.of(account)).get(id)
+        return ShopPage(self._view(found, log, mark), attempts_told(log), len(dead), cursor is not None, waiting)
 
     async def test(self, account: str, id: str) -> Probe | None:
         """Ask its platform something that changes nothing; None where there is no such order store."""
@@ -93,7 +96,8 @@ class Shops(Struct, frozen=True):
     async def _log(self, store: OrderStore) -> list[bytes]:
         return await self.store.delivery_log(store.account, store.destination, _ATTEMPTS)
 
-    def _view(self, store: OrderStore, log: Sequence[bytes]) -> Mapping[str, Any]:
+    def _view(self, store: OrderStore, log: Sequence[bytes], mark: Watermark | None) -> Mapping[str, Any]:
+        """`mark`: how far its platform was asked what it did not push."""
         lately = self.lately(log)
         return {
             "id": store.id,
@@ -102,9 +106,18 @@ class Shops(Struct, frozen=True):
             "platform": self.platforms.get(store.platform, store.platform),
             "shops": store.shops,
             "enabled": store.enabled,
-            "shown": "off" if not store.enabled else "failed" if lately.failed else "active",
+            "shown": _shown(store, lately, mark),
             "failed": lately.failed,
             "since": iso(lately.since) if store.enabled and lately.since else None,
             "why": lately.why if store.enabled else "",
+            "asked_at": iso(mark.done_at) if mark and mark.done_at else None,
+            "found": mark.found if mark else 0,
+            "unasked": mark.problem if mark and store.enabled else "",
             "created_at": iso(store.created_at),
         }
+
+
+def _shown(store: OrderStore, lately: Lately, mark: Watermark | None) -> str:
+    if not store.enabled:
+        return "off"
+    return "failed" if lately.failed else "unasked" if mark and mark.problem else "active"
