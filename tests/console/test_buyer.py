@@ -77,12 +77,14 @@ async def test_the_other_parcels_of_the_order_are_a_step_away(desk: Desk) -> Non
 
 
 async def test_who_asks_too_often_is_told_when_to_come_again(desk: Desk) -> None:
-    """By address, as with everybody who brings no key."""
+    """By address, and by itself: who shares it, a carrier behind the same proxy say, does not wait for buyers."""
     parcel = await desk.parcel("AC000001")
-    bounds = Bounds(strangers=Rates(1.0, window_s=2.0, policy="address"))
-    browser = await desk.browse("", bounds)
-    statuses = [(await page(browser, link(parcel.document.id)))[0] for _ in range(4)]
-    assert statuses[0] == 200 and statuses[-1] == 429
+    few, strangers = Rates(1.0, window_s=2.0, policy="address"), Rates(1.0, window_s=2.0, policy="address")
+    browser = await desk.browse("", Bounds(buyers=few, strangers=strangers))
+    answers = [await browser.get(link(parcel.document.id)) for _ in range(4)]
+    assert answers[0].status == 200 and answers[-1].status == 429
+    assert int(answers[-1].headers["Retry-After"]) >= 1
+    assert strangers.wait_s("127.0.0.1") == 0
 
 
 async def test_a_parcel_of_which_nothing_was_heard_says_what_will_come(desk: Desk) -> None:

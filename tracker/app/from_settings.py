@@ -54,6 +54,7 @@ def bounds(settings: Settings) -> Bounds:
         accounts=Rates(limits.key_rate * _KEYS_OF_ACCOUNT, limits.window_s, policy="account"),
         pushes=Rates(limits.push_rate, limits.window_s, policy="connection"),
         strangers=Rates(limits.stranger_rate, limits.window_s, policy="address"),
+        buyers=Rates(limits.stranger_rate, limits.window_s, policy="address"),
     )
 
 

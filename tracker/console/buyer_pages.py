@@ -17,7 +17,7 @@ async def parcel(request: web.Request) -> web.Response:
     request[BUYER] = True
     desk = request.app[DESK]
     address = desk.bounds.addresses.of(request)
-    if wait := desk.bounds.strangers.take(address).wait_s:
+    if wait := desk.bounds.buyers.take(address).wait_s:
         response = _message(request, "too_often", 429)
         response.headers["Retry-After"] = str(wait)
         return response

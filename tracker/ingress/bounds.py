@@ -16,7 +16,8 @@ from tracker.ingress.turns import Turns
 
 class Bounds(Struct, frozen=True, kw_only=True):
     """`keys`, `accounts` (all keys of one together) and `pushes` bound those who have proved who they are, `strangers`
-    and `guesses` those who have not.
+    and `guesses` those who have not. `buyers` bounds the pages of parcels: behind a proxy many buyers may share an
+    address with carriers, who must not wait for them.
 
     Somebody is a `name` (of a key, of a connection) at an address. Whoever proved the name there before does not wait
     because of a neighbour. `clock` is a steady one: what is counted here lasts no longer than the process.
@@ -27,6 +28,7 @@ class Bounds(Struct, frozen=True, kw_only=True):
     accounts: Rates = field(default_factory=lambda: Rates(0.0, policy="account"))
     pushes: Rates = field(default_factory=lambda: Rates(0.0, policy="connection"))
     strangers: Rates = field(default_factory=lambda: Rates(0.0, policy="address"))
+    buyers: Rates = field(default_factory=lambda: Rates(0.0, policy="address"))
     guesses: Guesses = field(default_factory=Guesses)
     turns: Turns = field(default_factory=Turns)
     clock: Callable[[], float] = time.monotonic
