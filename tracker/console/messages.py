@@ -20,7 +20,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
     ),
     "by_summary": ("来自承运商汇总状态", "From the carrier’s summary"),
     "carrier": ("承运商", "Carrier"),
-    "tracking_page": ("跟踪页面", "Tracking page"),
+    "tracking_page": ("买家页面", "The buyer’s page"),
     "certainty_assumed": ("时区未知", "Time zone unknown"),
     "certainty_carrier_rule": ("时区按承运商规则", "Time zone by the carrier’s rule"),
     "certainty_given": ("承运商给出时区", "Time zone given by the carrier"),
