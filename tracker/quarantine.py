@@ -20,7 +20,7 @@ class Quarantined(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One body. `text` holds it where it is UTF-8, `body` (base64 in JSON) where it is not."""
 
     carrier: str
-    source: str  # `con_…/push`, `con_…/poll` or `ost_…/push`
+    source: str  # `con_…/push`, `con_…/poll`, `ost_…/push` or `ost_…/backfill`
     heard_at: int  # ms
     reason: str
     headers: Mapping[str, str] = {}

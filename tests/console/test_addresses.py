@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 
+from msgspec import structs
+
 from tracker.accounts import Scope
 from tracker.connections.connection import Connection
+from tracker.order_stores import Watermarks
 
 from .conftest import NOW, Browser, Desk
 from .test_pages import EN, ZH, page, words
@@ -44,6 +47,20 @@ async def test_the_page_names_connections_and_shops_that_push_without_their_secr
         assert f"WooCommerce {store.id} the shop" in words(html)
         assert connection.path_secret not in html
         assert store.path_secret not in html
+
+
+async def test_the_page_says_how_far_a_shop_was_asked_what_it_did_not_push(desk: Desk) -> None:
+    store = await desk.shops.create("default", **SHOP, credentials=HOLDS, now=NOW * 1000)
+    marks, browser = Watermarks(desk.store), await desk.browse()
+    taken = await marks.take(store, since=0, now=NOW * 1000)
+    assert taken
+    asked = structs.replace(taken, done_at=NOW * 1000 - 3_600_000)
+    assert await marks.keep(store, taken, asked)
+    assert "Orders looked through 11-23 01:13 UTC" in words(await page(browser, "/addresses"))
+    assert await marks.keep(store, asked, structs.replace(asked, problem="answered 401: <b>who</b> are you?"))
+    html = await page(browser, "/addresses", headers=ZH)
+    assert "店铺订单核对失败: answered 401: &lt;b&gt;who&lt;/b&gt; are you?" in html
+    assert "looked through" not in html
 
 
 async def test_a_button_makes_a_new_address_that_is_shown_once_and_lets_the_old_one_go_on(desk: Desk) -> None:

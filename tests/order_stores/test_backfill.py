@@ -51,13 +51,14 @@ class Desk(Counter):
     def clock(self) -> float:
         return time.time() + self.late
 
-    def hire(self, settings: BackfillSettings = UNHURRIED, *, metrics: Metrics | None = None) -> Backfill:
+    def hire(
+        self, settings: BackfillSettings = UNHURRIED, *, metrics: Metrics | None = None, exits: Exits | None = None
+    ) -> Backfill:
         """A worker, as each process has one."""
-        exits = Exits(self.session, timeout_s=5.0, clock=self.clock)
         return Backfill(
             self.order_stores,
             Watermarks(self.store),
-            exits,
+            exits or Exits(self.session, timeout_s=5.0, clock=self.clock),
             self.handler,
             self.store,
             metrics or Metrics(),
@@ -317,6 +318,17 @@ async def test_a_shop_that_limits_is_asked_again_at_the_time_that_it_named(desk:
     assert desk.shop.requests == asked
     desk.late = 61.0
     assert (await desk.turn()).registered == 1
+
+
+async def test_a_limit_that_was_met_by_asking_is_kept_by_telling_too(desk: Desk) -> None:
+    exits = Exits(desk.session, timeout_s=5.0)
+    desk.shop.trouble(Trouble.LIMITS)
+    await desk.round(desk.hire(exits=exits))
+    desk.shop.trouble(None)
+    asked, platform = desk.shop.requests, desk.shop.platform
+    probe = await exits.probe(desk.to, platform)
+    assert (probe.reached, desk.shop.requests) == (False, asked)
+    assert "wants to be asked less often" in probe.detail
 
 
 async def test_a_shop_that_fails_says_why_until_it_is_well_again(desk: Desk) -> None:

@@ -116,3 +116,17 @@ async def test_a_fulfilment_whose_push_was_lost_is_found_and_asked_for_at_once(
             asked = (await desk("GET", path))["backfill"]
             await asyncio.sleep(0.05)
         assert "does not accept the credentials" in asked["problem"]
+
+
+async def test_where_each_role_has_a_process_the_one_that_tells_shops_asks_them(
+    tmp_path: Path, shopify: ShopifyPeer
+) -> None:
+    """Both keep to one rate then."""
+    port = shopify.base.rpartition(":")[2]
+    async with running(tmp_path, ports=[port], processes="roles", **{"backfill.every_min": "0"}) as (desk, _):
+        shopify.sell(ORDER, [WAYBILL])
+        said = {"platform": "shopify", "base": shopify.base, "credentials": dict(shopify.credentials)}
+        made = await desk("POST", "/v1/order-stores", said)
+        assert (await desk("POST", f"/v1/order-stores/{made['id']}/backfill", {}))["under_way"]
+        while not (await desk("GET", "/v1/shipments"))["shipments"]:
+            await asyncio.sleep(0.1)
