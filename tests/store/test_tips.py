@@ -276,7 +276,7 @@ async def test_a_connection_that_answers_is_kept(store: Store) -> None:
         cut = await hearing(store)
         await deafen(store)
         async with asyncio.timeout(20):
-            while not (before := await hearing(store)) or before == cut:
+            while len(before := await hearing(store)) < len(cut) or set(before) & set(cut):  # of a cluster one by one
                 await asyncio.sleep(0.02)
         await asyncio.sleep(2.5 * wire.ALIVE_S + 0.5)  # one that did not answer would be gone by then
         assert await hearing(store) == before
