@@ -68,10 +68,10 @@ async def test_a_server_that_was_killed_is_found_again(store: Store, server: tup
     id = await register(store, "acme", "W1")
     server[0].kill()
     with pytest.raises(StoreDown):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await store.find("acme", ["W1"])
     server[0].start()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             try:
                 assert await store.find("acme", ["W1"]) == [id]
@@ -123,7 +123,7 @@ async def test_a_server_that_wants_a_certificate_gets_ours(authority: Authority,
         await once_up(f"{url}&ssl_certfile={certificate}&ssl_keyfile={key}", "PING")
         said = await refused(url, tmp_path)
         assert "can't be used" in said
-        assert "it refuses our certificate" in said
+        assert "refuses our certificate" in said  # in its own word, or in ours where that was lost
         assert "ssl_certfile" in said
         known = f"{url}&ssl_certfile={certificate}&ssl_keyfile={key}"
         async with open_store(StoreSettings(directory=tmp_path, url=known)) as store:
@@ -153,7 +153,7 @@ async def test_a_cluster_over_tls_is_followed_to_its_ports_of_tls(authority: Aut
     own = f"127.0.0.1:{port}?ssl_ca_certs={authority.file}"
     try:
         await once_up(f"rediss://{own}", "CLUSTER", "ADDSLOTSRANGE", 0, 16_383)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while b"cluster_state:ok" not in await once_up(f"rediss://{own}", "CLUSTER", "INFO"):
                 await asyncio.sleep(0.05)
         async with open_store(StoreSettings(directory=tmp_path, url=f"rediss+cluster://{own}")) as store:
@@ -193,7 +193,7 @@ async def test_sentinels_over_tls_with_a_password_of_their_own(authority: Author
 
 async def once_up(url: str, *words: object) -> Any:
     """What the server answers as soon as it listens."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             try:
                 return await asked(server_of(url), *words)

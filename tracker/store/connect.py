@@ -11,6 +11,7 @@ from msgspec import Struct
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
 from tracker.errors import ConfigError
@@ -137,7 +138,7 @@ async def open_connection(server: dict[str, Any]) -> AbstractConnection:
     try:
         await connection.connect()  # type: ignore[no-untyped-call]
         if isinstance(connection, SSLConnection):
-            await ask(connection, "PING")  # in TLS 1.3 a server refuses our certificate after we have taken its own
+            await _greet(connection)
     except (RedisError, OSError) as error:
         await hang_up(connection)
         if reason := _distrust(error):
@@ -147,6 +148,20 @@ async def open_connection(server: dict[str, Any]) -> AbstractConnection:
         await hang_up(connection)
         raise
     return connection
+
+
+async def _greet(connection: AbstractConnection) -> None:
+    """Its first answer: in TLS 1.3 a server refuses our certificate after we have taken its own.
+
+    It says so and hangs up; where it hung up upon what we had sent meanwhile, its word is lost with the connection.
+    """
+    try:
+        await ask(connection, "PING")
+    except RedisConnectionError as error:
+        if not isinstance(error.__cause__ or error.__context__, ConnectionResetError | BrokenPipeError):
+            raise
+        hint = "it hung up right after the handshake, as a server does that refuses our certificate"
+        raise RedisConnectionError(f"{error}; {hint}: ssl_certfile and ssl_keyfile name ours") from error
 
 
 def _distrust(error: BaseException | None) -> str:
