@@ -32,7 +32,7 @@ class Node:
             "port": str(self.port),
             "bind": "127.0.0.1",
             "cluster-enabled": "yes",
-            "cluster-node-timeout": "1000",
+            "cluster-node-timeout": "10000",  # nodes that stand still for seconds, with the machine, are not away
             "cluster-require-full-coverage": "no",
             "appendonly": "yes",
             "appendfsync": "always",
@@ -48,7 +48,7 @@ class Node:
         self.process.wait()
 
     async def ask(self, *words: object) -> Any:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while True:
                 try:
                     connection = await open_connection(server_of(self.url))
@@ -68,7 +68,7 @@ async def join(nodes: list[Node]) -> None:
         await node.ask("CLUSTER", "ADDSLOTSRANGE", first, last)
         await node.ask("CLUSTER", "SET-CONFIG-EPOCH", at + 1)
         await node.ask("CLUSTER", "MEET", "127.0.0.1", nodes[0].port)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         for node in nodes:
             await whole(node)
 
