@@ -35,6 +35,12 @@ async def drill(request: pytest.FixtureRequest, daemon: Daemon, receiver: Receiv
     return await begin(request.node.name, daemon, receiver)
 
 
+@pytest.fixture
+async def patient(request: pytest.FixtureRequest, daemon: Daemon, receiver: Receiver) -> Drill:
+    """The same, whose deliveries wait for a subscriber as long as a test lets them."""
+    return await begin(request.node.name, daemon, receiver, delivery__timeout_s="60")
+
+
 def settings(*receivers: Receiver) -> dict[str, str]:
     return {
         "egress.allow": "127.0.0.0/8",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from tests.faults.audit import Findings, examine, note
-from tests.faults.daemon import Daemon, until
-from tests.faults.load import Carrier, register, scans_of, settle_in, waybills
+from tests.faults.daemon import Daemon, while_moving
+from tests.faults.load import Carrier, Ledger, register, scans_of, settle_in, waybills
 from tests.faults.receiver import Receiver
 
 
@@ -18,8 +20,16 @@ class Drill:
 
     async def acknowledged(self, share: float) -> None:
         """Wait until that share of the scans has its 2xx."""
-        wanted = share * self.carrier.wanted
-        await until(lambda: len(self.carrier.ledger.acknowledged) >= wanted, within=60, what="progress")
+        wanted, acknowledged = share * self.carrier.wanted, self.carrier.ledger.acknowledged
+        await while_moving(
+            lambda: len(acknowledged) >= wanted, moves=lambda: len(acknowledged), stuck_s=60, what="the pushes"
+        )
+
+    async def pushed(self, pushing: asyncio.Task[Ledger]) -> None:
+        """Wait until every scan has its 2xx."""
+        acknowledged = self.carrier.ledger.acknowledged
+        await while_moving(pushing.done, moves=lambda: len(acknowledged), stuck_s=60, what="the pushes")
+        await pushing
 
     async def examined(self) -> Findings:
         """Everything held against everything, once all is delivered."""
@@ -28,8 +38,11 @@ class Drill:
         return found
 
 
-async def begin(name: str, daemon: Daemon, receiver: Receiver, *, parcels: int = 20) -> Drill:
-    """Start the daemon, connect the carrier and the subscriber, register the parcels; `name` is the test's."""
-    await daemon.start()
+async def begin(name: str, daemon: Daemon, receiver: Receiver, *, parcels: int = 20, **chosen: str) -> Drill:
+    """Start the daemon, connect the carrier and the subscriber, register the parcels; `name` is the test's.
+
+    `chosen`: settings of this start, as `Daemon.spawn` takes them.
+    """
+    await daemon.start(**chosen)
     hook = await settle_in(daemon, receiver)
     return Drill(name, daemon, receiver, hook, await register(daemon, waybills(parcels)))

@@ -35,7 +35,7 @@ STEPS = (
 PER_ORDER = 2  # parcels of one order
 _BATCH = 1_000
 _PUSHERS = 24
-_TIMEOUT = aiohttp.ClientTimeout(total=15)
+_TIMEOUT = aiohttp.ClientTimeout(total=30)
 _CHINA = timezone(timedelta(hours=8))
 
 

@@ -55,6 +55,8 @@ class Receiver:
         self.refused = 0
         self.asked = 0  # queries to the carrier
         self.delay_s = delay_s
+        self.free_to_answer = asyncio.Event()  # cleared: arrivals wait until it is set
+        self.free_to_answer.set()
         self.beat_s = 0.0  # answers wait for its next beat, so that many go out at once
         self.answer = answer
         self.under_way = 0
@@ -118,6 +120,7 @@ class Receiver:
             self.premature.append(arrival)
         self.under_way += 1
         try:
+            await self.free_to_answer.wait()
             if self.delay_s:
                 await asyncio.sleep(self.delay_s)
             if self.beat_s:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Sequence
 
 import pytest
 
 from tests.faults.conftest import LONG
 from tests.faults.daemon import Daemon, run, until
-from tests.faults.drill import Drill
+from tests.faults.drill import Drill, begin
+from tests.faults.receiver import Receiver
 from tests.ports import free_port
 from tracker.store.flush import DEADLINE_S
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
+CLAIM_S = 35.0  # of a delivery whose subscriber may take ten seconds
 
 # ---------------------------------------------------------------- the daemon dies, its server lives
 
@@ -67,19 +68,19 @@ async def test_a_second_daemon_on_the_same_directory_is_refused(drill: Drill) ->
 # ---------------------------------------------------------------- asked to end
 
 
-async def test_sigterm_drains(drill: Drill) -> None:
+async def test_sigterm_drains(patient: Drill) -> None:
     """What is under way is finished and settled, what was not begun is handed back; no server is left running."""
-    daemon, receiver = drill.daemon, drill.receiver
-    receiver.delay_s = 0.4
+    drill, daemon, receiver = patient, patient.daemon, patient.receiver
+    receiver.free_to_answer.clear()
     pushing = asyncio.create_task(drill.carrier.run())
     await drill.acknowledged(0.8)
-    await until(lambda: receiver.under_way >= 8, within=20, what="deliveries under way")
+    await until(lambda: receiver.under_way >= 8, within=60, what="deliveries under way")
     under_way = receiver.under_way
-    assert await daemon.end(signal.SIGTERM, within=30) == 0
+    asyncio.get_running_loop().call_later(0.4, receiver.free_to_answer.set)
+    assert await daemon.end(signal.SIGTERM, within=60) == 0
     assert not daemon.server_pid
     assert receiver.under_way == 0, f"{under_way} were under way; some were cut off"
     assert "Traceback" not in daemon.log
-    receiver.delay_s = 0.0
     await daemon.start()
     await pushing
     found = await drill.examined()
@@ -107,7 +108,7 @@ async def test_a_daemon_that_is_asked_to_end_while_it_starts_ends(daemon: Daemon
     for after_s in (0.7, 1.2, 1.6):
         daemon.spawn()
         await asyncio.sleep(after_s)
-        await daemon.end(signal.SIGTERM, within=20)
+        await daemon.end(signal.SIGTERM, within=60)
         await until(lambda: not daemon.server_pid, within=10, what=f"the end of the server after {after_s} s")
     await daemon.start()
 
@@ -116,40 +117,49 @@ async def test_a_daemon_that_is_asked_to_end_while_it_starts_ends(daemon: Daemon
 
 
 @pytest.mark.parametrize("frozen_s", [5.0, 12.0, 60.0] if LONG else [5.0, 12.0])
-async def test_a_frozen_server_costs_pushes_time_and_nothing_else(drill: Drill, frozen_s: float) -> None:
+async def test_a_frozen_server_costs_pushes_time_and_nothing_else(
+    request: pytest.FixtureRequest, daemon: Daemon, receiver: Receiver, frozen_s: float
+) -> None:
     """Pushes wait or get 503, readiness says so within a probe's patience, and all heals by itself."""
-    daemon, carrier = drill.daemon, drill.carrier
+    drill = await begin(request.node.name, daemon, receiver, delivery__timeout_s="10")
+    carrier, ledger = drill.carrier, drill.carrier.ledger
     pushing = asyncio.create_task(carrier.run())
     await drill.acknowledged(0.3)
     server = daemon.signal_server(signal.SIGSTOP)
     try:
-        before = len(carrier.ledger.acknowledged)
+        before = len(ledger.acknowledged)
         began = time.monotonic()
-        statuses = [await daemon.readiness(patience=3.0) for _ in range(2)]
+        for _ in range(2):
+            await until(lambda: says_that_the_store_is_away(daemon), within=30, what="readiness that says so")
         await asyncio.sleep(max(0.0, frozen_s - (time.monotonic() - began)))
-        during = len(carrier.ledger.acknowledged) - before
+        during = len(ledger.acknowledged) - before
     finally:
         assert daemon.signal_server(signal.SIGCONT) == server
     resumed = time.monotonic()
-    assert_says_that_the_store_is_away([body for _, body in statuses], [status for status, _ in statuses])
     assert during <= 24, "a push was acknowledged that cannot be on disk"  # those whose answer was on its way
-    await until(lambda: ready(daemon), within=15, what="readiness")
-    await asyncio.wait_for(pushing, 60)
-    await until(lambda: drill.receiver.arrivals[-1].at > resumed, within=10, what="a delivery")
-    assert next(came.at for came in drill.receiver.arrivals if came.at > resumed) < resumed + 4, (
-        "deliveries go on at once"
+    await until(lambda: ready(daemon), within=60, what="readiness")
+    await drill.pushed(pushing)
+    await until(lambda: receiver.arrivals[-1].at > resumed, within=60, what="a delivery")
+    assert next(came.at for came in receiver.arrivals if came.at > resumed) < resumed + CLAIM_S / 2, (
+        "deliveries go on at once: none waits until a claim has ended"
     )
     assert daemon.server_pid == server
-    assert set(carrier.ledger.answers) <= {"200", "503"}
-    assert bool(carrier.ledger.answers["503"]) is (frozen_s > DEADLINE_S)
+    assert set(ledger.answers) <= {"200", "503"}
+    if frozen_s > DEADLINE_S:
+        assert ledger.answers["503"]
+    elif ledger.longest_silence_s < DEADLINE_S:  # a machine that stood still may have made it as long for them
+        assert not ledger.answers["503"]
     assert (await drill.examined()).wrong == {}
 
 
-def assert_says_that_the_store_is_away(bodies: Sequence[dict[str, object]], statuses: Sequence[int]) -> None:
-    assert list(statuses) == [503] * len(statuses)
-    for body in bodies:
-        assert body["ready"] is False
-        assert "store" in str(body["waiting_for"])
+async def says_that_the_store_is_away(daemon: Daemon) -> bool:
+    """Whether readiness does within a probe's patience; whatever else it says is wrong, no answer is a slow machine."""
+    status, told = await daemon.readiness(patience=3.0)
+    if status:
+        assert status == 503
+        assert told["ready"] is False
+        assert "store" in str(told["waiting_for"])
+    return status == 503
 
 
 async def ready(daemon: Daemon) -> bool:

@@ -30,7 +30,7 @@ async def refused(daemon: Daemon) -> str:
     """Start the daemon; what it said when it ended with 64."""
     said_before = len(daemon.log)
     process = daemon.spawn()
-    await until(lambda: not daemon.running, within=30, what="the end of the daemon")
+    await until(lambda: not daemon.running, within=60, what="the end of the daemon")
     said = daemon.log[said_before:]
     assert process.returncode == 64, said
     assert "Traceback" not in said
@@ -45,7 +45,7 @@ async def test_a_store_that_was_emptied_is_not_served_and_comes_back_whole(drill
     pushing = asyncio.create_task(drill.carrier.run())
     await drill.acknowledged(0.5)
     daemon.ask_server(*command.split())
-    await until(lambda: ledger.answers["503"] >= 20, within=20, what="503 from a store that was emptied")
+    await until(lambda: ledger.answers["503"] >= 20, within=60, what="503 from a store that was emptied")
     taken = len(ledger.acknowledged)
     headers = {"Authorization": f"Bearer {daemon.key}"}
     async with aiohttp.ClientSession(daemon.url, headers=headers) as http:
@@ -56,7 +56,7 @@ async def test_a_store_that_was_emptied_is_not_served_and_comes_back_whole(drill
     assert status == 503
     assert any("it was emptied (FLUSHALL?)" in why for why in told["waiting_for"]), told
     assert "store_emptied" in daemon.log
-    await until(lambda: ledger.answers["503"] >= 60, within=20, what="more of them")
+    await until(lambda: ledger.answers["503"] >= 60, within=60, what="more of them")
     assert len(ledger.acknowledged) == taken
     assert set(ledger.answers) <= {"200", "503"}
 
@@ -66,7 +66,7 @@ async def test_a_store_that_was_emptied_is_not_served_and_comes_back_whole(drill
         assert f"names ({id}) there is an empty one" in await refused(daemon)
     assert cut_at(daemon, command.split(maxsplit=1)[0].encode()) < 4096
     await daemon.start()
-    await asyncio.wait_for(pushing, 60)
+    await drill.pushed(pushing)
     assert (await drill.examined()).wrong == {}
 
 
@@ -76,11 +76,11 @@ async def test_it_heals_by_itself_where_the_server_gets_its_data_back(drill: Dri
     pushing = asyncio.create_task(drill.carrier.run())
     await drill.acknowledged(0.5)
     daemon.ask_server("FLUSHALL")
-    await until(lambda: ledger.answers["503"] >= 20, within=20, what="503 from a store that was emptied")
+    await until(lambda: ledger.answers["503"] >= 20, within=60, what="503 from a store that was emptied")
     daemon.signal_server(signal.SIGSTOP)
     cut_at(daemon, b"FLUSHALL")
     daemon.signal_server(signal.SIGKILL)
-    await asyncio.wait_for(pushing, 60)
+    await drill.pushed(pushing)
     assert "store_back" in daemon.log
     assert (await daemon.readiness())[0] == 200
     assert (await drill.examined()).wrong == {}

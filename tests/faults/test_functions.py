@@ -20,8 +20,8 @@ async def test_functions_that_were_flushed_are_loaded_again(drill: Drill) -> Non
         drill.daemon.ask_server("FUNCTION", "FLUSH")
         before = len(drill.carrier.ledger.acknowledged)
         await until(
-            lambda before=before: len(drill.carrier.ledger.acknowledged) > before + 10, within=20, what="progress"
+            lambda before=before: len(drill.carrier.ledger.acknowledged) > before + 10, within=60, what="progress"
         )
     drill.daemon.ask_server("SCRIPT", "FLUSH")
-    await asyncio.wait_for(pushing, 60)
+    await drill.pushed(pushing)
     assert (await drill.examined()).wrong == {}

@@ -228,9 +228,7 @@ async def test_an_answer_that_is_lost_for_any_function_loses_and_doubles_nothing
         assert not working.done(), working.exception()
         assert not wire.lacking(wanted), f"so many losses lack after {clerk.rounds} rounds"
         working.cancel()
-        acknowledged = drill.carrier.ledger.acknowledged
-        await while_moving(pushing.done, moves=lambda: len(acknowledged), stuck_s=60, what="the pushes")
-        await pushing
+        await drill.pushed(pushing)
         await clerk.garbage()
         assert (await drill.examined()).wrong == {}
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests.faults.audit import feed, table
 from tests.faults.conftest import LONG, settings
-from tests.faults.daemon import Daemon, tenant, until
+from tests.faults.daemon import READY_S, Daemon, tenant, until
 from tests.faults.load import STEPS
 from tests.faults.pierced import LEASED, POINTS
 from tests.faults.receiver import Receiver
@@ -60,7 +60,11 @@ async def kill_again_and_again(daemon: Daemon, sides: list[Side], kills: Counter
         daemon.program = killed if point in POINTS else ("tracker.cli",)
         daemon.spawn()
         try:
-            patience = 0.5 + 2.5 * dice.random() if point == "at random" else 12.0
+            if point == "at random":
+                patience = 0.5 + 2.5 * dice.random()  # its start included
+            else:
+                patience = 12.0
+                await until(lambda: ready_or_dead(daemon), within=READY_S, what="readiness")
             await until(lambda: not daemon.running, within=patience, what="the kill")
         except AssertionError:
             await daemon.kill()
@@ -72,6 +76,10 @@ async def kill_again_and_again(daemon: Daemon, sides: list[Side], kills: Counter
     for side in sides:
         for carrier in side.carriers:
             carrier.hasten()
+
+
+async def ready_or_dead(daemon: Daemon) -> bool:
+    return not daemon.running or (await daemon.readiness())[0] == 200
 
 
 async def watch(sides: list[Side], ended: asyncio.Event) -> int:
