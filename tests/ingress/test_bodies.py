@@ -213,3 +213,26 @@ async def test_a_client_that_asks_first_is_told_to_send_only_what_is_read(site: 
         assert (await site.once(head, b"Expect: tea\r\nContent-Length: 2\r\n\r\n")).status == 417, taker
     nobody = b"POST /v1/shipments HTTP/1.1\r\nHost: m\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
     assert (await site.once(nobody)).status == 401
+
+
+async def test_large_bodies_of_one_address_wait_for_one_another_and_small_ones_for_none(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is read of them takes memory until it is answered, however slowly it comes."""
+    monkeypatch.setattr("tracker.ingress.room._LARGE_OF_ONE", 2)
+    head = site.head("POST", "/v1/shipments", "Content-Type: application/json", "Content-Length: 600000")
+    async with await site.wire() as one, await site.wire() as two, await site.wire() as late:
+        for wire in (one, two):
+            await wire.send(head + b" " * 400_000)
+        await asyncio.sleep(0.3)
+        late.writer.write(head + b" " * 600_000)
+        with pytest.raises(TimeoutError):
+            await late.answer(0.5)
+        assert (await site.call("POST", "/v1/shipments", {})).status == 422
+        await one.send(b" " * 200_000)
+        assert (await one.answer()).status == 400
+        assert (await late.answer()).status == 400
+        await two.__aexit__()
+        for _ in range(3):
+            again = await site.once(head, b" " * 600_000)
+            assert again.status == 400

@@ -20,6 +20,7 @@ from tracker.console.endpoints import Endpoints
 from tracker.console.queries import CarrierNames, Queries
 from tracker.console.shops import Shops
 from tracker.ingress.bodies import PACE, Pace
+from tracker.ingress.room import ROOM, Room, with_room
 from tracker.model import Shipment
 from tracker.replay import Replay
 from tracker.views import shipment_view
@@ -28,8 +29,9 @@ from webhooks.logbook import told_lately
 
 def served(parts: Parts, settings: Settings) -> web.Application:
     """Everything that this process answers on its port."""
-    root = web.Application(middlewares=[probes.with_request_id], client_max_size=4 * 1024 * 1024)
+    root = web.Application(middlewares=[probes.with_request_id, with_room], client_max_size=4 * 1024 * 1024)
     root[PACE] = Pace(total_s=settings.http.body_s)
+    root[ROOM] = Room(parts.bounds.addresses)
     probes.add_routes(root, parts.readiness, parts.metrics, token=settings.http.metrics_token)
     if "intake" in settings.roles:
         root.add_routes(parts.inbound.routes())

@@ -9,6 +9,8 @@ from urllib.parse import parse_qsl
 from aiohttp import HttpVersion11, web
 from msgspec import Struct
 
+from tracker.ingress.room import ROOM, SMALL
+
 CODINGS = "gzip, deflate"  # what we take
 _MAX_FIELDS = 100  # of a form
 
@@ -89,7 +91,7 @@ async def read_form(request: web.Request, limit: int) -> dict[str, str]:
 
 async def _paced(request: web.Request, limit: int, unpacker: _Unpacker | None) -> bytes:
     """What comes, as long as it comes fast enough; with an unpacker what it has not taken, which is nothing."""
-    pace = request.config_dict.get(PACE) or Pace()
+    pace, room = request.config_dict.get(PACE) or Pace(), request.config_dict.get(ROOM)
     began = asyncio.get_running_loop().time()
     body, received = bytearray(), 0
     if "Expect" in request.headers and request.version >= HttpVersion11:
@@ -100,6 +102,9 @@ async def _paced(request: web.Request, limit: int, unpacker: _Unpacker | None) -
             received += len(chunk)
             if received > limit:
                 raise _too_large(limit)
+            if room and received > SMALL:
+                await room.enter(request)
+                room = None
             if unpacker:
                 unpacker.feed(chunk)
             else:
