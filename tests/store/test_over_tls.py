@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 from redis.exceptions import RedisError
 
+from tests.faults.answering import reset
 from tests.ports import free_ports
 from tests.store.goods import register
 from tests.store.stories import STORIES, Story, named
@@ -143,6 +145,25 @@ async def test_whoever_is_not_trusted_is_told_so_by_sentinels_and_clusters_too(
                 StoreSettings(directory=tmp_path, url=f"{place}ssl_ca_certs={other.file}"), patience=2.0
             ):
                 pass
+
+
+async def test_a_server_whose_refusal_is_lost_with_the_connection_is_told_of_too(
+    authority: Authority, tmp_path: Path
+) -> None:
+    """It takes the handshake, and resets the connection instead of an answer."""
+    certificate, key = authority.certificate("abrupt", "127.0.0.1")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        reset(writer)
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0, ssl=context) as abrupt:
+        port = abrupt.sockets[0].getsockname()[1]
+        said = await refused(f"rediss://127.0.0.1:{port}?ssl_ca_certs={authority.file}", tmp_path)
+    assert "as a server does that refuses our certificate" in said
+    assert "ssl_certfile and ssl_keyfile name ours" in said
 
 
 async def test_a_cluster_over_tls_is_followed_to_its_ports_of_tls(authority: Authority, tmp_path: Path) -> None:
