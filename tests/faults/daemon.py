@@ -54,12 +54,17 @@ async def until(condition: Any, *, within: float, what: str, every: float = 0.02
 
 
 async def while_moving(
-    condition: Callable[[], bool], *, moves: Callable[[], object], stuck_s: float, what: str
+    condition: Callable[[], bool], *, moves: Callable[[], object], stuck_s: float, what: str, every: float = 0.02
 ) -> None:
     """Wait for the condition as long as `moves()` changes: a busy machine may take its time."""
     seen = moves()
     while not condition():
-        await until(lambda: condition() or moves() != seen, within=stuck_s, what=f"{what}: a move after {seen}")  # noqa: B023
+        await until(
+            lambda: condition() or moves() != seen,  # noqa: B023
+            within=stuck_s,
+            what=f"{what}: a move after {seen}",
+            every=every,
+        )
         seen = moves()
 
 

@@ -20,7 +20,7 @@ from msgspec import Struct
 from redis import Redis
 
 from tests.faults.audit import ROWS, table
-from tests.faults.daemon import Daemon, until
+from tests.faults.daemon import Daemon, while_moving
 from tests.faults.ears import Ears
 from tests.faults.load import STEPS, Carrier, connect, register, scans_of, waybills
 from tests.faults.receiver import Receiver
@@ -100,7 +100,13 @@ class Soak:
         self.ears.forget(wave.owed(range(1, DELETION.stop)), wave.numbers.values())
 
     async def _told(self, ids: list[str]) -> None:
-        await until(lambda: not self.ears.missing(ids), within=60, what="the messages of a wave", every=0.1)
+        await while_moving(
+            lambda: not self.ears.missing(ids),
+            moves=lambda: self.ears.missing(ids),
+            stuck_s=60,
+            every=0.1,
+            what="the messages of a wave",
+        )
 
     async def capacity(self) -> float:
         """Pushes a second until the last message is there."""
