@@ -155,9 +155,15 @@ async def desk(store: Store, book: OrderBook, aiohttp_client: AiohttpClient) -> 
 
     pages_of_shops = Shops(store, shops, watermarks, names, told_lately)
 
-    async def browse(account: str = "default", bounds: Bounds | None = None) -> Browser:
+    async def browse(account: str = "default", bounds: Bounds | None = None, *, secure: bool = False) -> Browser:
         settings = ConsoleSettings(
-            secret=SECRET, open_account=account, clock=lambda: NOW, audit=audit, links=LINKS, bounds=bounds
+            secret=SECRET,
+            open_account=account,
+            secure=secure,
+            clock=lambda: NOW,
+            audit=audit,
+            links=LINKS,
+            bounds=bounds,
         )
         client: Browser = await aiohttp_client(console_app(queries, endpoints, addresses, pages_of_shops, settings))
         return client

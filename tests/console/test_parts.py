@@ -146,8 +146,8 @@ def test_only_a_web_address_is_a_link(url: str | None) -> None:
 
 def test_a_session_ends_in_time_and_belongs_to_its_secret() -> None:
     signer = Signer(b"0" * 16)
-    cookie = signer.seal(Session("default", "k", 100))
-    assert signer.open(cookie, 99) == Session("default", "k", 100)
+    cookie = signer.seal(Session("default", "k", 100, "one"))
+    assert signer.open(cookie, 99) == Session("default", "k", 100, "one")
     assert signer.open(cookie, 100) is None
     assert Signer(b"1" * 16).open(cookie, 99) is None
     with pytest.raises(ValueError, match="16 bytes"):

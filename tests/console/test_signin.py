@@ -76,6 +76,45 @@ async def test_signing_out_ends_the_session(desk: Desk, minted: tuple[ApiKey, st
     assert await status(browser) == 303
 
 
+async def test_signing_out_ends_the_session_wherever_its_cookie_is_and_no_other(
+    desk: Desk, minted: tuple[ApiKey, str]
+) -> None:
+    """Somebody copied it from the browser, or another worker is asked."""
+    browser, elsewhere = await desk.browse(account=""), await desk.browse(account="")
+    await sign_in(browser, minted[1])
+    await sign_in(elsewhere, minted[1])
+    [copied] = [one.value for one in browser.session.cookie_jar if one.key == "milepost_session"]
+    await send(browser, {}, "/logout")
+    thief = await desk.browse(account="")
+    headers = {"Cookie": f"milepost_session={copied}"}
+    async with thief.get("/", headers=headers, allow_redirects=False) as answer:
+        assert answer.status == 303
+    assert await status(elsewhere) == 200
+
+
+async def test_over_https_the_cookies_are_of_this_very_host(desk: Desk, minted: tuple[ApiKey, str]) -> None:
+    """No neighbour under the same domain can set them, or read them over HTTP; signing out lets go of them."""
+    browser = await desk.browse(account="", secure=True)
+    async with browser.get("/login") as form:
+        told = form.headers["Set-Cookie"]
+        token = re.search(r'name="form" value="(\w+)"', await form.text())
+    assert token and told.startswith("__Host-milepost_form=") and "Secure" in told and "Path=/" in told
+    headers = {"Cookie": told.partition(";")[0]}
+    fields = {"key": minted[1], "form": token[1]}
+    async with browser.post("/login", data=fields, headers=headers, allow_redirects=False) as answer:
+        [session, form_gone] = answer.headers.getall("Set-Cookie")
+    assert session.startswith("__Host-milepost_session=") and "Secure" in session
+    assert form_gone.startswith("__Host-milepost_form=") and "Max-Age=0" in form_gone and "Secure" in form_gone
+    headers = {"Cookie": session.partition(";")[0]}
+    assert await status_with(browser, headers) == 200
+    assert await status_with(browser, {"Cookie": headers["Cookie"].removeprefix("__Host-")}) == 303
+
+
+async def status_with(browser: Browser, headers: dict[str, str]) -> int:
+    async with browser.get("/", headers=headers, allow_redirects=False) as response:
+        return response.status
+
+
 @pytest.mark.parametrize(
     "headers",
     [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://elsewhere.example"}, {"Origin": "null"}],

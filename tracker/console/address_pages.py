@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from tracker.console.addresses import Addresses, overlaps
-from tracker.console.request import ACCOUNT, DESK, KEY, render
+from tracker.console.request import ACCOUNT, DESK, KEY, cookie_of, render
 from tracker.console.session import COOKIE
 from tracker.console.signin import read, same_origin
 from tracker.errors import NotFound
@@ -22,7 +22,7 @@ async def addresses(request: web.Request) -> web.Response:
 @routes.post("/addresses/{kind}/{id}/rotate")
 async def rotate(request: web.Request) -> web.Response:
     """A new address, on the page that answers and never again."""
-    form, cookie = await read(request), request.cookies.get(COOKIE, "")
+    form, cookie = await read(request), cookie_of(request, COOKIE)
     ours = same_origin(request) and request.app[DESK].signer.form_is_ours(cookie, form.get("form", ""))
     hours = {str(one): one for one in overlaps()}.get(form.get("overlap_h", ""))
     if not ours or hours is None or not await _addresses(request).may_rotate(request[ACCOUNT], request[KEY]):
@@ -45,7 +45,7 @@ async def _page(request: web.Request, made: str, url: str) -> web.Response:
         "url": url,
         "overlaps": overlaps(),
         "rotates": await _addresses(request).may_rotate(request[ACCOUNT], request[KEY]),
-        "form_token": request.app[DESK].signer.form_token(request.cookies.get(COOKIE, "")),
+        "form_token": request.app[DESK].signer.form_token(cookie_of(request, COOKIE)),
     }
     return render(request, "addresses.html", context)
 

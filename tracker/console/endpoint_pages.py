@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from tracker.console.endpoints import Endpoints
-from tracker.console.request import ACCOUNT, DESK, KEY, render
+from tracker.console.request import ACCOUNT, DESK, KEY, cookie_of, render
 from tracker.console.session import COOKIE
 from tracker.console.signin import read, same_origin
 from tracker.errors import NotFound
@@ -41,7 +41,7 @@ async def subscription(request: web.Request) -> web.Response:
         "done": done if done in _DONE else "",
         "n": count if count.isascii() and count.isdigit() else "0",
         "writes": await _endpoints(request).may_write(request[ACCOUNT], request[KEY]),
-        "form_token": request.app[DESK].signer.form_token(request.cookies.get(COOKIE, "")),
+        "form_token": request.app[DESK].signer.form_token(cookie_of(request, COOKIE)),
         "live": True,
     }
     return render(request, "subscription.html", context)
@@ -100,7 +100,7 @@ def _named(request: web.Request) -> tuple[str, str]:
 
 async def asked(request: web.Request) -> dict[str, str]:
     """The form, where it is ours and the key may write; to everybody else there is no such page."""
-    form, cookie = await read(request), request.cookies.get(COOKIE, "")
+    form, cookie = await read(request), cookie_of(request, COOKIE)
     ours = same_origin(request) and request.app[DESK].signer.form_is_ours(cookie, form.get("form", ""))
     if not ours or not await _endpoints(request).may_write(request[ACCOUNT], request[KEY]):
         raise NotFound("no form of ours")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -10,6 +11,7 @@ from msgspec import Struct
 
 from tracker.accounts import OPERATOR, ApiKey, Scope
 from tracker.console.services import Found, OrderList, ShipmentList, View
+from tracker.console.session import LIFE_S, Session
 from tracker.drift.kinds import Drifting, drift_view
 from tracker.errors import BadInput
 from tracker.model import Document, Shipment
@@ -44,6 +46,10 @@ class Shelf(Protocol):
     async def find_order(self, account: str, order_number: str) -> list[str]: ...
 
     async def get_record(self, kind: str, account: str, id: str) -> bytes | None: ...
+
+    async def marked(self, connection: str, mark: bytes) -> bool: ...
+
+    async def mark(self, connection: str, mark: bytes, *, life_ms: int) -> None: ...
 
 
 class Shipments(Protocol):
@@ -152,9 +158,18 @@ class Queries:
     async def authenticate(self, key: str) -> str | None:
         return await self._authenticate(key)
 
-    async def still_valid(self, account: str, key_id: str) -> bool:
-        key = await self._store.get_record(_KEY, account, key_id)
-        return key is not None and not msgspec.json.decode(key, type=ApiKey).expired(round(self._store.clock() * 1000))
+    async def still_valid(self, session: Session) -> bool:
+        key, ended = await asyncio.gather(
+            self._store.get_record(_KEY, session.account, session.key_id),
+            self._store.marked(_sessions_of(session), session.id.encode()),
+        )
+        if key is None or ended:
+            return False
+        return not msgspec.json.decode(key, type=ApiKey).expired(round(self._store.clock() * 1000))
+
+    async def end(self, session: Session) -> None:
+        # as long for each: what is remembered of a key goes when the last one that was noted does
+        await self._store.mark(_sessions_of(session), session.id.encode(), life_ms=LIFE_S * 1000)
 
     async def _page(self, account: str, *, cursor: str | None, **which: Any) -> tuple[list[View], str | None]:
         try:
@@ -166,6 +181,11 @@ class Queries:
     async def _views(self, account: str, ids: Sequence[str]) -> list[View]:
         found = await self._ingest.get(account, ids) if ids else []
         return [self._show(shipment) for shipment in found if shipment is not None]
+
+
+def _sessions_of(session: Session) -> str:
+    """Under what those of a key that were ended are remembered; an id of a connection or an order store it can't be."""
+    return f"console {session.key_id}"
 
 
 def _fits(view: View, carrier: str, shop: str) -> bool:

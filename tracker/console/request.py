@@ -17,7 +17,7 @@ from tracker.console.addresses import Addresses
 from tracker.console.endpoints import Endpoints
 from tracker.console.rendering import words_for
 from tracker.console.services import Services
-from tracker.console.session import Signer
+from tracker.console.session import Signer, named
 from tracker.console.shops import Shops
 from tracker.ingress.bounds import Bounds
 
@@ -47,6 +47,16 @@ KEY = web.RequestKey("key", str)  # the id of the key that signed in, "" where n
 LANG = web.RequestKey("lang", str)
 BUYER = web.RequestKey("buyer", bool)  # the page is for who bought, and leads nowhere else
 OFF = web.RequestKey("off", int)  # endpoints of the account that were switched off
+
+
+def over_tls(request: web.Request) -> bool:
+    """Whether the browser came by HTTPS, to us or to the proxy before us."""
+    return request.app[DESK].secure or request.secure
+
+
+def cookie_of(request: web.Request, cookie: str) -> str:
+    """What the browser has of a cookie of ours; "" where nothing."""
+    return request.cookies.get(named(cookie, secure=over_tls(request)), "")
 
 
 def note(request: web.Request, action: str, status: int, *, account: str = "", key: str = "", target: str = "") -> None:

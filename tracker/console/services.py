@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from tracker.console.session import Session
 from tracker.orders import OrderQuery
 
 View = Mapping[str, Any]
@@ -77,5 +78,8 @@ class Services(Protocol):
     async def authenticate(self, key: str) -> str | None:
         """The account that an API key with the scope `read` belongs to."""
 
-    async def still_valid(self, account: str, key_id: str) -> bool:
-        """Whether the key that signed in is still there."""
+    async def still_valid(self, session: Session) -> bool:
+        """Whether the key that signed in is still there, and nobody signed out."""
+
+    async def end(self, session: Session) -> None:
+        """The session is over, wherever its cookie is."""

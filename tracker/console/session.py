@@ -17,11 +17,12 @@ FORM_LIFE_S = 3600
 
 
 class Session(Struct, frozen=True, array_like=True):
-    """A sign-in: whose, by which key, and until when (s)."""
+    """A sign-in: whose, by which key, until when (s), and which one, so that it can be ended."""
 
     account: str
     key_id: str
     until: int
+    id: str
 
 
 class Signer:
@@ -46,7 +47,10 @@ class Signer:
             return None
         if not hmac.compare_digest(signature, hmac.digest(self._session_key, body, "sha256")):
             return None
-        session = msgspec.json.decode(body, type=Session)
+        try:
+            session = msgspec.json.decode(body, type=Session)
+        except msgspec.DecodeError:  # of a version that wrote it in another way
+            return None
         return session if now < session.until else None
 
     def form_token(self, nonce: str) -> str:
@@ -58,8 +62,13 @@ class Signer:
         return bool(nonce) and hmac.compare_digest(self.form_token(nonce).encode(), token.encode())
 
 
+def named(cookie: str, *, secure: bool) -> str:
+    """What a cookie is called. Over HTTPS a browser takes one of this name from this very host alone (RFC 6265bis)."""
+    return f"__Host-{cookie}" if secure else cookie
+
+
 def new_nonce() -> str:
-    """A fresh value for the form cookie."""
+    """A fresh value: of the form cookie, or the id of a session."""
     return secrets.token_urlsafe(18)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from tracker.console.endpoint_pages import asked
-from tracker.console.request import ACCOUNT, DESK, KEY, render
+from tracker.console.request import ACCOUNT, DESK, KEY, cookie_of, render
 from tracker.console.session import COOKIE
 from tracker.console.shops import Shops
 from tracker.errors import NotFound
@@ -40,7 +40,7 @@ async def shop(request: web.Request) -> web.Response:
         "done": done if done in _DONE else "",
         "n": count if count.isascii() and count.isdigit() else "0",
         "writes": await request.app[DESK].endpoints.may_write(request[ACCOUNT], request[KEY]),
-        "form_token": request.app[DESK].signer.form_token(request.cookies.get(COOKIE, "")),
+        "form_token": request.app[DESK].signer.form_token(cookie_of(request, COOKIE)),
         "live": True,
     }
     return render(request, "shop.html", context)

@@ -7,13 +7,14 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from tracker.accounts import public_part
-from tracker.console.request import DESK, note, render
+from tracker.console.request import DESK, cookie_of, note, over_tls, render
 from tracker.console.session import (
     COOKIE,
     FORM_COOKIE,
     FORM_LIFE_S,
     LIFE_S,
     Session,
+    named,
     new_nonce,
 )
 from tracker.ingress.bodies import BodyRefused, read_form
@@ -25,10 +26,10 @@ _SAME = ("same-origin", "none")
 
 
 async def session_of(request: web.Request) -> Session | None:
-    """Who is signed in, None for nobody; a revoked key ends its sessions."""
+    """Who is signed in, None for nobody. A revoked key ends its sessions; signing out ends one, copies of it too."""
     desk = request.app[DESK]
-    session = desk.signer.open(request.cookies.get(COOKIE, ""), desk.clock())
-    if session is None or not await desk.services.still_valid(session.account, session.key_id):
+    session = desk.signer.open(cookie_of(request, COOKIE), desk.clock())
+    if session is None or not await desk.services.still_valid(session):
         return None
     return session
 
@@ -52,7 +53,7 @@ async def sign_in(request: web.Request) -> web.Response:
     desk = request.app[DESK]
     form = await read(request)
     key, token = form.get("key", "").strip(), form.get("form", "")
-    if not same_origin(request) or not desk.signer.form_is_ours(request.cookies.get(FORM_COOKIE, ""), token):
+    if not same_origin(request) or not desk.signer.form_is_ours(cookie_of(request, FORM_COOKIE), token):
         return _form(request, "login_form_old", status=403)
     bounds, id = desk.bounds, public_part(key)
     wait = _guessed_too_often(request, id)
@@ -68,7 +69,7 @@ async def sign_in(request: web.Request) -> web.Response:
     bounds.guesses.succeeded(id)
     bounds.proved(request, id)
     note(request, "sign_in", 303, account=account, key=id)
-    return _welcome(request, Session(account, id, int(desk.clock()) + LIFE_S))
+    return _welcome(request, Session(account, id, int(desk.clock()) + LIFE_S, new_nonce()))
 
 
 def _guessed_too_often(request: web.Request, id: str) -> int:
@@ -82,8 +83,9 @@ async def sign_out(request: web.Request) -> web.Response:
     """End the session; only a form of our own origin may ask for it."""
     response = web.Response(status=303, headers={"Location": "/login"})
     if same_origin(request):
-        response.del_cookie(COOKIE)
+        _unset(request, response, COOKIE)
         if session := await session_of(request):
+            await request.app[DESK].services.end(session)
             note(request, "sign_out", 303, account=session.account, key=session.key_id)
     return response
 
@@ -99,7 +101,7 @@ async def read(request: web.Request) -> dict[str, str]:
 def _welcome(request: web.Request, session: Session) -> web.Response:
     response = web.Response(status=303, headers={"Location": _local(request.query.get("next", "/"))})
     _set(request, response, COOKIE, request.app[DESK].signer.seal(session), LIFE_S)
-    response.del_cookie(FORM_COOKIE)
+    _unset(request, response, FORM_COOKIE)
     return response
 
 
@@ -114,8 +116,14 @@ def _form(request: web.Request, problem: str = "", *, status: int = 200, wait: i
 
 
 def _set(request: web.Request, response: web.Response, name: str, value: str, life: int) -> None:
-    secure = request.app[DESK].secure or request.secure
+    secure = over_tls(request)
+    name = named(name, secure=secure)
     response.set_cookie(name, value, max_age=life, httponly=True, samesite="Lax", secure=secure)
+
+
+def _unset(request: web.Request, response: web.Response, name: str) -> None:
+    secure = over_tls(request)  # without it a browser would not let go of a cookie that is for HTTPS
+    response.del_cookie(named(name, secure=secure), httponly=True, samesite="Lax", secure=secure)
 
 
 def same_origin(request: web.Request) -> bool:
