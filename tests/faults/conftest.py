@@ -15,6 +15,8 @@ from tests.faults.receiver import Receiver
 
 LONG = os.environ.get("MILEPOST_FAULTS") == "long"  # more of the same; `make faults-long`
 
+PATIENCE_S = "60"  # of a delivery, which is not given up while a test has its subscriber wait
+
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
@@ -38,7 +40,7 @@ async def drill(request: pytest.FixtureRequest, daemon: Daemon, receiver: Receiv
 @pytest.fixture
 async def patient(request: pytest.FixtureRequest, daemon: Daemon, receiver: Receiver) -> Drill:
     """The same, whose deliveries wait for a subscriber as long as a test lets them."""
-    return await begin(request.node.name, daemon, receiver, delivery__timeout_s="60")
+    return await begin(request.node.name, daemon, receiver, delivery__timeout_s=PATIENCE_S)
 
 
 def settings(*receivers: Receiver) -> dict[str, str]:

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.faults.conftest import LONG
+from tests.faults.conftest import LONG, PATIENCE_S
 from tests.faults.daemon import Daemon, run, until
 from tests.faults.drill import Drill, begin
 from tests.faults.receiver import Receiver
@@ -81,7 +81,7 @@ async def test_sigterm_drains(patient: Drill) -> None:
     assert not daemon.server_pid
     assert receiver.under_way == 0, f"{under_way} were under way; some were cut off"
     assert "Traceback" not in daemon.log
-    await daemon.start()
+    await daemon.start(delivery__timeout_s=PATIENCE_S)
     await pushing
     found = await drill.examined()
     assert found.wrong == {}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from redis import RedisError
 
-from tests.faults.conftest import LONG, settings
+from tests.faults.conftest import LONG, PATIENCE_S, settings
 from tests.faults.daemon import Daemon, until
 from tests.faults.disk import Disk, mounted
 from tests.faults.drill import Drill, begin
@@ -61,7 +61,7 @@ async def test_the_door_closes_before_the_load_has_filled_the_disk(
     request: pytest.FixtureRequest, daemon: Daemon, disk: Disk, receiver: Receiver
 ) -> None:
     """Below what is wanted beside the log, pushes get 503 and readiness says why; what is there is delivered."""
-    drill = await begin(request.node.name, daemon, receiver, parcels=80, delivery__timeout_s="60")
+    drill = await begin(request.node.name, daemon, receiver, parcels=80, delivery__timeout_s=PATIENCE_S)
     ledger = drill.carrier.ledger
     receiver.free_to_answer.clear()
     disk.fill(leave=GIB + (96 << 10))
