@@ -164,10 +164,10 @@ async def signed_in(site: Site) -> str:
         return done.cookies["milepost_session"].OutputString(())
 
 
-async def test_signing_in_is_slowed_by_address_and_by_the_key_that_is_named(opened: Opened) -> None:
+async def test_signing_in_is_slowed_by_address_and_nobody_keeps_the_owner_of_a_key_out(opened: Opened) -> None:
+    """The public part of a key stands in trails and lists: to know it is of no use."""
     site = await opened(http__trusted_proxies="127.0.0.0/8", **OPEN)
-    guess = "mp_" + "a" * 8 + "_" + "b" * 32
-    statuses = [(await sign_in(site, guess, f"198.51.100.{n}")).status for n in range(9)]
-    assert statuses == [401] * 8 + [429]
-    assert (await sign_in(site, "mp_" + "c" * 8 + "_" + "b" * 32, "198.51.100.1")).status == 401
-    assert (await sign_in(site, site.key, "198.51.100.1")).status == 303
+    guess = site.key[:12] + "b" * 32
+    assert [(await sign_in(site, guess, "198.51.100.1")).status for _ in range(9)] == [401] * 8 + [429]
+    assert [(await sign_in(site, guess, f"198.51.100.{n}")).status for n in range(2, 12)] == [401] * 10
+    assert (await sign_in(site, site.key, "198.51.100.100")).status == 303

@@ -56,26 +56,17 @@ async def sign_in(request: web.Request) -> web.Response:
     if not same_origin(request) or not desk.signer.form_is_ours(cookie_of(request, FORM_COOKIE), token):
         return _form(request, "login_form_old", status=403)
     bounds, id = desk.bounds, public_part(key)
-    wait = _guessed_too_often(request, id)
+    wait = bounds.wait_s(request, id)
     account = await desk.services.authenticate(key) if not wait and len(key) <= 256 else None
-    if wait := wait or _guessed_too_often(request, id):  # many may have been looked at at once
+    if wait := wait or bounds.wait_s(request, id):  # many may have been looked at at once
         return _form(request, "login_throttled", status=429, wait=wait)
     if not account:
         bounds.guessed(request)
-        if id:
-            bounds.guesses.failed(id, bounds.clock())
         note(request, "sign_in", 401)
         return _form(request, "login_failed", status=401)
-    bounds.guesses.succeeded(id)
     bounds.proved(request, id)
     note(request, "sign_in", 303, account=account, key=id)
     return _welcome(request, Session(account, id, int(desk.clock()) + LIFE_S, new_nonce()))
-
-
-def _guessed_too_often(request: web.Request, id: str) -> int:
-    """Seconds to wait, after wrong keys from this address or for this very key from anywhere."""
-    bounds = request.app[DESK].bounds
-    return max(bounds.wait_s(request, id), bounds.guesses.wait_s(id, bounds.clock()))
 
 
 @routes.post("/logout")

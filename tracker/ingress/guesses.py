@@ -21,11 +21,11 @@ class _Failures(Struct):
 
 
 class Guesses:
-    """Failures by who made them, an address or an account's name, and the pairs that have proved themselves.
+    """Failures by who made them, an address, and the pairs of address and key that have proved themselves.
 
     From the eighth failure on nobody may try again for 1 s, then 2, 4, … 900 s; what comes meanwhile is not looked at
-    and does not count. An hour without a failure, or a success, and all is forgotten. Both tables are bounded: the
-    oldest entries make room.
+    and does not count. An hour without a failure and all is forgotten. Both tables are bounded: the oldest entries make
+    room.
     """
 
     def __init__(self) -> None:
@@ -52,10 +52,6 @@ class Guesses:
             found.until = now + min(_LONGEST_S, 2.0 ** min(found.count - _FREE, 20))
         self._failures[who] = found
         _bound(self._failures)
-
-    def succeeded(self, who: Hashable) -> None:
-        """Forget the failures."""
-        self._failures.pop(who, None)
 
     def proved(self, who: Hashable) -> None:
         """This one showed the right secret: others at its address do not make it wait."""
