@@ -63,7 +63,7 @@ async def kill_again_and_again(daemon: Daemon, sides: list[Side], kills: Counter
             if point == "at random":
                 patience = 0.5 + 2.5 * dice.random()  # its start included
             else:
-                patience = 12.0
+                patience = 30.0
                 await until(lambda: ready_or_dead(daemon), within=READY_S, what="readiness")
             await until(lambda: not daemon.running, within=patience, what="the kill")
         except AssertionError:
