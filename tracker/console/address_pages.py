@@ -5,9 +5,8 @@ from __future__ import annotations
 from aiohttp import web
 
 from tracker.console.addresses import Addresses, overlaps
-from tracker.console.request import ACCOUNT, DESK, KEY, cookie_of, render
-from tracker.console.session import COOKIE
-from tracker.console.signin import read, same_origin
+from tracker.console.request import ACCOUNT, DESK, KEY, render
+from tracker.console.signin import form_is_ours, form_token, read
 from tracker.errors import NotFound
 
 routes = web.RouteTableDef()
@@ -22,10 +21,13 @@ async def addresses(request: web.Request) -> web.Response:
 @routes.post("/addresses/{kind}/{id}/rotate")
 async def rotate(request: web.Request) -> web.Response:
     """A new address, on the page that answers and never again."""
-    form, cookie = await read(request), cookie_of(request, COOKIE)
-    ours = same_origin(request) and request.app[DESK].signer.form_is_ours(cookie, form.get("form", ""))
+    form = await read(request)
     hours = {str(one): one for one in overlaps()}.get(form.get("overlap_h", ""))
-    if not ours or hours is None or not await _addresses(request).may_rotate(request[ACCOUNT], request[KEY]):
+    if (
+        not form_is_ours(request, form)
+        or hours is None
+        or not await _addresses(request).may_rotate(request[ACCOUNT], request[KEY])
+    ):
         raise NotFound("no form of ours")
     view, url = await _addresses(request).rotate(
         request[ACCOUNT],
@@ -45,7 +47,7 @@ async def _page(request: web.Request, made: str, url: str) -> web.Response:
         "url": url,
         "overlaps": overlaps(),
         "rotates": await _addresses(request).may_rotate(request[ACCOUNT], request[KEY]),
-        "form_token": request.app[DESK].signer.form_token(cookie_of(request, COOKIE)),
+        "form_token": form_token(request),
     }
     return render(request, "addresses.html", context)
 

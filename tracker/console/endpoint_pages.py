@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from tracker.console.destination_pages import asked, back, shown
 from tracker.console.endpoints import Endpoints
-from tracker.console.request import ACCOUNT, DESK, KEY, cookie_of, render
-from tracker.console.session import COOKIE
-from tracker.console.signin import read, same_origin
+from tracker.console.request import ACCOUNT, DESK, render
 from tracker.errors import NotFound
 
 routes = web.RouteTableDef()
@@ -30,20 +29,7 @@ async def subscription(request: web.Request) -> web.Response:
     page = await _endpoints(request).page(request[ACCOUNT], request.match_info["id"])
     if page is None:
         raise NotFound("no such subscription")
-    done, count = request.query.get("done", ""), request.query.get("n", "")
-    context = {
-        "here": "subscriptions",
-        "view": page.view,
-        "attempts": page.attempts,
-        "dead": page.dead,
-        "more": page.more,
-        "waiting": page.waiting,
-        "done": done if done in _DONE else "",
-        "n": count if count.isascii() and count.isdigit() else "0",
-        "writes": await _endpoints(request).may_write(request[ACCOUNT], request[KEY]),
-        "form_token": request.app[DESK].signer.form_token(cookie_of(request, COOKIE)),
-        "live": True,
-    }
+    context = await shown(request, page, "subscriptions", _DONE)
     return render(request, "subscription.html", context)
 
 
@@ -52,7 +38,7 @@ async def resume(request: web.Request) -> web.Response:
     """Switch it on, and let what waits go out."""
     await asked(request)
     await _endpoints(request).resume(*_named(request))
-    return _back(request, "resumed")
+    return back(request, "resumed")
 
 
 @routes.post("/subscriptions/{id}/pause")
@@ -60,7 +46,7 @@ async def pause(request: web.Request) -> web.Response:
     """Keep what happens until it is resumed."""
     await asked(request)
     await _endpoints(request).pause(*_named(request))
-    return _back(request, "paused")
+    return back(request, "paused")
 
 
 @routes.post("/subscriptions/{id}/test")
@@ -71,7 +57,7 @@ async def test(request: web.Request) -> web.Response:
     if probe is None:
         raise NotFound("no such subscription")
     done = "tested" if probe.delivered else "refused" if probe.status else "unheard"
-    return _back(request, done, probe.status)
+    return back(request, done, probe.status)
 
 
 @routes.post("/subscriptions/{id}/recover")
@@ -98,21 +84,7 @@ def _named(request: web.Request) -> tuple[str, str]:
     return request[ACCOUNT], request.match_info["id"]
 
 
-async def asked(request: web.Request) -> dict[str, str]:
-    """The form, where it is ours and the key may write; to everybody else there is no such page."""
-    form, cookie = await read(request), cookie_of(request, COOKIE)
-    ours = same_origin(request) and request.app[DESK].signer.form_is_ours(cookie, form.get("form", ""))
-    if not ours or not await _endpoints(request).may_write(request[ACCOUNT], request[KEY]):
-        raise NotFound("no form of ours")
-    return form
-
-
 def _told(request: web.Request, count: int | None, done: str) -> web.Response:
     if count is None:
         raise NotFound("nothing to send again")
-    return _back(request, done, count)
-
-
-def _back(request: web.Request, done: str, count: int = 0) -> web.Response:
-    target = request.rel_url.with_path(f"/subscriptions/{request.match_info['id']}").with_query(done=done, n=count)
-    return web.Response(status=303, headers={"Location": str(target)})
+    return back(request, done, count)

@@ -6,16 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
-from msgspec import Struct
 
 from tracker.accounts import ApiKey, Scope
+from tracker.console import destinations
+from tracker.console.destinations import ATTEMPTS, DEAD, Page, page_of
 from tracker.console.services import View
-from tracker.store.types import DeadLetter, Relayed
+from tracker.store.types import Relayed
 from tracker.subscribers import Probe, Standing, Subscription, Subscriptions
-from tracker.views import attempts_told, iso
+from tracker.views import iso
 
-_ATTEMPTS = 50  # of the log, that a page shows
-_DEAD = 1_000  # dead letters that are counted, and sent again at once
 _LATELY = 10  # attempts that a standing counts at most
 _TEST = "milepost.test"
 _WRITERS = {Scope.WRITE, Scope.ADMIN}
@@ -28,28 +27,10 @@ class Redelivery(Protocol):
     async def recover(self, subscription: Any, limit: int) -> tuple[int, bool]: ...
 
 
-class Shelf(Protocol):
+class Shelf(destinations.Shelf, Protocol):
     """What is asked of the store."""
 
-    async def lanes(self, destination: str) -> int: ...
-    async def delivery_log(self, account: str, destination: str, limit: int = 50) -> list[bytes]: ...
-    async def dead_letters(
-        self, account: str, *, destination: str | None = None, cursor: str | None = None, limit: int = 50
-    ) -> tuple[list[DeadLetter], str | None]: ...
     async def get_record(self, kind: str, account: str, id: str) -> bytes | None: ...
-
-
-class Page(Struct, frozen=True):
-    """A subscription with its latest attempts, newest first, and its dead letters; `more`: than are counted.
-
-    `waiting`: of how many shipments changes wait for it.
-    """
-
-    view: View
-    attempts: Sequence[View]
-    dead: int
-    more: bool
-    waiting: int
 
 
 class Endpoints:
@@ -78,10 +59,8 @@ class Endpoints:
         if subscription is None:
             return None
         [standing] = await self._subscriptions.standings(account, [subscription])
-        log = await self._store.delivery_log(account, id, _ATTEMPTS)
-        dead, cursor = await self._store.dead_letters(account, destination=id, limit=_DEAD)
-        waiting = await self._store.lanes(id)
-        return Page(_view(subscription, standing), attempts_told(log), len(dead), cursor is not None, waiting)
+        log = await self._store.delivery_log(account, id, ATTEMPTS)
+        return await page_of(self._store, account, id, _view(subscription, standing), log)
 
     async def may_write(self, account: str, key_id: str) -> bool:
         """Whether the key that signed in may change anything."""
@@ -106,7 +85,7 @@ class Endpoints:
         subscription = await self._subscriptions.get(account, id)
         if subscription is None or not subscription.enabled:
             return None
-        replayed, _ = await self._redelivery.recover(subscription, _DEAD)
+        replayed, _ = await self._redelivery.recover(subscription, DEAD)
         return replayed
 
     async def resend(self, account: str, id: str, message: str, *, now: int) -> int | None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from tracker.console.endpoint_pages import asked
-from tracker.console.request import ACCOUNT, DESK, KEY, cookie_of, render
-from tracker.console.session import COOKIE
+from tracker.console.destination_pages import asked, back, shown
+from tracker.console.request import ACCOUNT, DESK, render
 from tracker.console.shops import Shops
 from tracker.errors import NotFound
 
@@ -28,21 +27,7 @@ async def shop(request: web.Request) -> web.Response:
     page = await _shops(request).page(request[ACCOUNT], request.match_info["id"])
     if page is None:
         raise NotFound("no such order store")
-    done, count = request.query.get("done", ""), request.query.get("n", "")
-    context = {
-        "here": "shops",
-        "view": page.view,
-        "attempts": page.attempts,
-        "dead": page.dead,
-        "more": page.more,
-        "waiting": page.waiting,
-        "resends": False,
-        "done": done if done in _DONE else "",
-        "n": count if count.isascii() and count.isdigit() else "0",
-        "writes": await request.app[DESK].endpoints.may_write(request[ACCOUNT], request[KEY]),
-        "form_token": request.app[DESK].signer.form_token(cookie_of(request, COOKIE)),
-        "live": True,
-    }
+    context = await shown(request, page, "shops", _DONE)
     return render(request, "shop.html", context)
 
 
@@ -53,7 +38,7 @@ async def test(request: web.Request) -> web.Response:
     probe = await _shops(request).test(request[ACCOUNT], request.match_info["id"])
     if probe is None:
         raise NotFound("no such order store")
-    return _back(request, "reached" if probe.reached else "unreached")
+    return back(request, "reached" if probe.reached else "unreached")
 
 
 @routes.post("/shops/{id}/recover")
@@ -63,13 +48,8 @@ async def recover(request: web.Request) -> web.Response:
     count = await _shops(request).recover(request[ACCOUNT], request.match_info["id"])
     if count is None:
         raise NotFound("nothing to tell again")
-    return _back(request, "recovered", count)
+    return back(request, "recovered", count)
 
 
 def _shops(request: web.Request) -> Shops:
     return request.app[DESK].shops
-
-
-def _back(request: web.Request, done: str, count: int = 0) -> web.Response:
-    target = request.rel_url.with_path(f"/shops/{request.match_info['id']}").with_query(done=done, n=count)
-    return web.Response(status=303, headers={"Location": str(target)})

@@ -7,25 +7,19 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from tracker.console import destinations
+from tracker.console.destinations import ATTEMPTS, DEAD, Page, page_of
 from tracker.console.services import View
 from tracker.order_stores import OrderStore, OrderStores, Watermark, Watermarks
 from tracker.order_stores.stores import Probe
-from tracker.store.types import DeadLetter
-from tracker.views import attempts_told, iso
+from tracker.views import iso
 
-_ATTEMPTS = 50  # of the log, that a page shows
-_DEAD = 1_000  # dead letters that are counted, and told again at once
 _ORDER = ("failed", "unasked", "off", "active")
 
 
-class Shelf(Protocol):
+class Shelf(destinations.Shelf, Protocol):
     """What is asked of the store."""
 
-    async def lanes(self, destination: str) -> int: ...
-    async def delivery_log(self, account: str, destination: str, limit: int = 50) -> list[bytes]: ...
-    async def dead_letters(
-        self, account: str, *, destination: str | None = None, cursor: str | None = None, limit: int = 50
-    ) -> tuple[list[DeadLetter], str | None]: ...
     async def replay_dead(self, account: str, ids: Sequence[str]) -> int: ...
 
 
@@ -38,19 +32,6 @@ class Lately(Protocol):
     def since(self) -> int: ...
     @property
     def why(self) -> str: ...
-
-
-class ShopPage(Struct, frozen=True):
-    """An order store with its latest attempts, newest first, and its dead letters; `more`: than are counted.
-
-    `waiting`: of how many shipments changes wait for it.
-    """
-
-    view: View
-    attempts: Sequence[View]
-    dead: int
-    more: bool
-    waiting: int
 
 
 class Shops(Struct, frozen=True):
@@ -69,16 +50,14 @@ class Shops(Struct, frozen=True):
         views = [self._view(one, await self._log(one), marks.get(one.id)) for one in found]
         return sorted(views, key=lambda view: _ORDER.index(view["shown"]))
 
-    async def page(self, account: str, id: str) -> ShopPage | None:
+    async def page(self, account: str, id: str) -> Page | None:
         """One order store, None where the account has no such."""
         found = await self.order_stores.get(account, id)
         if found is None:
             return None
         log = await self._log(found)
-        dead, cursor = await self.store.dead_letters(account, destination=found.destination, limit=_DEAD)
-        waiting = await self.store.lanes(found.destination)
         mark = (await self.watermarks.of(account)).get(id)
-        return ShopPage(self._view(found, log, mark), attempts_told(log), len(dead), cursor is not None, waiting)
+        return await page_of(self.store, account, found.destination, self._view(found, log, mark), log)
 
     async def test(self, account: str, id: str) -> Probe | None:
         """Ask its platform something that changes nothing; None where there is no such order store."""
@@ -90,11 +69,11 @@ class Shops(Struct, frozen=True):
         found = await self.order_stores.get(account, id)
         if found is None or not found.enabled:
             return None
-        dead, _ = await self.store.dead_letters(account, destination=found.destination, limit=_DEAD)
+        dead, _ = await self.store.dead_letters(account, destination=found.destination, limit=DEAD)
         return await self.store.replay_dead(account, [one.id for one in dead])
 
     async def _log(self, store: OrderStore) -> list[bytes]:
-        return await self.store.delivery_log(store.account, store.destination, _ATTEMPTS)
+        return await self.store.delivery_log(store.account, store.destination, ATTEMPTS)
 
     def _view(self, store: OrderStore, log: Sequence[bytes], mark: Watermark | None) -> Mapping[str, Any]:
         """`mark`: how far its platform was asked what it did not push."""

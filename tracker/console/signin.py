@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -115,6 +116,17 @@ def _set(request: web.Request, response: web.Response, name: str, value: str, li
 def _unset(request: web.Request, response: web.Response, name: str) -> None:
     secure = over_tls(request)  # without it a browser would not let go of a cookie that is for HTTPS
     response.del_cookie(named(name, secure=secure), httponly=True, samesite="Lax", secure=secure)
+
+
+def form_token(request: web.Request) -> str:
+    """What a form of who is signed in carries, so that it is known to be ours."""
+    return request.app[DESK].signer.form_token(cookie_of(request, COOKIE))
+
+
+def form_is_ours(request: web.Request, form: Mapping[str, str]) -> bool:
+    """Whether who is signed in sent it from a page of ours."""
+    token = form.get("form", "")
+    return same_origin(request) and request.app[DESK].signer.form_is_ours(cookie_of(request, COOKIE), token)
 
 
 def same_origin(request: web.Request) -> bool:
