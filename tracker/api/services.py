@@ -21,6 +21,7 @@ from tracker.ingress.bounds import Bounds
 from tracker.model import Document, Shipment
 from tracker.order_stores import OrderStores, Platforms, Watermarks
 from tracker.orders import Order, OrderPage, OrderQuery, Placed, StatedOrder
+from tracker.path_secrets import Address
 from tracker.redelivery import Redelivery
 from tracker.replay import Page, Wanted
 from tracker.secrets import Sealer
@@ -100,7 +101,7 @@ class Orders(Protocol):
     async def list(self, account: str, query: OrderQuery) -> OrderPage: ...
 
 
-class Connection(Protocol):
+class Connection(Address, Protocol):
     """A connection as the API shows it."""
 
     @property
@@ -119,12 +120,6 @@ class Connection(Protocol):
     def enabled(self) -> bool: ...
     @property
     def created_at(self) -> int: ...
-    @property
-    def path_secret(self) -> str: ...
-    @property
-    def old_secret(self) -> str: ...
-    @property
-    def old_until(self) -> int: ...
 
 
 class Connections(Protocol):
