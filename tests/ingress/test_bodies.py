@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import json
 import re
@@ -236,3 +237,39 @@ async def test_large_bodies_of_one_address_wait_for_one_another_and_small_ones_f
         for _ in range(3):
             again = await site.once(head, b" " * 600_000)
             assert again.status == 400
+
+
+async def test_a_large_body_that_comes_slowly_makes_room_for_one_that_waits(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest of them, and no other."""
+    monkeypatch.setattr("tracker.ingress.room._LARGE_OF_ONE", 2)
+    monkeypatch.setattr("tracker.ingress.room._SLOW_S", 0.05)
+    monkeypatch.setattr("tracker.ingress.room._AGAIN_S", 60.0)
+    head = site.head("POST", "/v1/shipments", "Content-Type: application/json", "Content-Length: 600000")
+    async with await site.wire() as oldest, await site.wire() as younger:
+        for wire in (oldest, younger):
+            await wire.send(head + b" " * 400_000)
+            await asyncio.sleep(0.5)
+        assert (await site.once(head, b" " * 600_000)).status == 400
+        assert (await oldest.answer()).status == 408
+        await younger.send(b" " * 200_000)
+        assert (await younger.answer()).status == 400
+
+
+async def test_a_packed_body_is_small_until_all_of_it_is_there(site: Site) -> None:
+    """Some kilobytes that would be megabytes wait as kilobytes, and nobody waits for them."""
+    whole = gzip.compress(b"[" + b" " * (LIMIT - 2) + b"]")
+    assert len(whole) < 4096
+    head = site.head("POST", "/v1/shipments", "Content-Type: application/json", "Content-Encoding: gzip")[:-2]
+    before = _peak_kib()
+    async with contextlib.AsyncExitStack() as stack:
+        wires = [await stack.enter_async_context(await site.wire()) for _ in range(60)]
+        for wire in wires:
+            await wire.send(head + _length(whole) + whole[:-8])
+        await asyncio.sleep(0.5)
+        assert _peak_kib() - before < 24 * 1024
+        assert (await site.call("POST", "/v1/shipments", {})).status == 422
+        for wire in wires:
+            await wire.send(whole[-8:])
+            assert (await wire.answer()).status == 422

@@ -48,22 +48,20 @@ async def read_body(request: web.Request, limit: int) -> bytes:
     """
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
-    unpacker = _Unpacker(request, limit) if "Content-Encoding" in request.headers else None
+    coding = _coding(request) if "Content-Encoding" in request.headers else ""
     content = request.content
     try:
         if content.is_eof():  # it came with its headers, as most do
             raw = content.read_nowait(-1)
         else:
-            raw = await _paced(request, limit, unpacker)
+            raw = await _paced(request, limit)
+        if len(raw) > limit:
+            raise _too_large(limit)
+        return await _unpacked(request, coding, raw, limit) if coding and raw else raw
     except (web.RequestPayloadError, ConnectionError):
         raise BodyRefused(400, "cut_off", "the body ended before it was complete") from None
     except TimeoutError:
         raise BodyRefused(408, "too_slow", "the body came too slowly: send it at once") from None
-    if unpacker:
-        return unpacker.finish(raw)
-    if len(raw) > limit:
-        raise _too_large(limit)
-    return raw
 
 
 async def when_read(request: web.Request) -> None:
@@ -89,70 +87,59 @@ async def read_form(request: web.Request, limit: int) -> dict[str, str]:
     return fields
 
 
-async def _paced(request: web.Request, limit: int, unpacker: _Unpacker | None) -> bytes:
-    """What comes, as long as it comes fast enough; with an unpacker what it has not taken, which is nothing."""
+async def _paced(request: web.Request, limit: int) -> bytes:
+    """What comes, as long as it comes fast enough."""
     pace, room = request.config_dict.get(PACE) or Pace(), request.config_dict.get(ROOM)
     began = asyncio.get_running_loop().time()
-    body, received = bytearray(), 0
+    body = bytearray()
     if "Expect" in request.headers and request.version >= HttpVersion11:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0  # the answer itself has not begun
     async with asyncio.timeout_at(began + min(pace.grace_s, pace.total_s)) as deadline:
-        while chunk := await request.content.readany():
-            received += len(chunk)
-            if received > limit:
-                raise _too_large(limit)
-            if room and received > SMALL:
-                await room.enter(request)
-                room = None
-            if unpacker:
-                unpacker.feed(chunk)
-            else:
+        try:
+            while chunk := await request.content.readany():
+                if len(body) + len(chunk) > limit:
+                    raise _too_large(limit)
+                if room and len(body) <= SMALL < len(body) + len(chunk):
+                    deadline.reschedule(began + pace.total_s)  # while it waits nothing is read
+                    await room.enter(request, deadline)
                 body += chunk
-            deadline.reschedule(began + min(pace.grace_s + received / pace.least_rate, pace.total_s))
+                deadline.reschedule(began + min(pace.grace_s + len(body) / pace.least_rate, pace.total_s))
+        finally:
+            if room:
+                room.came(request)
     return bytes(body)
 
 
-class _Unpacker:
-    """One gzip or deflate stream, inflated no further than one byte past the limit."""
+def _coding(request: web.Request) -> str:
+    written = ",".join(request.headers.getall("Content-Encoding")).lower().split(",")
+    codings = [coding for part in written if (coding := part.strip()) not in ("", "identity")]
+    if any(coding not in ("gzip", "x-gzip", "deflate") for coding in codings):
+        raise BodyRefused(415, "unknown_coding", f"Content-Encoding: {', '.join(codings)[:60]!r} is not {CODINGS}")
+    if len(codings) > 1:
+        raise BodyRefused(415, "nested_coding", "Content-Encoding names more than one coding: use one")
+    return codings[0] if codings else ""
 
-    def __init__(self, request: web.Request, limit: int) -> None:
-        written = ",".join(request.headers.getall("Content-Encoding")).lower().split(",")
-        codings = [coding for part in written if (coding := part.strip()) not in ("", "identity")]
-        if any(coding not in ("gzip", "x-gzip", "deflate") for coding in codings):
-            raise BodyRefused(415, "unknown_coding", f"Content-Encoding: {', '.join(codings)[:60]!r} is not {CODINGS}")
-        if len(codings) > 1:
-            raise BodyRefused(415, "nested_coding", "Content-Encoding names more than one coding: use one")
-        self._limit = limit
-        self._coding = codings[0] if codings else ""
-        self._inflater: zlib._Decompress | None = None
-        self._out = bytearray()
 
-    def feed(self, chunk: bytes) -> None:
-        """Take in some of the stream."""
-        if not self._coding:
-            self._out += chunk
-        elif chunk:
-            self._inflate(chunk)
-        if len(self._out) > self._limit:
-            raise _too_large(self._limit)
-
-    def finish(self, rest: bytes) -> bytes:
-        """The whole body, after the last of the stream."""
-        self.feed(rest)
-        if self._inflater and not self._inflater.eof:
-            raise BodyRefused(400, "cut_off", f"the body is no complete {self._coding} stream")
-        return bytes(self._out)
-
-    def _inflate(self, chunk: bytes) -> None:
-        if self._inflater is None:
-            self._inflater = zlib.decompressobj(_window_bits(self._coding, chunk[0]))
-        try:
-            self._out += self._inflater.decompress(chunk, self._limit + 1 - len(self._out))
-        except zlib.error:
-            raise BodyRefused(400, "wrong_coding", f"the body is no {self._coding} stream") from None
-        if self._inflater.unused_data:  # a second stream behind the first would not be what was measured
-            raise BodyRefused(400, "wrong_coding", f"something follows the {self._coding} stream")
+async def _unpacked(request: web.Request, coding: str, packed: bytes, limit: int) -> bytes:
+    """A gzip or deflate stream, inflated when it is there whole, and no further than one byte past the limit."""
+    inflater = zlib.decompressobj(_window_bits(coding, packed[0]))
+    try:
+        body = inflater.decompress(packed, min(SMALL, limit) + 1)
+        if len(body) > SMALL and (room := request.config_dict.get(ROOM)):
+            async with asyncio.timeout((request.config_dict.get(PACE) or Pace()).total_s):
+                await room.enter(request)
+        if len(body) <= limit and not inflater.eof:
+            body += inflater.decompress(inflater.unconsumed_tail, limit + 1 - len(body))
+    except zlib.error:
+        raise BodyRefused(400, "wrong_coding", f"the body is no {coding} stream") from None
+    if len(body) > limit:
+        raise _too_large(limit)
+    if not inflater.eof:
+        raise BodyRefused(400, "cut_off", f"the body is no complete {coding} stream")
+    if inflater.unused_data:  # a second stream behind the first would not be what was measured
+        raise BodyRefused(400, "wrong_coding", f"something follows the {coding} stream")
+    return body
 
 
 def _window_bits(coding: str, first: int) -> int:
