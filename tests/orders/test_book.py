@@ -255,9 +255,9 @@ async def test_books_that_open_together_make_the_tables_once(settings: OrderSett
         async with open_book(settings) as book:
             await tell(book, "picked_up", shipment=f"shp_{id(book)}")
 
-    await asyncio.gather(*(opened() for _ in range(4)))
+    await asyncio.gather(*(opened() for _ in range(8)))
     async with open_book(settings) as book:
-        assert len((await order(book)).parcels) == 4
+        assert len((await order(book)).parcels) == 8
 
 
 async def test_a_book_of_a_later_version_is_refused(settings: OrderSettings) -> None:

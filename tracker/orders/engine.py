@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -38,13 +40,23 @@ def engine_of(address: str) -> AsyncEngine:
 
 async def open_tables(engine: AsyncEngine) -> None:
     """Make the tables at the first start; raises ConfigError for what can't be opened or a later version wrote."""
-    try:
-        async with engine.connect() as connection:
-            await connection.execution_options(milepost_writes=True)
-            async with connection.begin():
-                await _make_tables(connection)
-    except (SQLAlchemyError, OSError, TypeError) as error:  # TypeError: a parameter that the driver does not know
-        raise ConfigError(f"orders.url: can't open {engine.url!r}: {reason(error)}") from None
+    ends = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return await _open(engine)
+        except (SQLAlchemyError, OSError, TypeError) as error:  # TypeError: a parameter that the driver does not know
+            # of several that turn a new file to WAL at once SQLite tells all but one so, without waiting
+            if _is_busy(error) and time.monotonic() < ends:
+                await asyncio.sleep(0.02)
+                continue
+            raise ConfigError(f"orders.url: can't open {engine.url!r}: {reason(error)}") from None
+
+
+async def _open(engine: AsyncEngine) -> None:
+    async with engine.connect() as connection:
+        await connection.execution_options(milepost_writes=True)
+        async with connection.begin():
+            await _make_tables(connection)
 
 
 @contextmanager
@@ -70,6 +82,11 @@ def _is_away(error: Exception) -> bool:
         return False
     state = getattr(error.orig, "sqlstate", None) or ""
     return error.connection_invalidated or state.startswith(_NOT_NOW)
+
+
+def _is_busy(error: Exception) -> bool:
+    cause = getattr(error, "orig", None)
+    return isinstance(cause, sqlite3.Error) and getattr(cause, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _url(address: str) -> URL:
