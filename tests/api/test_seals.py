@@ -10,10 +10,12 @@ from aiohttp import web
 
 from tests.pipeline.daemon import running
 from tracker.api import mount
+from tracker.connections.kept import Connections
 from tracker.errors import ConfigError
 from tracker.seals import SEALED, renew, verify
 from tracker.secrets import Sealer, new_key
 from tracker.store import Store
+from tracker.store.types import StoreDown
 from webhooks.subscriptions import from_record, secrets_of
 
 from .everything import one_of_everything
@@ -54,6 +56,27 @@ async def test_what_the_old_key_sealed_is_sealed_anew_and_the_old_one_may_go(
         await verify(store, Sealer([OLD]))
     [value] = (await store.records("subscription")).values()
     assert secrets_of(from_record("x", value), Sealer([NEW]))[0].startswith("whsec_")
+
+
+async def test_what_another_daemon_sealed_under_a_key_that_comes_yet_is_not_taken_for_gone(
+    store: Store, tmp_path: Path, aiohttp_client: Any
+) -> None:
+    """A push gets 503 and comes again, and what an order store is to be told waits: neither is dropped."""
+    async with opened(store, tmp_path, key=OLD) as services:
+        root = web.Application()
+        mount(root, services)
+        api = Api(await aiohttp_client(root), services)
+        await one_of_everything(api, await api.account())
+        connections, order_stores = services.connections, services.order_stores
+        assert isinstance(connections, Connections)
+        await renew(store, Sealer([NEW, OLD]))
+        await connections.refresh()
+        await order_stores.everybody()
+        for kind, find in (("connection", connections.find), ("order_store", order_stores.find)):
+            [(_, id)] = await store.records(kind)
+            with pytest.raises(StoreDown, match=rf"{id} can't be opened: check secrets.key"):
+                await find(id)
+        assert await connections.find("con_never") is None
 
 
 async def test_what_changes_while_it_is_sealed_anew_keeps_its_change(store: Store) -> None:

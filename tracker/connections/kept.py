@@ -19,6 +19,7 @@ from tracker.errors import BadInput, NotFound
 from tracker.looks import Looks
 from tracker.model import Document
 from tracker.path_secrets import new_path_secret, replaced
+from tracker.store.types import StoreDown
 
 KIND = "connection"
 MAX_PER_ACCOUNT = 200
@@ -65,6 +66,7 @@ class Connections:
         self._by_id: dict[str, Connection] = {}
         self._by_account: dict[str, list[Connection]] = {}
         self._opened: dict[bytes, Connection] = {}
+        self._shut: set[str] = set()  # those that can't be opened
         self._routes: dict[tuple[str, str, str], tuple[Route, ...]] = {}
         self._orders_version = -1
         self._orders: dict[tuple[str, str], list[str]] = {}
@@ -103,6 +105,7 @@ class Connections:
             for (account, _), value in found.items()
         }
         self._opened = {value: connection for value, connection in read.items() if connection}
+        self._shut = {id for (_, id), value in found.items() if read[value] is None}
         every = sorted(self._opened.values(), key=lambda c: (c.created_at, c.id))
         self._by_id = {connection.id: connection for connection in every}
         self._by_account, self._routes = {}, {}
@@ -114,12 +117,17 @@ class Connections:
         self._routes = {}
 
     async def find(self, id: str) -> Connection | None:
-        """The connection of that id, seen at most a second ago; one that is not known is looked for at once."""
+        """The connection of that id, seen at most a second ago; one that is not known is looked for at once.
+
+        Raises StoreDown for one that is there and can't be opened: it may be sealed under a key that comes yet.
+        """
         await self.refresh(within_s=_FRESH_S)
         found = self._by_id.get(id)
         if found is None and id.startswith("con_"):
             await self.refresh()
             found = self._by_id.get(id)
+        if id in self._shut:
+            raise StoreDown(f"{id} can't be opened: check secrets.key")
         return found
 
     def routes(self, document: Document) -> tuple[Route, ...]:

@@ -17,6 +17,7 @@ from tracker.looks import Looks
 from tracker.order_stores.registry import Platforms, wrong_words
 from tracker.order_stores.sdk import Platform
 from tracker.path_secrets import new_path_secret, replaced
+from tracker.store.types import StoreDown
 
 KIND = "order_store"  # of the store's records
 WATERMARK = "backfill"  # of the records that say up to where it was asked
@@ -161,14 +162,20 @@ class OrderStores:
         self._looks = Looks(self._look)
         self._by_id: dict[str, OrderStore] = {}
         self._opened: dict[bytes, OrderStore] = {}
+        self._shut: set[str] = set()  # those that can't be opened
 
     # ------------------------------------------------------------ looking up
 
     async def find(self, id: str) -> OrderStore | None:
-        """The order store of that id, seen at most a second ago; one that is not known is looked for at once."""
+        """The order store of that id, seen at most a second ago; one that is not known is looked for at once.
+
+        Raises StoreDown for one that is there and can't be opened: it may be sealed under a key that comes yet.
+        """
         await self._refresh(within_s=_FRESH_S)
         if id not in self._by_id:
             await self._refresh()
+        if id in self._shut:
+            raise StoreDown(f"{id} can't be opened: check secrets.key")
         return self._by_id.get(id)
 
     def platform_of(self, store: OrderStore) -> Platform | None:
@@ -207,6 +214,7 @@ class OrderStores:
     def _take(self, found: Mapping[tuple[str, str], bytes]) -> None:
         opened = {value: self._opened.get(value) or self._open(account, value) for (account, _), value in found.items()}
         self._opened = {value: one for value, one in opened.items() if one}
+        self._shut = {id for (_, id), value in found.items() if opened[value] is None}
         self._by_id = {one.id: one for one in sorted(self._opened.values(), key=lambda one: (one.created_at, one.id))}
 
     def _open(self, account: str, value: bytes) -> OrderStore | None:
