@@ -33,6 +33,7 @@ class Shelf(Protocol):
     async def replace_record(
         self, kind: str, account: str, id: str, value: bytes, *, seen: bytes | None = None
     ) -> bool: ...
+    async def remove_record(self, kind: str, account: str, id: str) -> bool: ...
 
 
 async def verify(store: Shelf, sealer: Sealer) -> None:
@@ -40,14 +41,24 @@ async def verify(store: Shelf, sealer: Sealer) -> None:
     missing: Counter[str] = Counter()
     for kind, names in SEALED.items():
         for value in (await store.records(kind)).values():
-            keys = {key_id_of(text) for text in _texts(value, names)}
-            missing.update(key for key in keys if key not in sealer.keys)
+            missing.update(_lacking(value, names, sealer))
     if missing:
         under = ", ".join(f"{count} under {key!r}" for key, count in sorted(missing.items()))
         raise ConfigError(
             f"secrets.key: records of the store are sealed under other keys ({under}) than the one given "
-            f"({', '.join(sealer.keys)}); put the key that sealed them behind the current one, after a comma"
+            f"({', '.join(sealer.keys)}); put the key that sealed them behind the current one, after a comma; "
+            "where it is lost, `milepost doctor --forget-sealed` removes them"
         )
+
+
+async def forget(store: Shelf, sealer: Sealer) -> list[tuple[str, str, str]]:
+    """Remove what is sealed under a key that we don't have, for one that is lost: kind, account and id of each."""
+    gone = []
+    for kind, names in SEALED.items():
+        for (account, id), value in (await store.records(kind)).items():
+            if _lacking(value, names, sealer) and await store.remove_record(kind, account, id):
+                gone.append((kind, account, id))
+    return gone
 
 
 async def renew(store: Shelf, sealer: Sealer) -> int:
@@ -65,6 +76,10 @@ async def renew(store: Shelf, sealer: Sealer) -> int:
     if renewed:
         log.info("sealed_anew", records=renewed)
     return renewed
+
+
+def _lacking(value: bytes, names: tuple[str, ...], sealer: Sealer) -> set[str]:
+    return {key for text in _texts(value, names) if (key := key_id_of(text)) not in sealer.keys}
 
 
 def _fields(value: bytes) -> dict[str, Any]:

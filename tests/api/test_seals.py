@@ -10,6 +10,8 @@ from aiohttp import web
 
 from tests.pipeline.daemon import running
 from tracker.api import mount
+from tracker.cli.doctor import examine
+from tracker.config.loading import load
 from tracker.connections.kept import Connections
 from tracker.errors import ConfigError
 from tracker.seals import SEALED, renew, verify
@@ -77,6 +79,25 @@ async def test_what_another_daemon_sealed_under_a_key_that_comes_yet_is_not_take
             with pytest.raises(StoreDown, match=rf"{id} can't be opened: check secrets.key"):
                 await find(id)
         assert await connections.find("con_never") is None
+
+
+async def test_what_a_lost_key_sealed_is_named_and_removed_and_nothing_else(
+    store: Store, store_server: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a").mkdir()
+    async with running(tmp_path / "a", store=store_server.url, **{"secrets.key": OLD}):
+        pass
+    said = {"data": str(tmp_path / "b"), "store.url": store_server.url, "secrets.key": NEW, "http.port": "0"}
+    wanted = load(env={}, flags=said)
+    before = {kind: set(await store.records(kind)) for kind in SEALED}
+    assert await examine(wanted) == 1
+    assert "milepost doctor --forget-sealed" in capsys.readouterr().out
+    assert {kind: set(await store.records(kind)) for kind in SEALED} == before
+    keys = await store.records("key")
+    assert await examine(wanted, forget_sealed=True) == 0
+    told = capsys.readouterr().out
+    assert [await store.records(kind) for kind in SEALED] == [{}, {}, {}] and await store.records("key") == keys
+    assert all(f"{id} of {account}" in told for found in before.values() for account, id in found)
 
 
 async def test_what_changes_while_it_is_sealed_anew_keeps_its_change(store: Store) -> None:

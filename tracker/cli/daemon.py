@@ -25,6 +25,11 @@ def add(commands: Commands) -> None:
     doctor = with_settings(
         commands.add_parser("doctor", help="check what the daemon needs: settings, disk, store, carriers")
     )
+    doctor.add_argument(
+        "--forget-sealed",
+        action="store_true",
+        help="where a sealing key is lost: remove the connections, order stores and subscriptions that it sealed",
+    )
     doctor.set_defaults(run=_run_doctor)
 
 
@@ -52,7 +57,7 @@ def _run_config(arguments: argparse.Namespace) -> int:
 def _run_doctor(arguments: argparse.Namespace) -> int:
     from tracker.cli.doctor import examine
 
-    return _loop(examine(settings_of(arguments)))
+    return _loop(examine(settings_of(arguments), forget_sealed=arguments.forget_sealed))
 
 
 def _loop(main: Any) -> int:

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 
 from carriers.registry import load
 from tracker import seals
@@ -17,13 +18,20 @@ from tracker.order_stores import load as load_platforms
 from tracker.orders import OrderSettings, open_book
 from tracker.secrets import Sealer, key_from
 from tracker.stall import policy_of
-from tracker.store import StoreSettings, open_store
+from tracker.store import Store, StoreSettings, open_store
 
 _ENOUGH_DISK = 1 << 30
 
 
-async def examine(settings: Settings) -> int:
-    """Print a line for each thing; 0 if all is well, 1 if something is not."""
+async def examine(settings: Settings, *, forget_sealed: bool = False) -> int:
+    """Print a line for each thing; 0 if all is well, 1 if something is not.
+
+    With `forget_sealed` what is sealed under a key that is not there is removed first.
+    """
+    if forget_sealed:
+        async with _opened(settings) as store:
+            for kind, account, id in await seals.forget(store, _sealer(settings)):
+                print(f"gone   {kind.replace('_', ' ')} {id} of {account}")
     checks: dict[str, Callable[[Settings], Awaitable[str]]] = {
         "data directory": _directory,
         "secrets key": _key,
@@ -95,8 +103,8 @@ async def _platforms(_: Settings) -> str:
     return ", ".join(one.slug for one in platforms)
 
 
-async def _store(settings: Settings) -> str:
-    async with open_store(
+def _opened(settings: Settings) -> AbstractAsyncContextManager[Store]:
+    return open_store(
         StoreSettings(
             directory=settings.directory / "store",
             remembered=settings.directory / "store.id",
@@ -104,7 +112,11 @@ async def _store(settings: Settings) -> str:
             shards=settings.store.shards,
             durability=settings.store.durability,
         )
-    ) as store:
+    )
+
+
+async def _store(settings: Settings) -> str:
+    async with _opened(settings) as store:
         stats = await store.stats()
         await seals.verify(store, _sealer(settings))
         if store.warnings:
