@@ -64,7 +64,7 @@ async def test_the_list_says_how_each_does_and_begins_with_the_one_that_fails(de
     seen = words(await page(browser, "/shops"))
     assert seen.index("failing") < seen.index("resting") < seen.index("well")
     assert "Latest attempts failed: 2" in seen and REFUSED in seen
-    assert "最近 2 次告知失败" in words(await page(browser, "/shops", headers=ZH))
+    assert "最近 2 次同步失败" in words(await page(browser, "/shops", headers=ZH))
 
 
 async def test_a_page_shows_what_was_told_and_what_was_given_up(desk: Desk) -> None:
