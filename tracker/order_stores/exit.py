@@ -79,8 +79,11 @@ class Exit:
         return await self._ask(self._platform.recent(self, since, cursor))
 
     async def _ask(self, question: Coroutine[Any, Any, T]) -> T:
+        wait = self._held_until - self._clock()
+        if wait > 0:  # who comes too early moves the end of the pause no further
+            question.close()
+            raise Limited("not told: it wants to be asked less often", retry_after_s=wait)
         try:
-            self._check_held()
             return await question
         except Limited as limited:
             self._held_until = self._clock() + max(limited.retry_after_s, _LEAST_S)
@@ -132,11 +135,6 @@ class Exit:
                 token, life = await obtain()
                 self._token = token, self._clock() + 0.9 * life
             return token
-
-    def _check_held(self) -> None:
-        wait = self._held_until - self._clock()
-        if wait > 0:
-            raise Limited("not told: it wants to be asked less often", retry_after_s=wait)
 
     def _judge(self, response: aiohttp.ClientResponse) -> None:
         """Raise for the answers that adapters never see."""
