@@ -67,7 +67,7 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
     """As one server with a replica, or as a cluster of one primary and its replica."""
     one, two = free_ports(2)
     cluster = request.param == "cluster"
-    words = [*DURABLE, "--repl-diskless-sync-delay", "0", "--min-replicas-to-write", "1", "--min-replicas-max-lag", "2"]
+    words = [*DURABLE, "--repl-diskless-sync-delay", "0", "--min-replicas-to-write", "1"]
     if cluster:
         words += ["--cluster-enabled", "yes", "--cluster-node-timeout", "60000"]
     follows = [] if cluster else ["--replicaof", "127.0.0.1", str(one)]
@@ -127,6 +127,25 @@ async def test_looks_for_work_wait_for_no_replica_and_reads_grow_no_log(store: S
     assert await pair.logged() > logged
 
 
+async def test_a_store_whose_replica_comes_late_is_waited_for(pair: Pair, tmp_path: Path) -> None:
+    """Whoever starts with it would end at once, and be started again and again until the replica is there."""
+    pair.replica.kill()
+    await pair.in_step(replicas=0)
+
+    async def opened() -> str:
+        async with open_store(StoreSettings(directory=tmp_path, url=pair.url), patience=60) as store:
+            return await register(store, "acme", "W1")
+
+    with pytest.raises(StoreDown, match="Not enough good replicas"):
+        async with open_store(StoreSettings(directory=tmp_path, url=pair.url), patience=0.3):
+            raise AssertionError("it opened without its replica")
+    opening = asyncio.create_task(opened())
+    await asyncio.sleep(0.5)
+    assert not opening.done()
+    pair.replica.start()
+    assert await opening
+
+
 @pytest.mark.parametrize("pair", ["cluster"], indirect=True)
 async def test_what_no_replica_has_is_told_to_nobody_though_the_fence_is_refused(
     store: Store, pair: Pair, tmp_path: Path
@@ -137,14 +156,17 @@ async def test_what_no_replica_has_is_told_to_nobody_though_the_fence_is_refused
         pair.replica.signal(signal.SIGSTOP)
         try:
             writing = asyncio.create_task(store.commit(write))
+            while (await pair.told("clients"))["blocked_clients"] == "0":  # it was taken, and waits for the replica
+                await asyncio.sleep(0.01)
+            await pair.ask("CONFIG", "SET", "min-replicas-max-lag", 1)
             await pair.in_step(replicas=0)
-            assert not writing.done()
             with pytest.raises(StoreDown, match="replicas have it"):
                 await writing
             with pytest.raises(StoreDown, match="replicas have it"):
                 await other.read([write.id])
         finally:
             pair.replica.signal(signal.SIGCONT)
+            await pair.ask("CONFIG", "SET", "min-replicas-max-lag", 10)
         await pair.in_step()
         async with asyncio.timeout(20):
             while True:

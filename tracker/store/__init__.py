@@ -15,7 +15,7 @@ from tracker.files import create
 from tracker.store.cluster import Cluster
 from tracker.store.connect import CLUSTER, SENTINEL, Distrust, cluster_seeds, primary_of, sentinel_of, server_of
 from tracker.store.embedded import EmbeddedServer, socket_path
-from tracker.store.flush import PATIENCE_S
+from tracker.store.flush import PATIENCE_S, Refused
 from tracker.store.keys import Keys
 from tracker.store.records import META
 from tracker.store.store import OtherStore, Store
@@ -74,7 +74,7 @@ async def _connected(settings: StoreSettings, url: str, patience: float) -> Asyn
     store.url = url
     async with _running(store.wire.run(), store._listen()):
         with _named(url):
-            await _identified(store, settings.remembered)
+            await _identified(store, settings.remembered, patience)
         async with _running(store.keep_identity(), store._make_up()):
             yield store
 
@@ -99,11 +99,23 @@ async def _shards(settings: StoreSettings, url: str, patience: float) -> int:
     return int(told) if told else SHARDS
 
 
-async def _identified(store: Store, remembered: Path | None) -> None:
-    """Identify the store, and hold it against the one that was there the last time."""
+async def _identified(store: Store, remembered: Path | None, patience: float) -> None:
+    """Identify the store, and hold it against the one that was there the last time.
+
+    A server and its replicas may have started with us: they are waited for as a connection is.
+    """
     known = _read(remembered) if remembered else ""
+    clock = asyncio.get_running_loop().time
+    until = clock() + patience
     try:
-        await store.identify(known=known)
+        while True:
+            try:
+                await store.identify(known=known)
+                break
+            except Refused as error:
+                if not error.passes or clock() >= until:
+                    raise
+            await asyncio.sleep(0.1)
     except OtherStore as error:
         found = f"another one ({error.found})" if error.found else "an empty one"
         raise ConfigError(

@@ -40,6 +40,11 @@ class Emptied(StoreDown):
 class Refused(StoreDown):
     """The store answered with an error of its own (out of memory, read-only, a library that it does not know)."""
 
+    @property
+    def passes(self) -> bool:
+        """It may be gone in a moment: replicas that have just started, or fell behind."""
+        return str(self.__cause__).startswith("NOREPLICAS")
+
 
 def packed(*args: bytes) -> bytes:
     """One command in the wire protocol."""
