@@ -76,6 +76,15 @@ async def test_the_other_parcels_of_the_order_are_a_step_away(desk: Desk) -> Non
     assert "AC000001" in (await page(browser, link(second.document.id)))[1]
 
 
+async def test_another_shop_with_many_parcels_of_that_number_hides_none(desk: Desk) -> None:
+    for n in range(45):
+        await desk.parcel(f"AC0001{n:02}", order_number="A-1", shop="south")
+    parcels = [await desk.parcel(f"AC00020{n}", order_number="A-1", shop="north") for n in range(3)]
+    _, text = await page(await desk.browse(""), link(parcels[0].document.id))
+    assert [LINKS.url(one.document.id) in text for one in parcels[1:]] == [True, True]
+    assert "AC0001" not in text
+
+
 async def test_who_asks_too_often_is_told_when_to_come_again(desk: Desk) -> None:
     """By address, and by itself: who shares it, a carrier behind the same proxy say, does not wait for buyers."""
     parcel = await desk.parcel("AC000001")

@@ -27,6 +27,7 @@ ELSEWHERE = {
     "keep_identity": "runs as long as the store is open",
     "wake": "below: a waiter that is cancelled",
     "clear": "empties the store for a copy of another one",
+    "went_back": "one write, by an operator who says so again where it failed",
     "compact": "asks the servers for a rewrite, which only they do",
 }
 

@@ -30,6 +30,11 @@ def add(commands: Commands) -> None:
         action="store_true",
         help="where a sealing key is lost: remove the connections, order stores and subscriptions that it sealed",
     )
+    doctor.add_argument(
+        "--restored",
+        action="store_true",
+        help="the store is a restored backup: refuse the cursors of the feed that were given before",
+    )
     doctor.set_defaults(run=_run_doctor)
 
 
@@ -57,7 +62,7 @@ def _run_config(arguments: argparse.Namespace) -> int:
 def _run_doctor(arguments: argparse.Namespace) -> int:
     from tracker.cli.doctor import examine
 
-    return _loop(examine(settings_of(arguments), forget_sealed=arguments.forget_sealed))
+    return _loop(examine(settings_of(arguments), forget_sealed=arguments.forget_sealed, restored=arguments.restored))
 
 
 def _loop(main: Any) -> int:

@@ -23,11 +23,16 @@ from tracker.store import Store, StoreSettings, open_store
 _ENOUGH_DISK = 1 << 30
 
 
-async def examine(settings: Settings, *, forget_sealed: bool = False) -> int:
+async def examine(settings: Settings, *, forget_sealed: bool = False, restored: bool = False) -> int:
     """Print a line for each thing; 0 if all is well, 1 if something is not.
 
-    With `forget_sealed` what is sealed under a key that is not there is removed first.
+    With `forget_sealed` what is sealed under a key that is not there is removed first; with `restored` the store
+    refuses the cursors that were given before it was put back.
     """
+    if restored:
+        async with _opened(settings) as store:
+            await store.went_back()
+            print(f"new    epoch {store.epoch}: cursors from before are refused")
     if forget_sealed:
         async with _opened(settings) as store:
             for kind, account, id in await seals.forget(store, _sealer(settings)):

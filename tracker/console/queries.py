@@ -126,8 +126,12 @@ class Queries:
 
     async def siblings(self, account: str, view: View) -> Sequence[View]:
         ids = await self._store.find_order(account, view["order_number"]) if view["order_number"] else []
-        found = await self._views(account, [id for id in ids if id != view["id"]][:_SIBLINGS])
-        return [one for one in found if one["shop"] == view["shop"]]
+        others = [id for id in ids if id != view["id"]]
+        found: list[View] = []
+        while others and len(found) < _SIBLINGS:  # another shop may have the same order number
+            some, others = others[:_SIBLINGS], others[_SIBLINGS:]
+            found += [one for one in await self._views(account, some) if one["shop"] == view["shop"]]
+        return found[:_SIBLINGS]
 
     async def find(self, account: str, q: str) -> Found:
         if await self._book.get(account, q):

@@ -19,7 +19,7 @@ from tracker.store.wire import Calls, Wire, checked, number
 class Feed(Calls):
     """The feed's part of the store."""
 
-    epoch = 1  # raised when a replica took over; set when the store is opened
+    epoch = 1  # raised when a replica took over, or a backup was restored; set when the store is opened
 
     def __init__(self, keys: Keys, wire: Wire) -> None:
         super().__init__(keys, wire)
@@ -199,7 +199,8 @@ class Feed(Calls):
         if len(positions) != self.shards:
             raise ValueError(f"cursor {cursor!r} is of a store of {len(positions)} shards, not {self.shards}")
         if epoch != self.epoch:
-            raise CursorTooOld("the store failed over since this cursor: list the shipments, then follow anew")
+            why = "the store failed over or was restored since this cursor: list the shipments, then follow anew"
+            raise CursorTooOld(why)
         return positions
 
     async def committed(self, shard: int, after: Position | None) -> tuple[Position, dict[bytes, Position] | None]:

@@ -71,6 +71,15 @@ class Store(Parking, Agenda, Sweeping, Sightings, Trail, Marks, Wakes, Health):
                     self.epoch = await self._identity(self.id)
                     known = now
 
+    async def went_back(self) -> None:
+        """Refuse every cursor that was given so far: the store is a backup, and what comes after it is another feed.
+
+        The epoch becomes the time (ms), so that a backup that is restored twice is told from itself too.
+        """
+        epoch = max(self.epoch + 1, int(self.clock() * 1000))
+        await self.wire.control().send(b"HSET", META, b"epoch", b"%d" % epoch, again=True)
+        self.epoch = epoch
+
     async def learn_time(self) -> None:
         """Ask the server for its time; who runs for long asks again and again."""
         asked = time.monotonic()
