@@ -47,14 +47,14 @@ def same(left: str, right: str) -> bool:
     return hmac.compare_digest(left.encode("utf-8", "surrogateescape"), right.encode("utf-8", "surrogateescape"))
 
 
-def decode_key(text: str) -> bytes:
-    """The 32 bytes of a base64 key; ConfigError says what is wrong with it."""
+def decode_key(text: str, name: str = "secrets.key") -> bytes:
+    """The 32 bytes of a base64 key; ConfigError says what is wrong with it, and that it is that of `name`."""
     try:
         key = base64.b64decode(text.strip(), validate=True)
     except (binascii.Error, ValueError):
-        raise ConfigError("secrets.key: not base64; make one with `openssl rand -base64 32`") from None
+        raise ConfigError(f"{name}: not base64; make one with `openssl rand -base64 32`") from None
     if len(key) != KEY_BYTES:
-        raise ConfigError(f"secrets.key: {len(key)} bytes after base64, must be {KEY_BYTES}: `openssl rand -base64 32`")
+        raise ConfigError(f"{name}: {len(key)} bytes after base64, must be {KEY_BYTES}: `openssl rand -base64 32`")
     return key
 
 
@@ -68,7 +68,14 @@ def key_from(directory: Path) -> str:
         create(path, new_key())  # what is sealed under a key must not outlive it
     if path.stat().st_mode & 0o077:
         raise ConfigError(f"{path}: others can read it; `chmod 600` it")
-    return path.read_text()
+    key = path.read_text("utf-8", "replace").strip()
+    decode_key(key, str(path))
+    return key
+
+
+def keys_of(directory: Path, setting: str = "") -> list[str]:
+    """The keys of the setting (one, or several parted by commas, the current one first), else that of the key file."""
+    return [part for part in setting.split(",") if part.strip()] or [key_from(directory)]
 
 
 class Sealer:
@@ -89,8 +96,8 @@ class Sealer:
 
     @classmethod
     def of(cls, directory: Path, setting: str = "") -> Sealer:
-        """From the setting (one key, or several parted by commas, the current one first), else the key file."""
-        return cls([part for part in setting.split(",") if part.strip()] or [key_from(directory)])
+        """With the keys of the setting, else that of the key file."""
+        return cls(keys_of(directory, setting))
 
     def seal(self, plain: bytes) -> str:
         """Encrypt and authenticate: `<key id>.<base64url of nonce and ciphertext>`."""

@@ -65,6 +65,12 @@ def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
         Sealer.of(tmp_path)
 
 
+def test_a_key_file_that_is_cut_short_is_refused_by_its_own_name(tmp_path: Path) -> None:
+    (tmp_path / KEY_FILE).touch(mode=0o600)
+    with pytest.raises(ConfigError, match=rf"{KEY_FILE}: 0 bytes after base64, must be 32"):
+        Sealer.of(tmp_path)
+
+
 def test_the_setting_goes_before_the_file(tmp_path: Path) -> None:
     sealer = Sealer.of(tmp_path, f"{new_key()},{KEY}")
     assert sealer.unseal(Sealer([KEY]).seal(b"secret")) == b"secret"

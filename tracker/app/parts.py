@@ -37,7 +37,7 @@ from tracker.poller.means import PollSettings
 from tracker.poller.queues import Poller
 from tracker.quarantine import Ward
 from tracker.redelivery import Redelivery
-from tracker.secrets import Sealer, decode_key, key_from
+from tracker.secrets import Sealer, decode_key, keys_of
 from tracker.store import Store, StoreSettings, open_store
 from tracker.store.types import StoreDown
 from tracker.watch import Watch
@@ -130,13 +130,13 @@ class Parts:
         readiness: probes.Readiness,
         metrics: Metrics,
     ) -> None:
-        key = settings.secrets.key or key_from(settings.directory)
+        keys = keys_of(settings.directory, settings.secrets.key)
         self.settings, self.registry, self.store, self.book, self.readiness = settings, registry, store, book, readiness
         self.metrics = metrics
         metrics.may_hear([one.slug for one in (*registry, *platforms)])
         self.disk = DiskWatch(store.directory, metrics, readiness.short_of)
-        self.sealer = Sealer(key.split(","))
-        self.cookie_secret = hashlib.blake2b(decode_key(key.split(",")[0]), person=b"milepost-cookie").digest()
+        self.sealer = Sealer(keys)
+        self.cookie_secret = hashlib.blake2b(decode_key(keys[0]), person=b"milepost-cookie").digest()
         self.accounts = Accounts(store, clock=store.clock)
         self.audit = Audit(store, keep_days=settings.audit.keep_days, keep_entries=settings.audit.keep_entries)
         self.departures = Departures(store, [book], left=self.audit.left)
@@ -169,7 +169,7 @@ class Parts:
         )
         self.order_telling = OrderStoreDestination(self.order_stores, book, exits_to_stores)
         self.schedule = Schedule(self.connections, self.policy, factor=settings.poll.factor)
-        self.buyer_links = BuyerLinks(key.split(","), settings.known_url)
+        self.buyer_links = BuyerLinks(keys, settings.known_url)
         self.ingest = Ingest(
             store,
             registry,

@@ -16,7 +16,7 @@ from tracker.detect import forms
 from tracker.errors import ConfigError, MilepostError
 from tracker.order_stores import load as load_platforms
 from tracker.orders import OrderSettings, open_book
-from tracker.secrets import Sealer, key_from
+from tracker.secrets import Sealer
 from tracker.stall import policy_of
 from tracker.store import Store, StoreSettings, open_store
 
@@ -74,7 +74,7 @@ async def _key(settings: Settings) -> str:
 
 
 def _sealer(settings: Settings) -> Sealer:
-    return Sealer((settings.secrets.key or key_from(settings.directory)).split(","))
+    return Sealer.of(settings.directory, settings.secrets.key)
 
 
 async def _port(settings: Settings) -> str:
