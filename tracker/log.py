@@ -26,13 +26,14 @@ _DROPPED = frozenset(
 _SECRETS = (
     (re.compile(r"\b(mp_\w{4})\w+|\b(whs(?:ec|k)_)[\w+/=-]+"), r"\1\2…"),
     (re.compile(r"(/(?:hooks/con|order-stores/ost)_\w+/)[^\s/?#\"'\\]+"), r"\1…"),
+    (re.compile(r"(/parcels/shp_\w+/)[a-z2-7]+"), r"\1…"),  # of a buyer's link
     (re.compile(r"\b(Bearer|Basic|Digest|Token) +[\w.~+/=:-]{4,}", re.IGNORECASE), r"\1 …"),
     (re.compile(r"(\b[a-z][a-z0-9+.-]{1,30}://[^\s:/@]{0,200}:)[^\s/@]+(?=@)", re.IGNORECASE), r"\1…"),
     # a parameter, a JSON field or a header whose name says that it is secret
     (
         re.compile(
             r"((?<![a-z])[\w-]{0,40}(?:token|secret|passw(?:or)?d|api[-_]?key|app[-_]?key|authorization|cookie|signature"
-            r"|credential|sign|key)s?(?:[\"'\\]{0,4}\s?[:=]\s?[\"'\\]{1,4}|=))[^\s\"'\\&,;)}]+",
+            r"|credential|session|sign|key)s?(?:[\"'\\]{0,4}\s?[:=]\s?[\"'\\]{1,4}|=))[^\s\"'\\&,;)}]+",
             re.IGNORECASE,
         ),
         r"\1…",

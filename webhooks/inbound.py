@@ -193,10 +193,10 @@ class Inbound:
         """As `_heard`; the very same push again, where its carrier signs a time, is acknowledged unread."""
         if not mark or self._replays is None:
             return await self._heard(push, connection, carrier)
-        if await self._replays.repeated(connection.id, mark):
+        if await self._replays.repeated(connection, mark):
             return "repeated"
         outcome = await self._heard(push, connection, carrier)
-        await self._replays.taken(connection.id, carrier, mark)
+        await self._replays.taken(connection, carrier, mark)
         return outcome
 
     async def _heard(self, push: Push, connection: Connection, carrier: Carrier) -> str:

@@ -7,14 +7,15 @@ from hashlib import blake2b
 from typing import Protocol
 
 from carriers.sdk import Carrier, Push
+from tracker.connections.connection import Connection
 from tracker.store.types import StoreDown
 
 
 class Marks(Protocol):
     """What is remembered of pushes that were taken."""
 
-    async def marked(self, connection: str, mark: bytes) -> bool: ...
-    async def mark(self, connection: str, mark: bytes, *, life_ms: int) -> None: ...
+    async def marked(self, account: str, owner: str, mark: bytes) -> bool: ...
+    async def mark(self, account: str, owner: str, mark: bytes, *, life_ms: int) -> None: ...
 
 
 class Stale(Exception):
@@ -49,13 +50,13 @@ class Replays:
             raise Stale(f"was signed {-age:.0f} s from now")
         return blake2b(push.body, digest_size=16, salt=b"%d" % at, person=b"push taken").digest()
 
-    async def repeated(self, connection: str, mark: bytes) -> bool:
+    async def repeated(self, connection: Connection, mark: bytes) -> bool:
         """Whether this very push was taken before: it says nothing new, not even that the carrier is alive."""
-        return bool(mark) and await self._marks.marked(connection, mark)
+        return bool(mark) and await self._marks.marked(connection.account, connection.id, mark)
 
-    async def taken(self, connection: str, carrier: Carrier, mark: bytes) -> None:
+    async def taken(self, connection: Connection, carrier: Carrier, mark: bytes) -> None:
         """Remember it for as long as it would not be stale."""
         if mark and carrier.signed:
             life_s = 2 * self._window + carrier.signed.repeated_s
             with contextlib.suppress(StoreDown):  # what it said is on disk, and taken again it changes nothing
-                await self._marks.mark(connection, mark, life_ms=int(life_s * 1000))
+                await self._marks.mark(connection.account, connection.id, mark, life_ms=int(life_s * 1000))

@@ -78,6 +78,8 @@ async def filled(api: Api, account: str, number: int) -> list[bytes]:
     await store.note(
         account, [Sighting("acme", "code", f"ZZZ{number}", 1, NOW, NOW, "words", names["shipment"])], limit=9
     )
+    for owner in (names["connection"], names["order store"], f"console {names['key']}"):
+        await store.mark(account, owner, b"once", life_ms=600_000)
     locals_ = [store.keys.split(names["shipment"])[1]]
     marks = [
         names[kind] for kind in ("account", "subscription", "connection", "order store", "key", "waybill", "order")

@@ -67,6 +67,8 @@ def test_a_number_that_is_no_phone_stays(text: str) -> None:
         ("key mp_AbCd1234_s3cr3ts3cr3t refused", "key mp_AbCd… refused"),
         ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_…"),
         ("POST /hooks/con_1a2b/p4thsecret answered", "POST /hooks/con_1a2b/… answered"),
+        ("GET /parcels/shp_0a1b2c/abcdefghijklmnopqrstuvwx failed", "GET /parcels/shp_0a1b2c/… failed"),
+        ("Cookie: milepost_session=WyJkZWZhdWx0.c2ln; x=1", "Cookie: milepost_session=…; x=1"),
     ],
 )
 def test_a_key_and_a_secret_in_an_address_are_cut(text: str, left: str) -> None:

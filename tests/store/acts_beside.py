@@ -187,4 +187,4 @@ async def acts_are_recorded(store: Store) -> Call:
 
 @act("mark")
 async def a_push_is_marked(store: Store) -> Call:
-    return lambda far: far.mark("con_1", b"mark", life_ms=LEASE_MS)
+    return lambda far: far.mark("shop", "con_1", b"mark", life_ms=LEASE_MS)

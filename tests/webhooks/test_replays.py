@@ -227,10 +227,16 @@ async def test_one_connections_pushes_are_not_anothers(world: World) -> None:
 async def test_what_is_remembered_is_bounded_and_ends(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(marks, "_MOST", 3)
     for number in range(5):
-        await store.mark("con_1", b"%d" % number, life_ms=60_000 + number)
-    assert [await store.marked("con_1", b"%d" % number) for number in range(5)] == [False, False, True, True, True]
-    assert not await store.marked("con_2", b"4")
-    left = await store.wire.control().send(b"PTTL", marks._key("con_1"))
+        await store.mark("shop", "con_1", b"%d" % number, life_ms=60_000 + number)
+    assert [await store.marked("shop", "con_1", b"%d" % number) for number in range(5)] == [
+        False,
+        False,
+        True,
+        True,
+        True,
+    ]
+    assert not await store.marked("shop", "con_2", b"4")
+    left = await store.wire.control().send(b"PTTL", marks._key("shop", "con_1"))
     assert 0 < left <= 60_004
 
 

@@ -47,9 +47,9 @@ class Shelf(Protocol):
 
     async def get_record(self, kind: str, account: str, id: str) -> bytes | None: ...
 
-    async def marked(self, connection: str, mark: bytes) -> bool: ...
+    async def marked(self, account: str, owner: str, mark: bytes) -> bool: ...
 
-    async def mark(self, connection: str, mark: bytes, *, life_ms: int) -> None: ...
+    async def mark(self, account: str, owner: str, mark: bytes, *, life_ms: int) -> None: ...
 
 
 class Shipments(Protocol):
@@ -165,7 +165,7 @@ class Queries:
     async def still_valid(self, session: Session) -> bool:
         key, ended = await asyncio.gather(
             self._store.get_record(_KEY, session.account, session.key_id),
-            self._store.marked(_sessions_of(session), session.id.encode()),
+            self._store.marked(session.account, _sessions_of(session), session.id.encode()),
         )
         if key is None or ended:
             return False
@@ -173,7 +173,7 @@ class Queries:
 
     async def end(self, session: Session) -> None:
         # as long for each: what is remembered of a key goes when the last one that was noted does
-        await self._store.mark(_sessions_of(session), session.id.encode(), life_ms=LIFE_S * 1000)
+        await self._store.mark(session.account, _sessions_of(session), session.id.encode(), life_ms=LIFE_S * 1000)
 
     async def _page(self, account: str, *, cursor: str | None, **which: Any) -> tuple[list[View], str | None]:
         try:

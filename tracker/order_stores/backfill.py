@@ -73,8 +73,8 @@ class Directory(Protocol):
 class Marks(Protocol):
     """What was seen before."""
 
-    async def marked(self, connection: str, mark: bytes) -> bool: ...
-    async def mark(self, connection: str, mark: bytes, *, life_ms: int) -> None: ...
+    async def marked(self, account: str, owner: str, mark: bytes) -> bool: ...
+    async def mark(self, account: str, owner: str, mark: bytes, *, life_ms: int) -> None: ...
 
 
 class Observer(Protocol):
@@ -247,9 +247,9 @@ class Backfill:
         mark = hashlib.blake2b(
             f"{one.order_number}\0{one.waybill}".encode(), digest_size=12, person=b"backfill"
         ).digest()
-        if not await self._marks.marked(store.id, mark):
+        if not await self._marks.marked(store.account, store.id, mark):
             await self._register.keep(store, one, reason)
-        await self._marks.mark(store.id, mark, life_ms=_KEPT_ONCE_MS)
+        await self._marks.mark(store.account, store.id, mark, life_ms=_KEPT_ONCE_MS)
 
     async def _stop(self, store: OrderStore, mark: Watermark, **changes: object) -> None:
         ended = {**changes, "held_until": 0, "tried_at": self._now()}

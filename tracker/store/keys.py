@@ -27,8 +27,9 @@ Every key of a shard begins with its tag, `{s3f0a}`, so that a cluster keeps the
 
 Control records lie under the tag `{milepost}`: `meta`, `rv` (versions), `t` and a hash `r:<kind>` each; and what
 carriers said that nothing covers, a hash `s:<account>` each and `s:` for all of them: carrier, kind and key → count,
-first and last, text and shipment; carrier and kind → how many keys. And a zset `m:<connection>` of the pushes that it
-was told, by a digest of each, where the carrier signs a time; it expires.
+first and last, text and shipment; carrier and kind → how many keys. And a zset `m:<account>:<owner>` of what was done
+once, which expires: the pushes that a connection was told, by a digest of each, where the carrier signs a time; what an
+order store was told of in vain; the sessions of a key that were ended.
 """
 
 from __future__ import annotations

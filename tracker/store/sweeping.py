@@ -73,7 +73,7 @@ class Sweeping(Lanes, Records, Aliases):
         for shard in range(self.shards):
             await self._sweep_feed(shard, account)
             await self._sweep_shard(shard, account)
-        await self._sweep_parked(account)
+        await self._sweep_named(account)
         await self._exhume([f"d:{destination}" for destination in destinations])
         await self.wire.control().send(b"DEL", sightings_key(account))
         for kind in await self.record_kinds():
@@ -147,9 +147,10 @@ class Sweeping(Lanes, Records, Aliases):
         await self._plain(shard, b"DEL", *own)
         await self._plain(shard, b"HDEL", keys.marks[shard], account.encode(), f"{account}#".encode())
 
-    async def _sweep_parked(self, account: str) -> None:
+    async def _sweep_named(self, account: str) -> None:
+        """What no index leads to: parked scans, and marks."""
         escaped = "".join(f"\\{letter}" if letter in "*?[]\\^" else letter for letter in account)
-        pattern = f"{{*}}k:{escaped}:*".encode()
+        pattern = f"{{*}}[km]:{escaped}:*".encode()
         for primary in self.wire.primaries():
             cursor = b""
             while cursor != b"0":
