@@ -1,4 +1,4 @@
-"""The parts of a daemon: what is opened, and who is handed what."""
+"""The parts of a daemon, and who is handed what."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tracker.accounts import Accounts
 from tracker.agenda import Agenda, AgendaSettings, Schedule, Settling
 from tracker.app import from_settings
 from tracker.app.logged_probe import LoggedProbe
+from tracker.app.opening import Opened, make_private, open_all
 from tracker.audit import Audit
 from tracker.buyer_links import BuyerLinks
 from tracker.carrier_http.exits import Exits
@@ -24,31 +25,28 @@ from tracker.connections.kept import Connections
 from tracker.crowding import Crowding
 from tracker.departures import Departures
 from tracker.detect import Hints
-from tracker.disk import DiskWatch, cramped
+from tracker.disk import DiskWatch
 from tracker.drift.watch import DriftWatch
-from tracker.errors import ConfigError
 from tracker.habits import hints_of
 from tracker.ingest.door import Ingest
 from tracker.ingest.types import IngestSettings
 from tracker.metrics import Metrics
 from tracker.order_stores import Backfill, OrderStoreDestination, OrderStores, Platforms, Watermarks
-from tracker.orders import OrderBook, OrderDestination, OrderSettings, open_book
+from tracker.orders import OrderDestination
 from tracker.poller.means import PollSettings
 from tracker.poller.queues import Poller
 from tracker.quarantine import Ward
 from tracker.redelivery import Redelivery
 from tracker.secrets import Sealer, decode_key, keys_of
-from tracker.store import Store, StoreSettings, open_store
-from tracker.store.types import StoreDown
 from tracker.watch import Watch
-from webhooks import subscriptions as subs
 from webhooks.destination import Webhooks
 from webhooks.fulfilments import Fulfilments
-from webhooks.guard import trusting
+from webhooks.guard import Guard
 from webhooks.inbound import Inbound
 from webhooks.outbound import Outbound, OutboundSettings
 from webhooks.post import Poster
 from webhooks.replays import Replays
+from webhooks.subscriptions import Subscriptions
 from webhooks.wire import Wire
 
 _POLLED = 0.25  # of an account's quarantine, for what can be asked again: it must leave room for what can't
@@ -60,54 +58,15 @@ async def assemble(
     stack: contextlib.AsyncExitStack, settings: Settings, readiness: probes.Readiness, metrics: Metrics
 ) -> Parts:
     """Open what must be opened and closed again (by `stack`), and hand it to the parts."""
-    directory = settings.directory
-    _make_private(settings)
+    make_private(settings)
     registry, failures = load()
     for failure in failures:
         logger.error("carrier_broken", origin=failure.origin, error=failure.problem)
     platforms, broken = order_stores.load()
     for one in broken:
         logger.error("platform_broken", origin=one.origin, error=one.problem)
-    readiness.waits_for("store: starting or loading its log")
-    store = await stack.enter_async_context(
-        open_store(
-            StoreSettings(
-                directory=directory / "store",
-                remembered=directory / "store.id",
-                url=settings.store.url or None,
-                shards=settings.store.shards,
-                durability=settings.store.durability,
-            )
-        )
-    )
-    readiness.watch(store, relaxed=settings.store.durability == "relaxed")
-    readiness.waits_for("order book")
-    book = await stack.enter_async_context(
-        open_book(
-            OrderSettings(
-                directory=directory,
-                url=settings.orders.url or None,
-                overdue_after_s=int(settings.orders.ship_within_h * 3600),
-            )
-        )
-    )
-    carriers_http = await stack.enter_async_context(from_settings.session(settings))
-    wire = await stack.enter_async_context(
-        contextlib.aclosing(Wire(guard=from_settings.guard(settings), tls=trusting(settings.egress.ca_file)))
-    )
-    platforms_http = await stack.enter_async_context(from_settings.session(settings))
-    return Parts(settings, registry, platforms, store, book, carriers_http, wire, platforms_http, readiness, metrics)
-
-
-def _make_private(settings: Settings) -> None:
-    try:
-        settings.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except FileExistsError:
-        raise ConfigError(f"data: {settings.directory} is a file, and must be a directory") from None
-    except OSError as error:
-        raise ConfigError(f"data: can't make the directory {settings.directory}: {error.strerror}") from None
-    if why := cramped(settings.directory):
-        raise StoreDown(f"data: {why}")
+    opened = await open_all(stack, settings, readiness)
+    return Parts(settings, registry, platforms, opened, readiness, metrics)
 
 
 def _mib(number: float) -> int:
@@ -115,108 +74,135 @@ def _mib(number: float) -> int:
 
 
 class Parts:
-    """The parts of one daemon, each handed exactly what it needs."""
+    """The parts of one daemon, each handed exactly what it needs: each is made after those that it is handed."""
 
     def __init__(
         self,
         settings: Settings,
         registry: Registry,
         platforms: Platforms,
-        store: Store,
-        book: OrderBook,
-        carriers_http: aiohttp.ClientSession,
-        wire: Wire,
-        platforms_http: aiohttp.ClientSession,
+        opened: Opened,
         readiness: probes.Readiness,
         metrics: Metrics,
     ) -> None:
-        keys = keys_of(settings.directory, settings.secrets.key)
-        self.settings, self.registry, self.store, self.book, self.readiness = settings, registry, store, book, readiness
-        self.metrics = metrics
+        self.settings, self.registry, self.platforms = settings, registry, platforms
+        self.store, self.book = store, book = opened.store, opened.book
+        self.readiness, self.metrics = readiness, metrics
         metrics.may_hear([one.slug for one in (*registry, *platforms)])
         self.disk = DiskWatch(store.directory, metrics, readiness.short_of)
+
+        keys = keys_of(settings.directory, settings.secrets.key)
         self.sealer = Sealer(keys)
         self.cookie_secret = hashlib.blake2b(decode_key(keys[0]), person=b"milepost-cookie").digest()
+        self.buyer_links = BuyerLinks(keys, settings.known_url)
+
+        # who asks, and what they did
         self.accounts = Accounts(store, clock=store.clock)
         self.audit = Audit(store, keep_days=settings.audit.keep_days, keep_entries=settings.audit.keep_entries)
         self.departures = Departures(store, [book], left=self.audit.left)
+
+        # whom we ask, and whom we tell
         guard = from_settings.guard(settings)
         self.connections = Connections(store, registry, self.sealer, check_url=guard.check_url)
-        self.drift = DriftWatch(store, registry, self.accounts, self.metrics, clock=store.clock)
+        self.webhooks = self._webhooks(opened.wire)
+        self.subscriptions = self._subscriptions(guard)
+        exits = order_stores.Exits(opened.platforms_http, timeout_s=settings.delivery.timeout_s, clock=store.clock)
+        self.order_stores = self._order_stores(guard, exits)
+
+        # the way in
         self.policy = from_settings.policy(settings)
-        self.webhooks = Webhooks(
-            store,
+        self.schedule = Schedule(self.connections, self.policy, factor=settings.poll.factor)
+        self.drift = DriftWatch(store, registry, self.accounts, metrics, clock=store.clock)
+        self.ingest = self._ingest()
+        self.bounds = from_settings.bounds(settings)
+        ward = self._ward(1.0, metrics.quarantine_full.inc)
+        self.inbound = self._inbound(ward)
+        self.fulfilments = self._fulfilments(ward)
+        self.watermarks = Watermarks(store)
+        self.backfill = self._backfill(exits)
+        self.agenda = self._agenda(opened.carriers_http)
+
+        # the way out
+        self.outbound = self._outbound(exits)
+
+    def _webhooks(self, wire: Wire) -> Webhooks:
+        delivery, clock = self.settings.delivery, self.store.clock
+        return Webhooks(
+            self.store,
             self.sealer,
-            Poster(wire, timeout_s=settings.delivery.timeout_s, clock=store.clock),
-            enough_s=settings.delivery.disable_after_days * 86_400,
-            clock=store.clock,
+            Poster(wire, timeout_s=delivery.timeout_s, clock=clock),
+            enough_s=delivery.disable_after_days * 86_400,
+            clock=clock,
         )
-        self.subscriptions = subs.Subscriptions(
-            store,
+
+    def _subscriptions(self, guard: Guard) -> Subscriptions:
+        return Subscriptions(
+            self.store,
             self.sealer,
             check_url=guard.check_url,
             probe=self.webhooks.probe,
-            clock=store.clock,
+            clock=self.store.clock,
         )
-        self.platforms = platforms
-        exits_to_stores = order_stores.Exits(platforms_http, timeout_s=settings.delivery.timeout_s, clock=store.clock)
-        self.order_stores = OrderStores(
-            store,
-            platforms,
+
+    def _order_stores(self, guard: Guard, exits: order_stores.Exits) -> OrderStores:
+        return OrderStores(
+            self.store,
+            self.platforms,
             self.sealer,
             check_url=guard.check_url,
-            probe=LoggedProbe(exits_to_stores.probe, store).ask,
+            probe=LoggedProbe(exits.probe, self.store).ask,
         )
-        self.order_telling = OrderStoreDestination(self.order_stores, book, exits_to_stores)
-        self.schedule = Schedule(self.connections, self.policy, factor=settings.poll.factor)
-        self.buyer_links = BuyerLinks(keys, settings.known_url)
-        self.ingest = Ingest(
-            store,
-            registry,
+
+    def _ingest(self) -> Ingest:
+        parked = _mib(self.settings.limits.parked_mib)
+        return Ingest(
+            self.store,
+            self.registry,
             due=self.schedule.due,
-            settings=IngestSettings(tracking_url=self.buyer_links.url, parked_bytes=_mib(settings.limits.parked_mib)),
+            settings=IngestSettings(tracking_url=self.buyer_links.url, parked_bytes=parked),
             counters=self.metrics,
             unknown=self.drift.unknown,
             closed=lambda: self.disk.full,
-            made_room=Crowding(metrics.parked_dropped.inc).made_room,
-            mask=from_settings.masks(settings),
-            clock=store.clock,
+            made_room=Crowding(self.metrics.parked_dropped.inc).made_room,
+            mask=from_settings.masks(self.settings),
+            clock=self.store.clock,
         )
-        self.bounds = from_settings.bounds(settings)
-        ward = self._ward(1.0, metrics.quarantine_full.inc)
-        self.inbound = Inbound(
+
+    def _inbound(self, ward: Ward) -> Inbound:
+        return Inbound(
             self.ingest,
             ward,
             self.connections,
             self.metrics,
             heard=self.drift.heard,
             bounds=self.bounds,
-            clock=store.clock,
-            replays=Replays(store, settings.limits.replay_s),
+            clock=self.store.clock,
+            replays=Replays(self.store, self.settings.limits.replay_s),
         )
-        self.fulfilments = Fulfilments(
+
+    def _fulfilments(self, ward: Ward) -> Fulfilments:
+        return Fulfilments(
             self.ingest,
             ward,
             self.order_stores,
             self.hints,
-            registry.known,
+            self.registry.known,
             bounds=self.bounds,
-            clock=store.clock,
-            quarantined=metrics.quarantined,
+            clock=self.store.clock,
+            quarantined=self.metrics.quarantined,
         )
-        self.watermarks = Watermarks(store)
-        self.backfill = Backfill(
+
+    def _backfill(self, exits: order_stores.Exits) -> Backfill:
+        return Backfill(
             self.order_stores,
             self.watermarks,
-            exits_to_stores,
+            exits,
             self.fulfilments,
-            store,
+            self.store,
             self.metrics,
-            settings=from_settings.backfill(settings),
-            clock=store.clock,
+            settings=from_settings.backfill(self.settings),
+            clock=self.store.clock,
         )
-        self.agenda = self._agenda(carriers_http)
-        self.outbound = self._outbound()
 
     def _ward(self, share: float, turned_away: Callable[[], None] = lambda: None) -> Ward:
         """The quarantine, up to that share of what an account may have there."""
@@ -257,8 +243,10 @@ class Parts:
         known = self.settings.known_url  # a carrier can do nothing with an address that is none
         return f"{known}/hooks/{connection.id}/{connection.path_secret}" if known else ""
 
-    def _outbound(self) -> Outbound:
+    def _outbound(self, exits: order_stores.Exits) -> Outbound:
         delivery = self.settings.delivery
+        orders = OrderDestination(self.book)
+        platforms = OrderStoreDestination(self.order_stores, self.book, exits)
         return Outbound(
             self.store,
             self.webhooks,
@@ -271,8 +259,8 @@ class Parts:
                 schedule_factor=delivery.schedule_factor,
             ),
             handlers={
-                OrderDestination.prefix: OrderDestination(self.book).handle,
-                OrderStoreDestination.prefix: self.order_telling.handle,
+                OrderDestination.prefix: orders.handle,
+                OrderStoreDestination.prefix: platforms.handle,
             },
             widths={OrderDestination.prefix: 256},
         )
