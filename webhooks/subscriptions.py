@@ -6,6 +6,7 @@ import asyncio
 import difflib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from secrets import token_hex
 from typing import Any, Protocol
 
@@ -16,6 +17,7 @@ from msgspec.structs import replace
 
 from tracker.errors import BadInput, NotFound
 from tracker.model import ChangeKind, Status
+from tracker.store.changing import change_record
 from webhooks import health
 from webhooks.headers import check_headers
 from webhooks.logbook import LATELY, Lately, keep_test, lately, test_entry
@@ -51,6 +53,9 @@ class Records(Protocol):
         self, kind: str, account: str, id: str, value: bytes, *, create: bool = False, most: int = 0
     ) -> bool: ...
     async def get_record(self, kind: str, account: str, id: str) -> bytes | None: ...
+    async def replace_record(
+        self, kind: str, account: str, id: str, value: bytes, *, seen: bytes | None = None
+    ) -> bool: ...
     async def records(self, kind: str, account: str | None = None) -> dict[tuple[str, str], bytes]: ...
     async def remove_record(self, kind: str, account: str, id: str) -> bool: ...
     async def drop_destination(self, account: str, destination: str) -> None: ...
@@ -183,13 +188,17 @@ def headers_of(subscription: Subscription, sealer: Sealer) -> dict[str, str]:
 
 async def disable(store: Records, account: str, id: str, why: str, *, now: int, gave_up: bool = False) -> None:
     """Switch a subscription off for the reason `why`; one that is gone stays gone. `now` in ms."""
-    record = await store.get_record(KIND, account, id)
-    if record is not None:
-        found = from_record(account, record)
-        off = replace(
-            found, enabled=False, paused=False, paused_at=0, disabled_at=now, disabled_why=why, gave_up=gave_up
-        )
-        await store.put_record(KIND, account, id, to_record(off))
+    said = {"paused": False, "paused_at": 0, "disabled_at": now, "disabled_why": why, "gave_up": gave_up}
+    await _change(store, account, id, lambda found: replace(found, enabled=False, **said))
+
+
+async def _change(
+    store: Records, account: str, id: str, change: Callable[[Subscription], Subscription]
+) -> Subscription | None:
+    """What it became; None where there is none such any more."""
+    return await change_record(
+        store, KIND, account, id, opened=partial(from_record, account), change=change, sealed=to_record
+    )
 
 
 class Probe(Struct, frozen=True):
@@ -278,14 +287,15 @@ class Subscriptions:
     async def amend(self, account: str, id: str, **said: Any) -> Subscription:
         """Change what is said, leave the rest; raises `BadInput` and `NotFound`."""
         self._check(said)
-        before = await self._existing(account, id)
-        moved = said.keys() & {"url", "enabled", "paused"}  # what it failed at before says nothing any more
-        changed = replace(before, **self._fields(said, self._now()))
-        if moved:
-            changed = replace(changed, changed_at=self._now())
-        if changed.held and not before.held:
-            changed = replace(changed, paused_at=self._now())  # from here on something waits
-        await self._store.put_record(KIND, account, id, to_record(changed))
+        now, moved = self._now(), said.keys() & {"url", "enabled", "paused"}  # what it failed at says nothing any more
+        fields = self._fields(said, now) | ({"changed_at": now} if moved else {})
+
+        def change(before: Subscription) -> Subscription:
+            after = replace(before, **fields)
+            waits_anew = after.held and not before.held  # from here on something waits
+            return replace(after, paused_at=now) if waits_anew else after
+
+        changed = await self._changed(account, id, change)
         if moved:
             await self._store.remove_record(health.KIND, account, id)
         return changed
@@ -297,13 +307,15 @@ class Subscriptions:
 
         `signature` changes the scheme.
         """
-        before = await self._existing(account, id)
-        secret = new_secret(Scheme(signature or before.signature))
-        kept = [secret, *secrets_of(before, self._sealer)][:_SECRETS_KEPT] if overlap_s else [secret]
         until = self._now() + overlap_s * 1000 if overlap_s else 0
-        after = replace(before, overlap_until=until, **self._signed_by(kept))
-        await self._store.put_record(KIND, account, id, to_record(after))
-        return after, secret
+
+        def change(before: Subscription) -> Subscription:
+            secret = new_secret(Scheme(signature or before.signature))
+            kept = [secret, *secrets_of(before, self._sealer)][:_SECRETS_KEPT] if overlap_s else [secret]
+            return replace(before, overlap_until=until, **self._signed_by(kept))
+
+        after = await self._changed(account, id, change)
+        return after, secrets_of(after, self._sealer)[0]
 
     async def remove(self, account: str, id: str) -> None:
         """Remove a subscription and drop what waits for it."""
@@ -332,11 +344,11 @@ class Subscriptions:
     def _now(self) -> int:
         return int(self._clock() * 1000)
 
-    async def _existing(self, account: str, id: str) -> Subscription:
-        found = await self.get(account, id)
-        if found is None:
+    async def _changed(self, account: str, id: str, change: Callable[[Subscription], Subscription]) -> Subscription:
+        changed = await _change(self._store, account, id, change)
+        if changed is None:
             raise NotFound(f"no subscription {id}")
-        return found
+        return changed
 
     def _check(self, said: Mapping[str, Any]) -> None:
         if "url" in said:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -19,6 +19,7 @@ from tracker.errors import BadInput, NotFound
 from tracker.looks import Looks
 from tracker.model import Document
 from tracker.path_secrets import new_path_secret, replaced
+from tracker.store.changing import change_record
 from tracker.store.types import StoreDown
 
 KIND = "connection"
@@ -38,6 +39,9 @@ class Records(Protocol):
         self, kind: str, account: str, id: str, value: bytes, *, create: bool = False, most: int = 0
     ) -> bool: ...
     async def get_record(self, kind: str, account: str, id: str) -> bytes | None: ...
+    async def replace_record(
+        self, kind: str, account: str, id: str, value: bytes, *, seen: bytes | None = None
+    ) -> bool: ...
     async def records(self, kind: str, account: str | None = None) -> dict[tuple[str, str], bytes]: ...
     async def records_version(self, kind: str) -> int: ...
     async def remove_record(self, kind: str, account: str, id: str) -> bool: ...
@@ -242,23 +246,37 @@ class Connections:
 
     async def amend(self, account: str, id: str, **said: Any) -> Connection:
         """Change `name`, `base`, `credentials` (as a whole), `auto_register` or `enabled`; raises NotFound."""
-        found = await self.get(account, id)
-        if found is None:
-            raise NotFound(f"connection {id!r}")
-        amended = structs.replace(found, **said)
-        self._check(amended)
-        await self._store.put_record(KIND, account, id, sealed(amended, self._sealer))
-        return amended
+
+        def change(found: Connection) -> Connection:
+            amended = structs.replace(found, **said)
+            self._check(amended)
+            return amended
+
+        return await self._change(account, id, change)
 
     async def rotate(self, account: str, id: str, *, overlap_s: float, now: int) -> Connection:
         """Give it a new path secret; the one before it opens its address too, for `overlap_s`. Raises NotFound."""
-        found = await self.get(account, id)
-        if found is None:
-            raise NotFound(f"connection {id!r}")
-        rotated = structs.replace(found, **replaced(found, overlap_s=overlap_s, now=now))
-        await self._store.put_record(KIND, account, id, sealed(rotated, self._sealer))
+
+        def change(found: Connection) -> Connection:
+            return structs.replace(found, **replaced(found, overlap_s=overlap_s, now=now))
+
+        rotated = await self._change(account, id, change)
         await self.refresh()  # who is shown the new address may use it at once
         return rotated
+
+    async def _change(self, account: str, id: str, change: Callable[[Connection], Connection]) -> Connection:
+        changed = await change_record(
+            self._store,
+            KIND,
+            account,
+            id,
+            opened=lambda value: opened(account, value, self._sealer),
+            change=change,
+            sealed=lambda connection: sealed(connection, self._sealer),
+        )
+        if changed is None:
+            raise NotFound(f"connection {id!r}")
+        return changed
 
     async def remove(self, account: str, id: str) -> None:
         """Remove a connection; raises NotFound."""

@@ -17,6 +17,7 @@ from tracker.looks import Looks
 from tracker.order_stores.registry import Platforms, wrong_words
 from tracker.order_stores.sdk import Platform
 from tracker.path_secrets import new_path_secret, replaced
+from tracker.store.changing import change_record
 from tracker.store.types import StoreDown
 
 KIND = "order_store"  # of the store's records
@@ -80,6 +81,10 @@ class Records(Protocol):
 
     async def put_record(
         self, kind: str, account: str, id: str, value: bytes, *, create: bool = False, most: int = 0
+    ) -> bool: ...
+    async def get_record(self, kind: str, account: str, id: str) -> bytes | None: ...
+    async def replace_record(
+        self, kind: str, account: str, id: str, value: bytes, *, seen: bytes | None = None
     ) -> bool: ...
     async def records(self, kind: str, account: str | None = None) -> dict[tuple[str, str], bytes]: ...
     async def records_version(self, kind: str) -> int: ...
@@ -248,23 +253,37 @@ class OrderStores:
 
     async def amend(self, account: str, id: str, **said: Any) -> OrderStore:
         """Change what is said, leave the rest; credentials, options and statuses are replaced as a whole."""
-        found = await self.get(account, id)
-        if found is None:
-            raise NotFound(f"order store {id!r}")
-        amended = structs.replace(found, **_tuples(said))
-        self._check(amended)
-        await self._store.put_record(KIND, account, id, self._seal(amended))
-        return amended
+
+        def change(found: OrderStore) -> OrderStore:
+            amended = structs.replace(found, **_tuples(said))
+            self._check(amended)
+            return amended
+
+        return await self._change(account, id, change)
 
     async def rotate(self, account: str, id: str, *, overlap_s: float, now: int) -> OrderStore:
         """Give it a new path secret; the one before it opens its address too, for `overlap_s`."""
-        found = await self.get(account, id)
-        if found is None:
-            raise NotFound(f"order store {id!r}")
-        rotated = structs.replace(found, **replaced(found, overlap_s=overlap_s, now=now))
-        await self._store.put_record(KIND, account, id, self._seal(rotated))
+
+        def change(found: OrderStore) -> OrderStore:
+            return structs.replace(found, **replaced(found, overlap_s=overlap_s, now=now))
+
+        rotated = await self._change(account, id, change)
         await self._refresh()  # who is shown the new address may use it at once
         return rotated
+
+    async def _change(self, account: str, id: str, change: Callable[[OrderStore], OrderStore]) -> OrderStore:
+        changed = await change_record(
+            self._store,
+            KIND,
+            account,
+            id,
+            opened=lambda value: self._open(account, value),
+            change=change,
+            sealed=self._seal,
+        )
+        if changed is None:
+            raise NotFound(f"order store {id!r}")
+        return changed
 
     def takes_pushes(self, store: OrderStore) -> bool:
         """Whether its platform pushes fulfilments."""
