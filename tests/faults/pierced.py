@@ -65,6 +65,10 @@ POINTS = {
     "after a poll, before it is settled": Point(Store, "settle_due", "before"),
     "in the agenda's step": Point(Agenda, "step", "amid"),
 }
+STARTING = {  # those that are passed while it starts
+    "before a record is sealed anew": Point(Store, "replace_record", "before"),
+    "after a record was sealed anew": Point(Store, "replace_record", "after"),
+}
 LEASED = frozenset(list(POINTS)[-5:])  # those that leave polls under a lease of two minutes
 
 
@@ -99,5 +103,5 @@ def pierce(point: Point, passes: int, number: signal.Signals) -> None:
 
 if __name__ == "__main__":
     what, name, count, *words = sys.argv[1:]
-    pierce(POINTS[name], int(count), signal.Signals[f"SIG{what}"])
+    pierce((POINTS | STARTING)[name], int(count), signal.Signals[f"SIG{what}"])
     sys.exit(main(words))
