@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import cache, partial
 from itertools import product
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -25,70 +25,57 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        r = self.registry
-        self._intake = Counter(
-            "milepost_intake_requests", "Carrier pushes by outcome", ["carrier", "outcome"], registry=r
+        counter = partial(Counter, registry=self.registry)
+        gauge = partial(Gauge, registry=self.registry)
+        histogram = partial(Histogram, registry=self.registry)
+        # pushes, and what could not be kept of them
+        self._intake = counter("milepost_intake_requests", "Carrier pushes by outcome", ["carrier", "outcome"])
+        self._intake_s = histogram("milepost_intake_seconds", "From the push to its acknowledgement", buckets=_FAST)
+        self._quarantined = counter("milepost_quarantined", "Bodies that could not be read", ["carrier"])
+        self.quarantine_full = counter("milepost_quarantine_full", "Pushed bodies that were not taken into quarantine")
+        self.parked_dropped = counter(
+            "milepost_parked_dropped", "Scans of waybills that nobody registered, which made room"
         )
-        self._intake_s = Histogram(
-            "milepost_intake_seconds", "From the push to its acknowledgement", registry=r, buckets=_FAST
+        # polls
+        self._polls = counter("milepost_polls", "Queries to carriers by outcome", ["carrier", "outcome"])
+        self._polled = counter("milepost_polled_waybills", "Waybills asked about", ["carrier"])
+        self._poll_s = histogram("milepost_poll_seconds", "One query to a carrier", ["carrier"])
+        self._breaker = gauge("milepost_breaker_open", "1 while a connection's breaker is open", ["connection"])
+        # what nothing covers
+        self._unknown = counter("milepost_unknown_codes", "Scans that no table or phrase covers", ["carrier", "code"])
+        self._empty = counter("milepost_empty_bodies", "Bodies without a scan, a status or trouble", ["carrier"])
+        self._drift = counter(
+            "milepost_drift", "What a carrier said for the first time and nothing covers", ["carrier", "kind"]
         )
-        self._quarantined = Counter("milepost_quarantined", "Bodies that could not be read", ["carrier"], registry=r)
-        self.quarantine_full = Counter(
-            "milepost_quarantine_full", "Pushed bodies that were not taken into quarantine", registry=r
+        # changes, and handing them on
+        self._commits = counter("milepost_changes", "Changes committed, by kind", ["kind"])
+        self._deliveries = counter(
+            "milepost_deliveries", "Attempts to hand a change to a destination", ["destination", "outcome"]
         )
-        self.parked_dropped = Counter(
-            "milepost_parked_dropped", "Scans of waybills that nobody registered, which made room", registry=r
+        self._delivery_s = histogram("milepost_delivery_seconds", "One attempt", ["destination"], buckets=_FAST)
+        # asking order stores
+        self._backfills = counter(
+            "milepost_backfills", "Attempts to ask for what was not pushed", ["platform", "outcome"]
         )
-        self._polls = Counter("milepost_polls", "Queries to carriers by outcome", ["carrier", "outcome"], registry=r)
-        self._polled = Counter("milepost_polled_waybills", "Waybills asked about", ["carrier"], registry=r)
-        self._poll_s = Histogram("milepost_poll_seconds", "One query to a carrier", ["carrier"], registry=r)
-        self._breaker = Gauge(
-            "milepost_breaker_open", "1 while a connection's breaker is open", ["connection"], registry=r
+        self._backfilled = counter(
+            "milepost_backfill_waybills", "Waybills that were found so, by outcome", ["platform", "outcome"]
         )
-        self._unknown = Counter(
-            "milepost_unknown_codes", "Scans that no table or phrase covers", ["carrier", "code"], registry=r
+        self._backfill_lag = gauge(
+            "milepost_backfill_lag_seconds", "By how much the end of a round is overdue, at most"
         )
-        self._empty = Counter(
-            "milepost_empty_bodies", "Bodies without a scan, a status or trouble", ["carrier"], registry=r
-        )
-        self._drift = Counter(
-            "milepost_drift",
-            "What a carrier said for the first time and nothing covers",
-            ["carrier", "kind"],
-            registry=r,
-        )
-        self._commits = Counter("milepost_changes", "Changes committed, by kind", ["kind"], registry=r)
-        self._deliveries = Counter(
-            "milepost_deliveries", "Attempts to hand a change to a destination", ["destination", "outcome"], registry=r
-        )
-        self._delivery_s = Histogram(
-            "milepost_delivery_seconds", "One attempt", ["destination"], registry=r, buckets=_FAST
-        )
-        self._backfills = Counter(
-            "milepost_backfills", "Attempts to ask for what was not pushed", ["platform", "outcome"], registry=r
-        )
-        self._backfilled = Counter(
-            "milepost_backfill_waybills", "Waybills that were found so, by outcome", ["platform", "outcome"], registry=r
-        )
-        self._backfill_lag = Gauge(
-            "milepost_backfill_lag_seconds", "By how much the end of a round is overdue, at most", registry=r
-        )
-        self._connections = Gauge("milepost_connections", "Connections to the port that are open", registry=r)
-        self._cut_off = Counter(
-            "milepost_connections_cut_off",
-            "Connections refused or held too long, by why",
-            ["why"],
-            registry=r,
-        )
-        self.agenda_lag = Gauge("milepost_agenda_lag_seconds", "How late the most overdue shipment is", registry=r)
-        self.feed_age = Gauge("milepost_feed_age_seconds", "Age of the oldest change not yet fanned out", registry=r)
-        self.lanes = Gauge("milepost_lanes_backlog", "Changes waiting in lanes", registry=r)
-        self.stalled = Gauge("milepost_stalled_shipments", "Shipments flagged stalled", ["account"], registry=r)
-        self.open = Gauge("milepost_shipments", "Shipments by status", ["account", "status"], registry=r)
-        self.store_up = Gauge("milepost_store_up", "1 while the store answers", registry=r)
-        self.store_bytes = Gauge("milepost_store_used_bytes", "Memory that the store uses", registry=r)
-        self.log_bytes = Gauge("milepost_store_log_bytes", "Size of the append-only log", registry=r)
-        self.disk_free = Gauge("milepost_disk_free_bytes", "Free space beside the log, -1: not ours to see", registry=r)
+        # the port
+        self._connections = gauge("milepost_connections", "Connections to the port that are open")
+        self._cut_off = counter("milepost_connections_cut_off", "Connections refused or held too long, by why", ["why"])
+        # what is measured now and then: queues, parcels, the store and its disk
+        self.agenda_lag = gauge("milepost_agenda_lag_seconds", "How late the most overdue shipment is")
+        self.feed_age = gauge("milepost_feed_age_seconds", "Age of the oldest change not yet fanned out")
+        self.lanes = gauge("milepost_lanes_backlog", "Changes waiting in lanes")
+        self.stalled = gauge("milepost_stalled_shipments", "Shipments flagged stalled", ["account"])
+        self.open = gauge("milepost_shipments", "Shipments by status", ["account", "status"])
+        self.store_up = gauge("milepost_store_up", "1 while the store answers")
+        self.store_bytes = gauge("milepost_store_used_bytes", "Memory that the store uses")
+        self.log_bytes = gauge("milepost_store_log_bytes", "Size of the append-only log")
+        self.disk_free = gauge("milepost_disk_free_bytes", "Free space beside the log, -1: not ours to see")
         self.disk_free.set(-1)
         self._codes: set[tuple[str, str]] = set()
         self._codes_of: Tally[str] = Tally()
@@ -97,7 +84,10 @@ class Metrics:
         self._commits_of = cache(self._commits.labels)
         self._deliveries_of = cache(self._deliveries.labels)
         self._delivery_s_of = cache(self._delivery_s.labels)
-        # `increase()` does not see a series being born at 1: what an alarm counts stands there from the start, at 0
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """`increase()` does not see a series being born at 1: what an alarm counts stands there from the start."""
         for why in _CUT_OFF:
             self._cut_off.labels(why)
         for destination, outcome in product(_DESTINATIONS, _OUTCOMES):
