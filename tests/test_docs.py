@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from tracker.api import TABLE
+from tracker.api.problems import CATALOGUE
 from tracker.cli import command_line
 from tracker.config.loading import ENV
 from tracker.config.names import names
+from tracker.stall import DEFAULT, HOUR
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -164,3 +166,17 @@ def test_every_place_in_the_repository_that_a_page_names_is_there(page: Path) ->
 
 def there(place: str) -> bool:
     return (ROOT / place).exists() or (ROOT / f"{place}.py").exists()
+
+
+def test_the_operators_document_tells_the_stall_limits_that_are_built_in() -> None:
+    """In hours, by stage, in the order of a journey."""
+    told = text_of(ROOT / "docs" / "operations.md").partition("**Stall limits** built in")[2].partition("\n\n")[0]
+    limits = [(stage, int(hours)) for stage, hours in re.findall(r"`(\w+)`\s(\d+)", told)]
+    assert limits == [(stage.value, limit // HOUR) for stage, limit in DEFAULT.items()]
+
+
+def test_the_api_s_document_says_when_each_status_of_a_refusal_comes() -> None:
+    """What `/docs` lists as problems stands in the table of the page too, and nothing else does."""
+    table = text_of(ROOT / "docs" / "api.md").partition("| status | when |")[2]
+    told = {int(status) for row in re.findall(r"^\| ([\d, ]+) \|", table, re.MULTILINE) for status in row.split(", ")}
+    assert told == {kind.status for kind in CATALOGUE.values()}

@@ -69,7 +69,7 @@ class Metrics:
         # what is measured now and then: queues, parcels, the store and its disk
         self.agenda_lag = gauge("milepost_agenda_lag_seconds", "How late the most overdue shipment is")
         self.feed_age = gauge("milepost_feed_age_seconds", "Age of the oldest change not yet fanned out")
-        self.lanes = gauge("milepost_lanes_backlog", "Changes waiting in lanes")
+        self.lanes = gauge("milepost_lanes_backlog", "Lanes that hold changes")
         self.stalled = gauge("milepost_stalled_shipments", "Shipments flagged stalled", ["account"])
         self.open = gauge("milepost_shipments", "Shipments by status", ["account", "status"])
         self.store_up = gauge("milepost_store_up", "1 while the store answers")

@@ -62,7 +62,6 @@ RATE_LIMITED = ProblemType(
     "The key's quota is used up, or too many wrong keys came from the address. Try again after `Retry-After` seconds.",
 )
 INTERNAL = ProblemType("internal", 500, "Internal error", "Our fault; the log has it under the request's id.")
-UPSTREAM = ProblemType("upstream", 502, "Upstream failed", "The other side of this call did not answer as it should.")
 STORE_DOWN = ProblemType("store-down", 503, "Store unavailable", "Try again after `Retry-After` seconds.")
 
 CATALOGUE: dict[str, ProblemType] = {
@@ -83,7 +82,6 @@ CATALOGUE: dict[str, ProblemType] = {
         INVALID,
         RATE_LIMITED,
         INTERNAL,
-        UPSTREAM,
         STORE_DOWN,
     )
 }

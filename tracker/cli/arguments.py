@@ -27,7 +27,9 @@ def with_settings(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
         "--set", action="append", default=[], metavar="NAME=VALUE", help="one setting, over file and environment"
     )
     parser.add_argument("--data", help="the data directory (setting: data)")
-    parser.add_argument("--store", help="redis://, rediss:// or redis+cluster:// (setting: store.url)")
+    parser.add_argument(
+        "--store", help="redis://, rediss://, unix://, redis+sentinel:// or redis+cluster:// (setting: store.url)"
+    )
     parser.add_argument("--host", help="address to listen on (setting: http.host)")
     parser.add_argument("--port", help="port to listen on (setting: http.port)")
     return parser
