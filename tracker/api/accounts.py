@@ -6,6 +6,7 @@ import asyncio
 from contextlib import suppress
 
 from tracker.accounts import Account, ApiKey, Scope
+from tracker.api.checking import instant
 from tracker.api.models.accounts import (
     AccountList,
     AccountMade,
@@ -19,7 +20,7 @@ from tracker.api.models.accounts import (
     Whoami,
 )
 from tracker.api.problems import CONFLICT, SCOPE, Refusal, not_found
-from tracker.api.route import Call, Routes, instant
+from tracker.api.route import Call, Routes
 from tracker.views import iso
 
 routes = Routes("accounts and keys")

@@ -7,10 +7,11 @@ from aiohttp import web
 from msgspec import Struct
 
 from tracker.accounts import Scope
+from tracker.api.checking import cursors
 from tracker.api.models.audit import AuditEntry, AuditList
 from tracker.api.models.common import Page
 from tracker.api.problems import refusal_of
-from tracker.api.route import IDENTITY, Call, Route, Routes, cursors, dispatch
+from tracker.api.route import IDENTITY, Call, Route, Routes, dispatch
 from tracker.api.services import SERVICES
 from tracker.audit import Act, Entry
 from tracker.errors import MilepostError

@@ -11,11 +11,12 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from tracker.api.checking import cursors
 from tracker.api.models.changes import Change, Changes, ChangesQuery
 from tracker.api.models.shipments import ShipmentView
 from tracker.api.problems import CURSOR_TOO_OLD, RATE_LIMITED, Refusal
 from tracker.api.registering import view_of
-from tracker.api.route import EVENT_STREAM, Call, Routes, cursors
+from tracker.api.route import EVENT_STREAM, Call, Routes
 from tracker.store.tips import Tip
 from tracker.store.types import CursorTooOld, FeedEntry, FeedPage, StoreDown
 from tracker.views import iso

@@ -7,10 +7,11 @@ from typing import Annotated
 from pydantic import Field
 
 from tracker.accounts import Scope
+from tracker.api.checking import cursors
 from tracker.api.models.common import Label, Page
 from tracker.api.models.deliveries import DeadLetterList, DeadLetterView, Replay, Replayed
 from tracker.api.quarantine import read_entry
-from tracker.api.route import Call, Routes, cursors
+from tracker.api.route import Call, Routes
 from tracker.store.types import DeadLetter
 from tracker.views import iso
 

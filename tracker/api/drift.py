@@ -6,9 +6,10 @@ from typing import Annotated, cast
 
 from pydantic import Field
 
+from tracker.api.checking import Query
 from tracker.api.models.common import Label
 from tracker.api.models.drift import DriftList, DriftView
-from tracker.api.route import Call, Query, Routes
+from tracker.api.route import Call, Routes
 from tracker.drift.kinds import DriftKind, drift_view
 
 routes = Routes("drift and replay")

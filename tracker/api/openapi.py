@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from tracker import __version__
+from tracker.api.checking import Json, needs_nothing
 from tracker.api.messages import HEADERS, MESSAGES, webhooks
 from tracker.api.problems import (
     BAD_JSON,
@@ -23,7 +24,7 @@ from tracker.api.problems import (
     UNKNOWN_KEY,
     ProblemType,
 )
-from tracker.api.route import EVENT_STREAM, Json, Route, needs_nothing
+from tracker.api.route import EVENT_STREAM, Route
 
 Spec = dict[str, Any]
 

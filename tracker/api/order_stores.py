@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from tracker.accounts import Scope
+from tracker.api.checking import instant
 from tracker.api.models.common import AddressMade, AddressRotation, CredentialView
 from tracker.api.models.deliveries import DeliveryList, DeliveryQuery, DeliveryView
 from tracker.api.models.order_stores import (
@@ -21,7 +22,7 @@ from tracker.api.models.order_stores import (
     ProbeResult,
 )
 from tracker.api.problems import not_found
-from tracker.api.route import Call, Routes, instant
+from tracker.api.route import Call, Routes
 from tracker.errors import BadInput
 from tracker.order_stores import OrderStore, Watermark
 from tracker.order_stores.sdk import Platform

@@ -8,11 +8,12 @@ from typing import Any, cast
 from msgspec import structs
 
 from tracker.accounts import Scope
+from tracker.api.checking import Json, instant
 from tracker.api.models.orders import OrderBody, OrderList, OrderPut, OrdersQuery, OrderView, Parcel
 from tracker.api.models.shipments import Event
 from tracker.api.problems import not_found
 from tracker.api.registering import Outcome, field_error, item_results, register, view_of
-from tracker.api.route import Call, Json, Reply, Routes, instant
+from tracker.api.route import Call, Reply, Routes
 from tracker.errors import BadInput
 from tracker.model import Document
 from tracker.orders import NamedWaybill, Order, OrderQuery, order_view, stated_from

@@ -8,6 +8,7 @@ from typing import Any, cast
 import msgspec
 
 from tracker.accounts import Scope
+from tracker.api.checking import cursors
 from tracker.api.models.common import Page
 from tracker.api.models.quarantine import (
     QuarantineEmptied,
@@ -17,7 +18,7 @@ from tracker.api.models.quarantine import (
     QuarantineView,
 )
 from tracker.api.problems import not_found
-from tracker.api.route import Call, Routes, cursors
+from tracker.api.route import Call, Routes
 
 routes = Routes("quarantine")
 

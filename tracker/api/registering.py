@@ -9,11 +9,12 @@ from typing import Any, cast
 
 from msgspec import Struct, structs
 
+from tracker.api.checking import validate
 from tracker.api.detection import hints_of
 from tracker.api.models.common import FieldProblem
 from tracker.api.models.shipments import BatchResult, ItemResult, NewShipment, ShipmentView
 from tracker.api.problems import FieldError, Refusal
-from tracker.api.route import Call, validate
+from tracker.api.route import Call
 from tracker.api.services import Registry
 from tracker.detect import Hints, decided, detect
 from tracker.errors import BadInput

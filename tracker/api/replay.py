@@ -7,10 +7,11 @@ from typing import Annotated, cast
 from pydantic import Field, StringConstraints
 
 from tracker.accounts import Scope
+from tracker.api.checking import Body, cursors
 from tracker.api.models.common import BATCH_MAX, Cursor
 from tracker.api.models.replay import CorrectionView, ReplayPage
 from tracker.api.problems import NOT_FOUND, not_found
-from tracker.api.route import Body, Call, Routes, cursors
+from tracker.api.route import Call, Routes
 from tracker.replay import Wanted, correction_view
 
 routes = Routes("drift and replay")

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import structs
 
 from tracker.accounts import Scope
+from tracker.api.checking import Json, cursors, validate
 from tracker.api.models.shipments import (
     BatchResult,
     Counts,
@@ -22,7 +23,7 @@ from tracker.api.models.shipments import (
 )
 from tracker.api.problems import CONFLICT, FieldError, invalid, not_found
 from tracker.api.registering import batch_result, check_carrier, item_results, register, view_of
-from tracker.api.route import Call, Json, Reply, Routes, cursors, validate
+from tracker.api.route import Call, Reply, Routes
 from tracker.ingest.cleaning import clean_waybill
 from tracker.model import Details, Document, Shipment
 

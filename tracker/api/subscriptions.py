@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from tracker.accounts import Scope
+from tracker.api.checking import cursors, instant
 from tracker.api.models.deliveries import DeliveryList, DeliveryQuery, DeliveryView, Recovered, Repeat, Repeated, Resent
 from tracker.api.models.subscriptions import (
     Example,
@@ -21,7 +22,7 @@ from tracker.api.models.subscriptions import (
 )
 from tracker.api.problems import CURSOR_TOO_OLD, Refusal, not_found
 from tracker.api.registering import check_carrier
-from tracker.api.route import Call, Routes, cursors, instant
+from tracker.api.route import Call, Routes
 from tracker.errors import BadInput
 from tracker.store.types import CursorTooOld, Relayed
 from tracker.subscribers import Standing, Subscription

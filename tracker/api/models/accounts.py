@@ -9,8 +9,8 @@ from pydantic import Field, StringConstraints
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
 from tracker.accounts import Scope
+from tracker.api.checking import Body
 from tracker.api.models.common import Label
-from tracker.api.route import Body
 
 
 class NewAccount(Body):

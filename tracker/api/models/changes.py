@@ -7,9 +7,9 @@ from typing import Annotated, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
+from tracker.api.checking import Query
 from tracker.api.models.common import Cursor
 from tracker.api.models.shipments import ShipmentView
-from tracker.api.route import Query
 
 
 class ChangesQuery(Query):

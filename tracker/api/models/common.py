@@ -8,7 +8,7 @@ from annotated_types import Len
 from pydantic import Field, StringConstraints
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
-from tracker.api.route import Body, Query
+from tracker.api.checking import Body, Query
 
 LIMIT_MAX = 200
 BATCH_MAX = 1_000

@@ -8,8 +8,8 @@ from annotated_types import Len
 from pydantic import Field, StringConstraints
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
+from tracker.api.checking import Body, Query
 from tracker.api.models.common import BATCH_MAX, Cursor, Limit
-from tracker.api.route import Body, Query
 
 
 class Repeat(Body):

@@ -8,7 +8,7 @@ from annotated_types import Len
 from pydantic import StringConstraints
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
-from tracker.api.route import Query
+from tracker.api.checking import Query
 
 
 class DetectQuery(Query):

@@ -7,8 +7,8 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
+from tracker.api.checking import Body
 from tracker.api.models.common import Choices, Credentials, CredentialView, Label, Names
-from tracker.api.route import Body
 
 
 class NewOrderStore(Body):

@@ -8,9 +8,9 @@ from annotated_types import Len
 from pydantic import Field, StringConstraints
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
+from tracker.api.checking import Body
 from tracker.api.models.common import Label, Page, Words
 from tracker.api.models.shipments import Event, ItemResult
-from tracker.api.route import Body
 from tracker.model import Milestone, Status
 from tracker.orders import OrderStatus
 

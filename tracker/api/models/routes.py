@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
-from tracker.api.route import Body
+from tracker.api.checking import Body
 
 
 class RouteOrder(Body):

@@ -9,8 +9,8 @@ from annotated_types import Len
 from pydantic import Field, StringConstraints, field_validator
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
+from tracker.api.checking import Body
 from tracker.api.models.common import BATCH_MAX, FieldProblem, Label, Page, Tags, Words
-from tracker.api.route import Body
 from tracker.model import Certainty, Milestone, Reason, Status
 
 

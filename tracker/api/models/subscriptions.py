@@ -8,8 +8,8 @@ from annotated_types import Len
 from pydantic import Field, StringConstraints
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
+from tracker.api.checking import Body
 from tracker.api.models.common import Label, Names, Tag
-from tracker.api.route import Body
 
 Signature = Literal["hmac-sha256", "ed25519"]
 Payload = Annotated[Literal["full", "thin"], Field(description="`thin`: type, shipment, revision and where to read it")]
