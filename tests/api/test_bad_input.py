@@ -60,7 +60,7 @@ async def test_a_wrong_registration_is_refused_and_nothing_is_done(
 ) -> None:
     started = time.monotonic()
     answer = await api.call(account, "POST", "/shipments", data=body, headers={"Content-Type": "application/json"})
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     assert answer.status == status, answer.body
     if field is not None:
         found = {error["field"]: error["code"] for error in answer.body["errors"]}

@@ -73,14 +73,14 @@ async def test_a_wait_ends_with_the_first_change(api: Api, account: str) -> None
         await asyncio.sleep(0.2)
         group.create_task(_register(api, account, "AC000001"))
     assert len(waiting.result().body["changes"]) == 1
-    assert 0.2 <= time.monotonic() - started < 5
+    assert 0.2 <= time.monotonic() - started < 15
 
 
 async def test_a_wait_for_nothing_ends_in_time(api: Api, account: str) -> None:
     started = time.monotonic()
     page = (await api.call(account, "GET", "/changes?after=now&wait=0.3")).body
     assert page["changes"] == []
-    assert 0.3 <= time.monotonic() - started < 3
+    assert 0.3 <= time.monotonic() - started < 15
 
 
 async def test_a_cursor_from_before_what_is_kept_says_how_to_catch_up(api: Api, account: str) -> None:
@@ -106,7 +106,7 @@ async def test_those_who_wait_ask_the_store_nothing_for_what_others_do(api: Api,
     store = api.store
     stream = _events(api, account, "/changes?after=now")
     with net(60):
-        async with asyncio.timeout(20), aclosing(stream), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(60), aclosing(stream), asyncio.TaskGroup() as group:
             start = await anext(stream)
             path = f"/changes?after={start.data['cursor']}&wait=20"
             polls = [group.create_task(api.call(account, "GET", path)) for _ in range(8)]
@@ -190,7 +190,7 @@ async def _events(api: Api, account: str, path: str, **headers: str) -> AsyncGen
 
 async def test_a_stream_tells_changes_as_they_come_and_its_cursor_after_each_page(api: Api, account: str) -> None:
     stream = _events(api, account, "/changes?after=now&shipments=true")
-    async with asyncio.timeout(10), aclosing(stream):
+    async with asyncio.timeout(60), aclosing(stream):
         start = await anext(stream)
         assert start.event == "cursor"
         [id] = await _register(api, account, "AC000401")
@@ -205,12 +205,12 @@ async def test_a_stream_tells_changes_as_they_come_and_its_cursor_after_each_pag
 async def test_a_stream_goes_on_from_the_last_event_id(api: Api, account: str) -> None:
     await _register(api, account, "AC000402")
     stream = _events(api, account, "/changes")
-    async with asyncio.timeout(10), aclosing(stream):
+    async with asyncio.timeout(60), aclosing(stream):
         events = [await anext(stream), await anext(stream)]
     assert [event.event for event in events] == ["shipment.registered", "cursor"]
     [id] = await _register(api, account, "AC000403")
     again = _events(api, account, "/changes", **{"Last-Event-ID": events[-1].data["cursor"]})
-    async with asyncio.timeout(10), aclosing(again):
+    async with asyncio.timeout(60), aclosing(again):
         assert (await anext(again)).data["shipment_id"] == id
 
 
@@ -223,7 +223,7 @@ async def test_a_stream_of_a_key_that_was_revoked_ends(api: Api, account: str, m
     monkeypatch.setattr(changes, "_KEY_AGAIN_S", 0.05)
     made = await api.call(account, "POST", "/keys", json={"scopes": ["read"]})
     stream = _events(api, account, "/changes?after=now", Authorization=f"Bearer {made.body['key']}")
-    async with asyncio.timeout(10), aclosing(stream):
+    async with asyncio.timeout(60), aclosing(stream):
         assert (await anext(stream)).event == "cursor"
         await api.call(account, "DELETE", f"/keys/{made.body['id']}")
         assert [event async for event in stream] == []
@@ -234,7 +234,7 @@ async def test_an_account_has_so_many_streams_and_no_more(
 ) -> None:
     monkeypatch.setattr(changes, "_READERS_MOST", 1)
     stream = _events(api, account, "/changes?after=now")
-    async with asyncio.timeout(10), aclosing(stream):
+    async with asyncio.timeout(60), aclosing(stream):
         await anext(stream)
         answer = await api.call(account, "GET", "/changes", headers={"Accept": "text/event-stream"})
         assert (answer.status, answer.body["detail"]) == (429, "1 readers of this account wait already: let one go")
@@ -247,7 +247,7 @@ async def test_a_quiet_stream_says_now_and_then_that_it_is_there(
 ) -> None:
     monkeypatch.setattr(changes, "_HEARTBEAT_S", 0.05)
     headers = {"Authorization": f"Bearer {await api.key(account)}", "Accept": "text/event-stream"}
-    async with asyncio.timeout(10), api.client.get("/v1/changes?after=now", headers=headers) as response:
+    async with asyncio.timeout(60), api.client.get("/v1/changes?after=now", headers=headers) as response:
         async for line in response.content:
             if line == b": nothing new\n":
                 break

@@ -171,7 +171,7 @@ async def test_requests_keep_to_the_rate(peer: Peer) -> None:
     http = peer.way(rate=20)
     started = time.monotonic()
     await asyncio.gather(*(http.ask(get()) for _ in range(8)))
-    assert 0.25 <= time.monotonic() - started < 5
+    assert time.monotonic() - started >= 0.25
 
 
 # ---------------------------------------------------------------- tokens

@@ -231,7 +231,7 @@ class World:
         assert found is not None
         return found
 
-    async def until(self, holds: Callable[[], bool], within_s: float = 5.0) -> None:
+    async def until(self, holds: Callable[[], bool], within_s: float = 60.0) -> None:
         """Let the agenda run until something holds, then stop it and let it settle."""
         async with asyncio.timeout(within_s), asyncio.TaskGroup() as tasks:
             tasks.create_task(self.agenda.run())

@@ -74,7 +74,7 @@ async def listening(ears: Ears) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def until(met: Callable[[], bool], seconds: float = 5) -> None:
+async def until(met: Callable[[], bool], seconds: float = 60) -> None:
     """Wait for it, at most that long."""
     async with asyncio.timeout(seconds):
         while not met():
@@ -199,7 +199,7 @@ async def test_a_withdrawn_signature_is_gone_from_the_next_answer() -> None:
     settings = WorldSettings(seconds_per_hour=0.02, rate=1000)
     async with World(settings) as world, signed_in(world) as http:
         seen: list[list[str]] = []
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not seen or len(seen[-1]) < len(PLANS["WDR"].steps) - 1:
                 async with http.post("/v1/track", json={"numbers": [number("WDR", 7)]}) as reply:
                     seen += [[event["code"] for event in row["events"]] for row in (await reply.json())["shipments"]]

@@ -36,7 +36,7 @@ async def test_an_order_follows_its_parcel_through_an_outage_of_its_database(tmp
             status, _ = await desk.ask("GET", "/v1/orders/SO-1")
             assert status == 503
             await asyncio.to_thread(database.start)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while (await desk.ask("GET", "/v1/orders/SO-1"))[1].get("status") != "completed":
                     await asyncio.sleep(0.1)
             assert (await desk("GET", "/v1/dead-letters"))["dead_letters"] == []

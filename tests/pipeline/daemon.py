@@ -98,7 +98,7 @@ async def running(
             yield desk, subscriber
 
 
-async def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
+async def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait for something to have happened."""
     async with asyncio.timeout(seconds):
         while not true():

@@ -180,7 +180,7 @@ async def told_of(desk: Answers) -> None:
     """Every list and page, once the failing receiver's answers are in the delivery log."""
     [hook] = [one for one in (await desk("GET", "/v1/subscriptions"))["subscriptions"] if "X-Token" in one["headers"]]
     before, attempts = len(desk.said), list[Any]()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not attempts:
             attempts = (await desk("GET", f"/v1/subscriptions/{hook['id']}/deliveries"))["deliveries"]
             await asyncio.sleep(0.02)

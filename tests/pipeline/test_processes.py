@@ -46,11 +46,11 @@ class Crew:
 def crew(tmp_path: Path) -> Iterator[Crew]:
     crew = Crew(tmp_path)
     try:
-        _until(crew.all_ready, 30)
+        _until(crew.all_ready, 60)
         yield crew
     finally:
         crew.process.terminate()
-        crew.process.wait(timeout=30)
+        crew.process.wait(timeout=60)
 
 
 def _until(true: Callable[[], bool], seconds: float) -> None:
@@ -71,21 +71,21 @@ def _gone(pid: int) -> bool:
 def test_a_worker_that_dies_comes_back_and_all_end_with_their_parent(crew: Crew) -> None:
     first, second = crew.workers()
     os.kill(first, signal.SIGKILL)
-    _until(lambda: len(crew.workers()) == 2 and first not in crew.workers(), 20)
-    _until(crew.all_ready, 20)
+    _until(lambda: len(crew.workers()) == 2 and first not in crew.workers(), 60)
+    _until(crew.all_ready, 60)
     workers = crew.workers()
     assert second in workers
     crew.process.terminate()
-    assert crew.process.wait(timeout=30) == 0
-    _until(lambda: all(_gone(pid) for pid in workers), 10)
+    assert crew.process.wait(timeout=60) == 0
+    _until(lambda: all(_gone(pid) for pid in workers), 60)
 
 
 def test_workers_end_by_themselves_when_their_parent_is_killed(crew: Crew, tmp_path: Path) -> None:
     workers = crew.workers()
     crew.process.kill()
     crew.process.wait()
-    _until(lambda: all(_gone(pid) for pid in workers), 30)
+    _until(lambda: all(_gone(pid) for pid in workers), 60)
     again = Crew(tmp_path)  # adopts the server that was left behind, and ends it in the end
-    _until(again.all_ready, 30)
+    _until(again.all_ready, 60)
     again.process.terminate()
-    assert again.process.wait(timeout=30) == 0
+    assert again.process.wait(timeout=60) == 0

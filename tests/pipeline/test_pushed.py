@@ -91,7 +91,7 @@ async def _arrived(desk: Desk, subscriber: Subscriber, row: dict[str, Any], orde
     added = [event for body in subscriber.of(waybill) for event in body["data"]["events_added"]]
     assert len(added) == len(row["events"])
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await _parcel_status(desk, order) != row["status"]:
             await asyncio.sleep(0.05)
 

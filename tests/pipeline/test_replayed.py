@@ -201,7 +201,7 @@ async def test_a_body_that_a_corrected_adapter_can_read_leaves_the_quarantine(
 
 async def test_what_nothing_covers_is_told_until_it_is_mapped(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     await shop.follow("SIMSTD000000001", "PUP", "WAT")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not (found := (await shop.desk("GET", "/v1/drift?kind=code"))["drift"]):
             await asyncio.sleep(0.1)
     [one] = found

@@ -85,7 +85,7 @@ async def refused(*words: str) -> tuple[int | None, str]:
     process = await asyncio.create_subprocess_exec(
         *command("tail", *words), stderr=asyncio.subprocess.PIPE, env=environment(), cwd=Path(__file__).parents[2]
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         _, said = await process.communicate()
     return process.returncode, said.decode()
 
@@ -114,7 +114,7 @@ async def test_a_parcel_is_tracked_by_an_order_number_that_has_not_the_form_of_a
                 env=environment(),
                 cwd=Path(__file__).parents[2],
             )
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 said, _ = await process.communicate()
             assert told in said.decode()
             assert process.returncode == status
@@ -136,7 +136,7 @@ async def test_a_tail_that_hears_nobody_says_so_once_and_waits() -> None:
         )
         assert process.stderr
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 said = (await process.stderr.readline()).decode()
             await asyncio.sleep(2.5)  # it has asked again by then
             assert process.returncode is None

@@ -84,7 +84,7 @@ async def clients(store: Store) -> int:
 
 async def all_heard(store: Store, connections: int) -> None:
     """Return once so many are connected: listeners open their connections by themselves."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await clients(store) < connections:
             await asyncio.sleep(0.005)
 
@@ -145,7 +145,7 @@ async def cut_opening(when: When, store: Store, far: Far, connections: int, *, a
             await Cut(at, when, line, bystanders).run(open_and_close())
             await bystanders.check()
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while await clients(store) > connections:  # the server sees an end a moment later
                     await asyncio.sleep(0.005)
         except TimeoutError:

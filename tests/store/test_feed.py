@@ -40,7 +40,7 @@ async def test_a_reader_that_follows_its_cursor_misses_nothing(store: Store) -> 
     async def read() -> list[FeedEntry]:
         entries: list[FeedEntry] = []
         cursor = None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(entries) < 5 * wanted:
                 more, cursor = await follow(store, "acme", cursor)
                 entries += more

@@ -19,7 +19,7 @@ from .goods import creation, indexed, listening, next_write, reads, register
 
 async def told(store: Store, shard: int, count: int) -> tuple[str, list[FeedEntry]]:
     """What was heard of the shard, once it is so many entries."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len((known := store.heard(shard) or ("", []))[1]) < count:
             await asyncio.sleep(0.001)
     return known
@@ -107,7 +107,7 @@ async def test_whatever_is_lost_on_the_way_every_change_is_fanned_out_once(store
     workers = [asyncio.create_task(FanOut(store, Audience(store, {}), _no_labels).run()) for _ in range(2)]
     await asyncio.gather(*(_life(store, n) for n in range(30)))
     out: list[tuple[str, int]] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(out) < 30 * 5:
             found = await store.claim_lanes(f"c{len(out)}", free={}, default_free=99, limit=99, lease_ms=60_000)
             out += [(one.id, one.revision) for one in found]

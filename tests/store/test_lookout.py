@@ -37,7 +37,7 @@ async def claim(store: Store, lookout: Lookout, name: str, **free: int) -> list[
 
 
 async def heard(woken: asyncio.Event) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await woken.wait()
     woken.clear()
 
@@ -215,7 +215,7 @@ class Story:
 
     async def drained(self) -> None:
         """Return once everything was delivered; fails where something is overlooked."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while any([await self._store.lanes(name) for name in NAMES]):
                 await self.settle(len(self._out), Outcome.DONE)
                 await self.claim(0, 100)

@@ -19,8 +19,9 @@ from tracker.store.embedded import server_binary
 from tracker.store.types import CursorTooOld, StoreDown
 
 from .goods import register
+from .topologies import TILT_S
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 
 def spawn(directory: Path, *words: str) -> subprocess.Popen[bytes]:
@@ -57,10 +58,11 @@ def servers(tmp_path: Path) -> Iterator[tuple[list[subprocess.Popen[bytes]], str
 @contextlib.asynccontextmanager
 async def opened(url: str, directory: Path) -> AsyncIterator[Store]:
     """The store once its primary takes writes, which it does when its replica is there."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(TILT_S) as opening:
         while True:
             try:
                 async with open_store(StoreSettings(directory=directory, url=url), patience=1.0) as store:
+                    opening.reschedule(None)
                     yield store
                     return
             except StoreDown:
@@ -72,7 +74,7 @@ async def replica_known(url: str) -> None:
     (sentinel,), _, name = sentinel_of(url)
     connection = await open_connection(sentinel)
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(TILT_S):
             while True:
                 if await ask(connection, "SENTINEL", "REPLICAS", name):
                     return
@@ -91,7 +93,7 @@ async def test_a_replica_that_takes_over_has_what_was_acknowledged(
         cursor, epoch = await store.head(), store.epoch
         await replica_known(url)
         processes[0].kill()
-        async with asyncio.timeout(90):  # a sentinel that stood still does nothing for thirty seconds (TILT)
+        async with asyncio.timeout(TILT_S):
             while store.epoch == epoch:
                 with contextlib.suppress(StoreDown):
                     assert await store.find("acme", ["W1"]) == [id]

@@ -14,9 +14,9 @@ from tracker.store import Store, StoreSettings, open_store
 from tracker.store.types import StoreDown
 
 from .test_over_sentinel import Ledger, examined, write_on
-from .topologies import Watched, watched
+from .topologies import TILT_S, Watched, watched
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(params=[1, 2], ids=["one must have it", "both must have it"])
@@ -35,10 +35,11 @@ def topology(needed: int, tmp_path: Path) -> Iterator[Watched]:
 @pytest.fixture
 async def store(topology: Watched, tmp_path: Path) -> AsyncIterator[Store]:
     settings = StoreSettings(directory=tmp_path, url=topology.url)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(TILT_S) as opening:
         while True:
             try:
                 async with open_store(settings, patience=20.0) as opened:
+                    opening.reschedule(None)
                     yield opened
                     return
             except StoreDown:  # one more replica to be heard of
@@ -52,7 +53,7 @@ def acknowledged(ledger: Ledger) -> int:
 async def more(ledger: Ledger, commits: int) -> None:
     """Return once so many more are acknowledged."""
     before = acknowledged(ledger)
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(TILT_S):
         while acknowledged(ledger) < before + commits:
             await asyncio.sleep(0.05)
 

@@ -168,7 +168,7 @@ async def test_what_no_replica_has_is_told_to_nobody_though_the_fence_is_refused
             pair.replica.signal(signal.SIGCONT)
             await pair.ask("CONFIG", "SET", "min-replicas-max-lag", 10)
         await pair.in_step()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 with contextlib.suppress(StoreDown):
                     assert await other.read([write.id]) == [Stored(1, 1, write.document)]

@@ -22,6 +22,7 @@ from tests.ports import free_ports
 from tracker.store.connect import ask, hang_up, open_connection, sentinel_of
 from tracker.store.embedded import server_binary
 
+TILT_S = 180  # for what sentinels do: those that stood still do nothing for thirty seconds, each time (TILT)
 DURABLE = ("--bind", "127.0.0.1", "--appendonly", "yes", "--appendfsync", "always", "--save", "")
 
 
@@ -169,7 +170,7 @@ class Watched:
     async def ready(self) -> None:
         """Return once every sentinel knows its neighbours and all replicas, and these are in step."""
         sentinels, _, name = sentinel_of(self.url)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(TILT_S):
             while True:
                 with contextlib.suppress(Exception):  # not listening yet, or not knowing yet
                     told = [await asked(one, "SENTINEL", "MASTER", name) for one in sentinels]
@@ -199,7 +200,7 @@ class Watched:
         """Have the sentinels change the two over, without a fault."""
         before = await self.primary()
         (sentinel, *_), _, name = sentinel_of(self.url)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(TILT_S):
             while True:
                 with contextlib.suppress(Exception):  # NOGOODSLAVE, INPROG: too soon after the last one
                     await asked(sentinel, "SENTINEL", "FAILOVER", name)
@@ -217,7 +218,7 @@ class Watched:
             self.servers[before].signal(signal.SIGCONT)
 
     async def _taken_over(self, before: int) -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(TILT_S):
             while await self.primary() == before:
                 await asyncio.sleep(0.05)
 

@@ -171,7 +171,7 @@ class Desk:
                 fanning.cancel()
 
 
-async def until(holds: Callable[[], bool], within: float = 5.0) -> None:
+async def until(holds: Callable[[], bool], within: float = 60.0) -> None:
     """Return as soon as `holds`, fail if it does not in time."""
     async with asyncio.timeout(within):
         while not holds():

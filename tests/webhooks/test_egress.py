@@ -83,13 +83,13 @@ CANARY = Canary()
 
 async def by_session(url: str, resolver: AbstractResolver) -> None:
     """As carriers and order stores are called."""
-    async with guarded_session(timeout=5.0, resolver=resolver) as session:
+    async with guarded_session(timeout=30.0, resolver=resolver) as session:
         await session.post(url, data=b"{}", allow_redirects=False)
 
 
 async def by_wire(url: str, resolver: AbstractResolver) -> None:
     """As subscriptions are."""
-    async with aclosing(Wire(resolver=resolver)) as wire, asyncio.timeout(5):
+    async with aclosing(Wire(resolver=resolver)) as wire, asyncio.timeout(60):
         await wire.post(Target(URL(url), {}), b"", b"{}")
 
 

@@ -178,7 +178,7 @@ async def test_a_name_that_moves_to_a_private_address_gets_no_connect_there(
 ) -> None:
     monkeypatch.setattr(wire, "_RESOLVED_S", 0.0)
     with CANARY.awake() as connects:
-        async with guarded_session(timeout=5.0, resolver=Naming("1.1.1.1", then)) as session:
+        async with guarded_session(timeout=30.0, resolver=Naming("1.1.1.1", then)) as session:
             assert isinstance(session.connector, aiohttp.TCPConnector)
             for _ in range(3):
                 with pytest.raises((aiohttp.ClientError, OSError)):

@@ -141,7 +141,7 @@ def test_a_spelling_is_refused_at_registration(host: str) -> None:
 @pytest.mark.parametrize("host", SPELLINGS)
 async def test_a_spelling_gets_no_connection(host: str, receiver: Receiver) -> None:
     port = receiver.root.rpartition(":")[2]
-    async with guarded_session(guard=Guard(ports=ANY_PORT), timeout=2.0) as session:
+    async with guarded_session(guard=Guard(ports=ANY_PORT), timeout=30.0) as session:
         with pytest.raises(aiohttp.ClientError):
             await session.post(f"http://{host}:{port}/hook", data=b"{}")
     assert receiver.heard == []
@@ -149,7 +149,7 @@ async def test_a_spelling_gets_no_connection(host: str, receiver: Receiver) -> N
 
 async def test_a_name_that_resolves_to_a_private_address_is_refused_by_name_of_the_address(receiver: Receiver) -> None:
     port = receiver.root.rpartition(":")[2]
-    async with guarded_session(guard=Guard(ports=ANY_PORT), timeout=2.0, resolver=Naming("127.0.0.1")) as session:
+    async with guarded_session(guard=Guard(ports=ANY_PORT), timeout=30.0, resolver=Naming("127.0.0.1")) as session:
         with pytest.raises(aiohttp.ClientConnectorError) as failed:
             await session.post(f"http://rebind.example:{port}/", data=b"{}")
     assert isinstance(failed.value.os_error, Refused)
@@ -162,7 +162,7 @@ async def test_a_name_that_changes_its_address_after_the_check_is_refused(receiv
     check_url(f"http://rebind.example:{port}/", ports=ANY_PORT)  # it may well have resolved to a public one here
     resolver = Naming("127.0.0.2", "127.0.0.1")
     only_the_first = (ip_network("127.0.0.2/32"),)
-    async with guarded_session(guard=Guard(only_the_first, ANY_PORT), timeout=2.0, resolver=resolver) as session:
+    async with guarded_session(guard=Guard(only_the_first, ANY_PORT), timeout=30.0, resolver=resolver) as session:
         assert isinstance(session.connector, aiohttp.TCPConnector)
         session.connector._use_dns_cache = False
         with pytest.raises(aiohttp.ClientConnectorError):  # allowed, and nobody listens there
@@ -178,7 +178,7 @@ async def test_a_redirect_to_a_private_address_is_refused_even_if_it_were_follow
         return aiohttp.web.Response(status=307, headers={"Location": "http://169.254.169.254/latest"})
 
     receiver.answers["/hook"] = elsewhere
-    async with guarded_session(guard=Guard(LOOPBACK, ANY_PORT), timeout=2.0) as session:
+    async with guarded_session(guard=Guard(LOOPBACK, ANY_PORT), timeout=30.0) as session:
         with pytest.raises(aiohttp.ClientConnectorError) as failed:
             await session.post(receiver.url("/hook"), data=b"{}")
     assert "metadata" in str(failed.value.os_error)
@@ -186,7 +186,7 @@ async def test_a_redirect_to_a_private_address_is_refused_even_if_it_were_follow
 
 async def test_what_the_operator_allows_is_reached(receiver: Receiver) -> None:
     async with (
-        guarded_session(guard=Guard(LOOPBACK, ANY_PORT), timeout=2.0) as session,
+        guarded_session(guard=Guard(LOOPBACK, ANY_PORT), timeout=30.0) as session,
         session.post(receiver.url("/hook"), data=b"{}") as answer,
     ):
         assert answer.status == 204
@@ -196,7 +196,7 @@ async def test_a_name_is_resolved_by_the_system_and_reached_where_allowed(receiv
     allow = (*LOOPBACK, ip_network("::1/128"))
     port = receiver.root.rpartition(":")[2]
     async with (
-        guarded_session(guard=Guard(allow, ANY_PORT), timeout=2.0) as session,
+        guarded_session(guard=Guard(allow, ANY_PORT), timeout=30.0) as session,
         session.post(f"http://localhost:{port}/hook", data=b"{}") as answer,
     ):
         assert answer.status == 204

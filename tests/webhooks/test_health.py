@@ -155,7 +155,7 @@ async def test_an_endpoint_that_only_fails_is_switched_off_and_the_others_hear_o
         await until(lambda: desk.observer.seen.count(("orders", "done")) == 60)  # so all are in the lanes
         await desk.subscriptions.amend(ACCOUNT, dead.id, paused=False)
         await until(lambda: any(DISABLED in str(one.body) for one in receiver.at("/good")))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while await desk.store.lanes(dead.id):
                 await asyncio.sleep(0.02)
     [notice] = [one for one in receiver.at("/good") if DISABLED in str(one.body)]
@@ -233,8 +233,8 @@ async def test_the_first_attempt_that_fails_is_told_and_a_new_address_begins_ane
     assert await desk.subscriptions.standings(ACCOUNT, [made]) == [Standing("active")]
     async with desk.running(book):
         await desk.change("SF1", "registered")
-        await until(lambda: desk.observer.seen.count(("webhook", "retry")) == 1)
-        async with asyncio.timeout(5):
+        await until(lambda: desk.observer.seen.count(("webhook", "retry")) >= 1)
+        async with asyncio.timeout(60):
             while len(await desk.store.delivery_log(ACCOUNT, made.id)) < 2:
                 await asyncio.sleep(0.02)
     [stands] = await desk.subscriptions.standings(ACCOUNT, [made])

@@ -29,7 +29,7 @@ async def test_a_dead_endpoint_costs_one_probe_at_a_time_and_its_lanes_no_attemp
         tried = len(receiver.heard)
         assert TRIPS <= tried <= 16 + 1  # those under way when it was shut, and hardly a probe
         receiver.answers.clear()
-        await until(lambda: len({one.id for one in receiver.heard if one.at}) == 60, within=10)
+        await until(lambda: len({one.id for one in receiver.heard if one.at}) == 60)
     log = [json.loads(one) for one in await desk.store.delivery_log(ACCOUNT, subscription.id, 200)]
     first_try = [one for one in log if one["outcome"] == "done" and one["attempt"] == 1]
     assert len(first_try) >= 60 - tried
@@ -48,7 +48,7 @@ async def test_an_endpoint_that_asks_for_quiet_gets_it_for_all_its_lanes(
         for n in range(20):
             await desk.change(f"SF{n}", "registered")
         await until(lambda: len(receiver.at("/good")) == 20)
-        await until(lambda: len(receiver.at("/hook")) == 21, within=10)
+        await until(lambda: len(receiver.at("/hook")) == 21)
     [first, second, *_] = [one.at for one in receiver.at("/hook")]
     assert second - first >= 0.95
     log = [json.loads(one) for one in await desk.store.delivery_log(ACCOUNT, subscription.id, 200)]
@@ -65,11 +65,11 @@ async def test_what_is_looked_up_by_two_at_once_is_new_to_one_of_them(desk: Desk
 async def test_a_hint_of_another_status_holds_for_its_message_alone(desk: Desk, receiver: Receiver) -> None:
     desk.set(poll_s=0.05)
     await desk.subscribe(receiver.url("/hook"), concurrency=1)
-    receiver.answers["/hook"] = answering(425, 204, headers={"Retry-After": "3"})
+    receiver.answers["/hook"] = answering(425, 204, headers={"Retry-After": "90"})
     async with desk.running(book):
         for n in range(5):
             await desk.change(f"SF{n}", "registered")
-        await until(lambda: len(receiver.at("/hook")) == 5, within=2.5)
+        await until(lambda: len(receiver.at("/hook")) == 5)
 
 
 async def test_no_more_deliveries_are_under_way_than_the_subscription_allows(desk: Desk, receiver: Receiver) -> None:
@@ -95,9 +95,9 @@ async def test_no_more_deliveries_are_under_way_than_the_subscription_allows(des
 async def test_deliveries_begin_no_faster_than_the_rate(desk: Desk, receiver: Receiver) -> None:
     await desk.subscribe(receiver.url("/slowly"), rate=20)
     await desk.subscribe(receiver.url("/fast"))
+    for n in range(16):
+        await desk.change(f"SF{n}", "registered")
     async with desk.running(book):
-        for n in range(16):
-            await desk.change(f"SF{n}", "registered")
         await until(lambda: len(receiver.at("/fast")) == 16)
         assert len(receiver.at("/slowly")) < 16
         await until(lambda: len(receiver.at("/slowly")) == 16)
@@ -136,7 +136,7 @@ async def test_a_pause_that_lasts_too_long_ends_in_a_subscription_that_is_off_an
         await asyncio.sleep(0.01)
         await desk.webhooks.end_pauses(0.005)
         await until(lambda: len(receiver.at("/good")) == 1)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while await desk.store.lanes(paused.id):  # what waited does not fill the store for good
                 await asyncio.sleep(0.02)
     assert receiver.at("/hook") == []
@@ -157,7 +157,7 @@ async def test_a_paused_one_that_is_switched_off_lets_go_of_what_waits(desk: Des
         await desk.change("SF1", "registered")
         await until(lambda: ("orders", "done") in desk.observer.seen)
         await desk.subscriptions.amend(ACCOUNT, paused.id, enabled=False)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while await desk.store.lanes(paused.id):
                 await asyncio.sleep(0.02)
     assert receiver.heard == []
@@ -216,11 +216,11 @@ async def test_a_narrower_limit_holds_for_deliveries_to_come(desk: Desk, receive
 async def test_stopping_does_not_wait_for_a_slow_rate(desk: Desk, receiver: Receiver) -> None:
     await desk.subscribe(receiver.url("/hook"), rate=1)
     async with desk.running(book):
-        for n in range(4):
+        for n in range(30):
             await desk.change(f"SF{n}", "registered")
         await until(lambda: bool(receiver.heard))
         began = time.monotonic()
-    assert time.monotonic() - began < 2  # the three that wait have a turn a second
+    assert time.monotonic() - began < 15  # those that wait have a turn a second
 
 
 async def test_what_is_filtered_out_at_the_last_moment_says_nothing_of_the_endpoint(

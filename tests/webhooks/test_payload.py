@@ -85,7 +85,7 @@ async def test_a_subscription_to_a_status_hears_what_leads_there(desk: Desk, rec
     await desk.subscribe(receiver.url("/done"), statuses=["delivered"])
     async with desk.running(book):
         await desk.change("SF1", "updated", "delivered", status="in_transit")
-        await until(lambda: desk.observer.seen.count(("webhook", "discard")) == 1)
+        await until(lambda: desk.observer.seen.count(("webhook", "discard")) == 2)
         await until(lambda: len(receiver.heard) == 1)
     assert [one.revision for one in receiver.at("/moving")] == [1]
     assert receiver.at("/done") == [], "the body of this one says in_transit"

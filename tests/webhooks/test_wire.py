@@ -92,7 +92,7 @@ def saying(*answers: bytes, hang_up: bool = False) -> Any:
 
 
 async def posted(wire: Wire, peer: Peer) -> Heard:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         return await wire.post(peer.target, LINES, BODY)
 
 
@@ -242,7 +242,7 @@ async def test_an_endless_body_is_read_to_its_bound_and_hung_up_on(wire: Wire) -
 
     async with speaking(speak) as peer:
         assert await posted(wire, peer) == Heard(200, b"x" * KEPT_ANSWER, None)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not peer.ended:
                 await asyncio.sleep(0.01)
 
@@ -305,7 +305,7 @@ async def test_an_answer_before_the_request_was_read_is_heard(wire: Wire) -> Non
         await writer.drain()
         await reader.read()
 
-    async with speaking(speak) as peer, asyncio.timeout(5):
+    async with speaking(speak) as peer, asyncio.timeout(60):
         assert (await wire.post(peer.target, LINES, b"x" * 4_000_000)).status == 413
 
 
@@ -315,7 +315,7 @@ async def test_idle_connections_are_given_up_before_their_receivers_do(
     monkeypatch.setattr(wire_module, "_IDLE_S", 0.1)
     async with saying(NO_CONTENT) as peer:
         await posted(wire, peer)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not peer.ended:
                 await asyncio.sleep(0.01)
         assert (await posted(wire, peer)).status == 204
@@ -342,7 +342,7 @@ async def test_a_name_is_asked_for_once_by_all_who_wait_for_it() -> None:
     async with saying(NO_CONTENT) as peer:
         wire = Wire(guard=Guard(LOOPBACK, ANY_PORT), resolver=names)
         target = Target(URL(f"http://shop.example:{peer.port}/"), {})
-        async with aclosing(wire), asyncio.timeout(5):
+        async with aclosing(wire), asyncio.timeout(60):
             hurried = asyncio.create_task(wire.post(target, LINES, BODY))
             others = [asyncio.create_task(wire.post(target, LINES, BODY)) for _ in range(5)]
             await asyncio.sleep(0)
