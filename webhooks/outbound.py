@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from secrets import token_hex
 from typing import Protocol
@@ -19,29 +19,16 @@ import structlog
 from msgspec import Struct
 
 from tracker.store.lookout import Lookout
-from tracker.store.types import Claim, Delivery, Outcome, Settlement, StoreDown
-from webhooks.attempts import attempted, entry_of, rest_s, wait_before
-from webhooks.destination import Result, Webhooks
+from tracker.store.types import Claim, Delivery, Outcome, StoreDown
+from webhooks.attempts import attempted, rest_s
+from webhooks.destination import Webhooks
+from webhooks.handing import Handing, Handler, kind_of, prefix_of, report
 from webhooks.outlet import Outlet
 from webhooks.settling import PAUSE_S, SettlementStore, Settling
 
 log = structlog.get_logger()
 
 _HELD_S = 1.0  # until somebody looks again at what a paused subscription does not take
-
-
-class Handled(Protocol):
-    """What a handler answers; with a hint it alone says when to retry, and for how long."""
-
-    @property
-    def outcome(self) -> Outcome: ...
-    @property
-    def detail(self) -> str: ...
-    @property
-    def retry_after_ms(self) -> int: ...
-
-
-Handler = Callable[[Delivery], Awaitable[Handled]]
 
 
 class Observer(Protocol):
@@ -97,10 +84,15 @@ class Outbound:
         self._webhooks = webhooks
         self._observer = observer
         self._settings = settings or OutboundSettings()
-        self._handlers = dict(handlers or {})
         self._widths = dict(widths or {})
-        self._clock = clock
-        self._jitter = jitter
+        self._handing = Handing(
+            webhooks,
+            handlers or {},
+            timeout_s=self._settings.timeout_s,
+            schedule_factor=self._settings.schedule_factor,
+            clock=clock,
+            jitter=jitter,
+        )
         self._outlets: dict[str, Outlet] = {}
         self._narrow: dict[str, int] = {}  # slots of the destinations that have fewer than others
         self._tasks: asyncio.TaskGroup | None = None
@@ -225,7 +217,7 @@ class Outbound:
     async def _learn(self, destinations: Sequence[str]) -> StoreDown | None:
         """Know those of these that are subscriptions; why not."""
         try:
-            if any(self._handler(name) is None for name in destinations):
+            if any(self._handing.is_webhook(name) for name in destinations):
                 await self._know(destinations)
         except StoreDown as error:
             return error
@@ -234,7 +226,7 @@ class Outbound:
     async def _know(self, destinations: Sequence[str]) -> None:
         """Be as new as these subscriptions."""
         directory = self._webhooks.directory
-        changed = await directory.refresh([name for name in destinations if self._handler(name) is None])
+        changed = await directory.refresh([name for name in destinations if self._handing.is_webhook(name)])
         if changed is not None:
             self._adapt(changed)
 
@@ -301,17 +293,17 @@ class Outbound:
         if until - began < self._settings.timeout_s + 1:
             log.info("lease_too_short", destination=delivery.destination, shipment=delivery.id)
             return  # somebody else may have it before we are done; it comes back when the lease ends
-        result = await self._outcome(delivery)
+        result = await self._handing.hand(delivery)
         if result.outcome is Outcome.HELD:
             self._settling.give_back(delivery, after_s=_HELD_S)
             return
         took = loop.time() - began
-        settlement = self._settlement(delivery, result, took)
+        settlement = self._handing.settlement(delivery, result, took)
         self._settling.add(settlement)
-        self._observer.delivered(_kind(delivery.destination), settlement.outcome.value, took)
+        self._observer.delivered(kind_of(delivery.destination), settlement.outcome.value, took)
         well = result.outcome is not Outcome.RETRY
         turned = attempted(result) and outlet.learn(well, took, began + took, rest_s(result))
-        self._report(settlement, result, turned)
+        report(settlement, result, turned)
         if outlet.shut_until > began + took:
             self._hold(outlet, outlet.shut_until - began - took)
 
@@ -325,44 +317,6 @@ class Outbound:
         self._empty(outlet)
         asyncio.get_running_loop().call_later(seconds + 0.005, self._nudged.set)
 
-    async def _outcome(self, delivery: Delivery) -> Result:
-        handler = self._handler(delivery.destination)
-        try:
-            if handler is None:
-                return await self._webhooks.deliver(delivery)
-            async with asyncio.timeout(self._settings.timeout_s):
-                said = await handler(delivery)
-            return Result(outcome=said.outcome, detail=said.detail, retry_after_ms=said.retry_after_ms)
-        except TimeoutError:
-            return Result(outcome=Outcome.RETRY, detail=f"not done within {self._settings.timeout_s:g} s")
-        except StoreDown as error:
-            return Result(outcome=Outcome.RETRY, detail=str(error))
-        except Exception as error:  # a destination's bug must not end the deliveries of all others
-            log.exception("delivery_crashed", destination=delivery.destination, shipment=delivery.id)
-            return Result(outcome=Outcome.RETRY, detail=type(error).__name__)
-
-    def _settlement(self, delivery: Delivery, result: Result, took: float) -> Settlement:
-        outcome, retry_at, now = result.outcome, 0, self._clock()
-        if outcome is Outcome.RETRY:
-            wait = self._wait(delivery, result)
-            outcome = Outcome.DEAD if wait is None else outcome
-            retry_at = int((now + (wait or 0)) * 1000)
-        return Settlement(
-            delivery=delivery,
-            outcome=outcome,
-            retry_at=retry_at,
-            detail=result.detail,
-            log=entry_of(delivery, result, outcome, retry_at, at=now - took, took=took) if attempted(result) else b"",
-        )
-
-    def _wait(self, delivery: Delivery, result: Result) -> float | None:
-        hint_s = result.retry_after_ms / 1000
-        if hint_s and self._handler(delivery.destination) is not None:
-            return hint_s
-        return wait_before(
-            delivery.attempt + 1, factor=self._settings.schedule_factor, hint_s=hint_s, jitter=self._jitter
-        )
-
     def _give_back(self) -> None:
         """Let go of what waits and was not begun."""
         for outlet in self._outlets.values():
@@ -374,15 +328,12 @@ class Outbound:
             self._held -= 1
         outlet.waiting.clear()
 
-    def _handler(self, destination: str) -> Handler | None:
-        return self._handlers.get(_prefix(destination))
-
     def _width(self, destination: str) -> int:
-        return self._widths.get(_prefix(destination), self._settings.per_destination)
+        return self._widths.get(prefix_of(destination), self._settings.per_destination)
 
     def _opened(self, destination: str) -> Outlet:
         """A new outlet; one of ours (an order book) is never shut, it says itself when to come again."""
-        if self._handler(destination) is not None:
+        if not self._handing.is_webhook(destination):
             return Outlet(self._width(destination), patience=0.0)
         most, rate = self._limits(destination)
         suspect = self._webhooks.ledger.failing(destination)
@@ -393,19 +344,6 @@ class Outbound:
         usual = self._width(destination)
         known = self._webhooks.directory.get(destination)
         return (known[0].slots(usual), known[0].rate) if known else (usual, 0.0)
-
-    def _report(self, settlement: Settlement, result: Result, turned: bool) -> None:
-        """Log a destination once when it begins to fail and once when it works again, and every attempt too many."""
-        if result.outcome is Outcome.DEAD or (not turned and settlement.outcome is not Outcome.DEAD):
-            return
-        delivery = settlement.delivery
-        bound = log.bind(destination=delivery.destination, account=delivery.account, shipment=delivery.id)
-        if settlement.outcome is Outcome.DEAD:
-            bound.error("delivery_dead", revision=delivery.revision, attempts=delivery.attempt, error=result.detail)
-        elif settlement.outcome is Outcome.RETRY:
-            bound.warning("destination_failing", attempt=delivery.attempt, error=result.detail)
-        else:
-            bound.info("destination_recovered")
 
     def _note_down(self, error: StoreDown) -> None:
         if not self._down:
@@ -422,13 +360,3 @@ async def _either(event: asyncio.Event, seconds: float) -> None:
     """Wait for the event, no longer than so many seconds."""
     with suppress(TimeoutError):
         await asyncio.wait_for(event.wait(), seconds)
-
-
-def _prefix(destination: str) -> str:
-    head, colon, _ = destination.partition(":")
-    return head + colon
-
-
-def _kind(destination: str) -> str:
-    head, colon, _ = destination.partition(":")
-    return head if colon else "webhook"

@@ -20,7 +20,8 @@ from tracker.store import Store
 from tracker.store.types import Indexed, NewChange, Write
 from webhooks.destination import Webhooks
 from webhooks.guard import Guard
-from webhooks.outbound import Handler, Outbound, OutboundSettings
+from webhooks.handing import Handler
+from webhooks.outbound import Outbound, OutboundSettings
 from webhooks.post import Poster
 from webhooks.subscriptions import KIND, Subscription, Subscriptions, from_records
 from webhooks.wire import Wire
