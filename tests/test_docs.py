@@ -180,3 +180,29 @@ def test_the_api_s_document_says_when_each_status_of_a_refusal_comes() -> None:
     table = text_of(ROOT / "docs" / "api.md").partition("| status | when |")[2]
     told = {int(status) for row in re.findall(r"^\| ([\d, ]+) \|", table, re.MULTILINE) for status in row.split(", ")}
     assert told == {kind.status for kind in CATALOGUE.values()}
+
+
+@each_of_the_manual
+def test_every_name_in_python_that_a_page_tells_is_one(page: Path) -> None:
+    """`carriers.conformance.check`: a module, or what a module defines or hands on."""
+    dotted = re.findall(r"(?<![\w./-])(?:tracker|carriers|webhooks|tests)(?:\.\w+)+", "\n".join(code(page)))
+    assert [name for name in dotted if not defined(name)] == []
+
+
+def defined(name: str) -> bool:
+    path = name.replace(".", "/")
+    if there(path):
+        return True
+    module, _, last = path.rpartition("/")
+    for file in (ROOT / f"{module}.py", ROOT / module / "__init__.py"):
+        if file.exists():
+            return bool(re.search(rf"^(?:(?:async )?def |class |from .*\b){last}\b", text_of(file), re.MULTILINE))
+    return False
+
+
+@each_of_the_manual
+def test_every_metric_and_alarm_that_a_page_names_is_in_the_operator_s_tables(page: Path) -> None:
+    """Which are held against the code themselves."""
+    tables = re.findall(r"^\| `(milepost_\w+|Milepost\w+)` \|", text_of(ROOT / "docs" / "operations.md"), re.MULTILINE)
+    named = set(re.findall(r"\bmilepost_[a-z_]+|\bMilepost[A-Z]\w+", "\n".join(code(page)))) - {"milepost_parcels"}
+    assert named - set(tables) == set()
