@@ -26,8 +26,8 @@ from tracker.drift.watch import DriftWatch
 from tracker.ingest.door import Ingest
 from tracker.metrics import Metrics
 from tracker.order_stores import OrderStore, OrderStores, Watermarks
+from tracker.order_stores.order_store import Probe as ProbeOfStore
 from tracker.order_stores.sdk import Platform
-from tracker.order_stores.stores import Probe as ProbeOfStore
 from tracker.orders import OrderBook, OrderSettings, open_book
 from tracker.redelivery import Redelivery
 from tracker.replay import Replay

@@ -29,8 +29,8 @@ from tracker.ingest.types import Registration
 from tracker.ingress.bounds import Bounds
 from tracker.metrics import Metrics
 from tracker.model import Certainty, Details, Shipment, Stall
+from tracker.order_stores.order_store import Probe as ProbeOfStore
 from tracker.order_stores.sdk import Platform
-from tracker.order_stores.stores import Probe as ProbeOfStore
 from tracker.orders import OrderBook, OrderSettings, open_book
 from tracker.redelivery import Redelivery
 from tracker.secrets import Sealer, new_key

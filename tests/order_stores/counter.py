@@ -18,8 +18,8 @@ from tracker.detect import Hints
 from tracker.ingest.door import Ingest
 from tracker.model import Details
 from tracker.order_stores import OrderStore, OrderStores, load
+from tracker.order_stores.order_store import Probe
 from tracker.order_stores.sdk import Platform
-from tracker.order_stores.stores import Probe
 from tracker.quarantine import Quarantined
 from tracker.secrets import Sealer, new_key
 from tracker.store import Store

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from secrets import token_hex
 
 from tracker.order_stores import OrderStore
+from tracker.order_stores.order_store import Probe
 from tracker.order_stores.sdk import Platform
-from tracker.order_stores.stores import Probe
 from tracker.store import Store
 from webhooks.logbook import keep_test, test_entry
 from webhooks.subscriptions import TEST

@@ -11,7 +11,7 @@ from tracker.console import destinations
 from tracker.console.destinations import ATTEMPTS, DEAD, Page, page_of
 from tracker.console.services import View
 from tracker.order_stores import OrderStore, OrderStores, Watermark, Watermarks
-from tracker.order_stores.stores import Probe
+from tracker.order_stores.order_store import Probe
 from tracker.views import iso
 
 _ORDER = ("failed", "unasked", "off", "active")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from tracker.order_stores.backfill import Backfill, BackfillSettings
 from tracker.order_stores.destination import OrderStoreDestination
 from tracker.order_stores.exit import Exits
+from tracker.order_stores.order_store import OrderStore
 from tracker.order_stores.registry import Platforms, load
-from tracker.order_stores.stores import KIND, OrderStore, OrderStores, listeners
+from tracker.order_stores.sealing import listeners
+from tracker.order_stores.stores import KIND, OrderStores
 from tracker.order_stores.watermarks import Watermark, Watermarks
 
 __all__ = [

@@ -22,8 +22,8 @@ import structlog
 from msgspec import Struct, structs
 
 from tracker.order_stores.exit import Exits
+from tracker.order_stores.order_store import OrderStore
 from tracker.order_stores.sdk import Fulfilment, Limited, Page, Platform, Refused, Unavailable
-from tracker.order_stores.stores import OrderStore
 from tracker.order_stores.watermarks import LEASE_MS, Watermark, Watermarks
 from tracker.store.types import Conflict, Gone, StoreDown
 

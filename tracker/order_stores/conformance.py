@@ -19,8 +19,8 @@ import msgspec
 
 from tracker.order_stores.destination import OrderStoreDestination
 from tracker.order_stores.exit import Exits
+from tracker.order_stores.order_store import OrderStore
 from tracker.order_stores.sdk import Page, Platform, Unavailable
-from tracker.order_stores.stores import OrderStore
 from tracker.orders import Answer, OrderSettings, open_book
 from tracker.store.types import Delivery, Outcome
 from webhooks.guard import Guard, guarded_session

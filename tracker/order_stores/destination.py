@@ -7,8 +7,8 @@ from typing import Protocol
 import msgspec
 
 from tracker.order_stores.exit import Exits
+from tracker.order_stores.order_store import PREFIX, OrderStore, word_for
 from tracker.order_stores.sdk import Limited, Platform, Refused, Told, Unavailable
-from tracker.order_stores.stores import PREFIX, OrderStore, word_for
 from tracker.orders import Answer, Order, OrderStatus, OrderUpdate, update_from
 from tracker.store.types import Delivery, Outcome
 

@@ -17,8 +17,8 @@ import structlog
 
 from tracker import __version__
 from tracker.carrier_http.patience import Budget
+from tracker.order_stores.order_store import OrderStore, Probe
 from tracker.order_stores.sdk import Limited, Page, Platform, Refused, Reply, Told, Unavailable, excerpt
-from tracker.order_stores.stores import OrderStore, Probe
 from webhooks.guard import Refused as Forbidden
 from webhooks.post import retry_after
 

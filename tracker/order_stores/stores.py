@@ -7,73 +7,24 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
-import msgspec
-import structlog
-from msgspec import Struct, structs
+from msgspec import structs
 
-from tracker.connections.checks import check_credentials
-from tracker.errors import BadInput, MilepostError, NotFound
+from tracker.connections.sealing import Seals
+from tracker.errors import NotFound
 from tracker.looks import Looks
-from tracker.order_stores.registry import Platforms, wrong_words
+from tracker.order_stores.checks import check
+from tracker.order_stores.order_store import PREFIX, OrderStore, Probe
+from tracker.order_stores.registry import Platforms
 from tracker.order_stores.sdk import Platform
+from tracker.order_stores.sealing import opened, sealed
 from tracker.path_secrets import new_path_secret, replaced
 from tracker.store.changing import change_record
 from tracker.store.types import StoreDown
 
 KIND = "order_store"  # of the store's records
 WATERMARK = "backfill"  # of the records that say up to where it was asked
-PREFIX = "store:"  # of its destinations
 MAX_PER_ACCOUNT = 50
 _FRESH_S = 1.0  # a change made by another process may be seen so much later
-
-log = structlog.get_logger()
-
-
-class OrderStore(Struct, frozen=True, kw_only=True):
-    """One account's access to one shop or ERP, its credentials open."""
-
-    id: str
-    account: str
-    platform: str  # slug
-    base: str  # its address
-    name: str = ""
-    credentials: Mapping[str, str] = {}
-    options: Mapping[str, str] = {}
-    statuses: Mapping[str, str] = {}  # over the platform's own
-    shops: tuple[str, ...] = ()  # told of parcels with these labels only
-    shop: str = ""  # the label of the parcels that it registers
-    path_secret: str = ""
-    old_secret: str = ""  # the one before it
-    old_until: int = 0  # ms; so long that one opens the address too
-    enabled: bool = True
-    created_at: int = 0  # ms
-
-    @property
-    def destination(self) -> str:
-        """The name of its lanes."""
-        return PREFIX + self.id
-
-    def __repr__(self) -> str:  # never its secrets
-        return f"OrderStore({self.id}, {self.platform}, account {self.account})"
-
-
-class Listener(Struct, frozen=True):
-    """An order store as the fan-out sees it."""
-
-    id: str  # the destination
-    account: str
-    shops: tuple[str, ...]
-    enabled: bool
-    orders_only: bool = True
-
-    @property
-    def filters_labels(self) -> bool:
-        """Whether `wants` depends on the shipment's shop."""
-        return bool(self.shops)
-
-    def wants(self, kind: str, shop: str | None, carrier: str | None) -> bool:
-        """Whether a change goes to it; None: not known, so it may."""
-        return self.enabled and (not self.shops or shop is None or shop in self.shops)
 
 
 class Records(Protocol):
@@ -90,59 +41,6 @@ class Records(Protocol):
     async def records_version(self, kind: str) -> int: ...
     async def remove_record(self, kind: str, account: str, id: str) -> bool: ...
     async def drop_destination(self, account: str, destination: str) -> None: ...
-
-
-class Seals(Protocol):
-    """How secrets lie in the store."""
-
-    def seal(self, plain: bytes) -> str: ...
-    def unseal(self, sealed: str) -> bytes: ...
-
-
-class Probe(Struct, frozen=True):
-    """Whether an order store could be reached with its credentials, and whom or what it met."""
-
-    reached: bool
-    detail: str
-
-
-class _Heard(Struct, frozen=True):
-    """What the fan-out needs of a record."""
-
-    shops: tuple[str, ...] = ()
-    enabled: bool = True
-
-
-class _Kept(Struct, frozen=True, kw_only=True):
-    """An order store as stored."""
-
-    id: str
-    platform: str
-    base: str
-    name: str
-    credentials: str  # sealed JSON object
-    options: dict[str, str]
-    statuses: dict[str, str]
-    shops: tuple[str, ...]
-    shop: str
-    path_secret: str  # sealed
-    enabled: bool
-    created_at: int
-    old_secret: str = ""  # sealed; "" where there is none
-    old_until: int = 0
-
-
-def listeners(records: Mapping[tuple[str, str], bytes]) -> list[Listener]:
-    """Every order store among the records, as a listener; one that can't be read is left out, the others go on."""
-    found = []
-    for (account, id), record in records.items():
-        try:
-            heard = msgspec.json.decode(record, type=_Heard)
-        except msgspec.DecodeError as error:
-            log.error("order_store_unreadable", account=account, order_store=id, error=str(error))
-        else:
-            found.append(Listener(PREFIX + id, account, heard.shops, heard.enabled))
-    return found
 
 
 class OrderStores:
@@ -217,24 +115,13 @@ class OrderStores:
         self._seen_at = at
 
     def _take(self, found: Mapping[tuple[str, str], bytes]) -> None:
-        opened = {value: self._opened.get(value) or self._open(account, value) for (account, _), value in found.items()}
-        self._opened = {value: one for value, one in opened.items() if one}
-        self._shut = {id for (_, id), value in found.items() if opened[value] is None}
+        read = {
+            value: self._opened.get(value) or opened(account, value, self._sealer)
+            for (account, _), value in found.items()
+        }
+        self._opened = {value: one for value, one in read.items() if one}
+        self._shut = {id for (_, id), value in found.items() if read[value] is None}
         self._by_id = {one.id: one for one in sorted(self._opened.values(), key=lambda one: (one.created_at, one.id))}
-
-    def _open(self, account: str, value: bytes) -> OrderStore | None:
-        """The order store of a record; None, and a line in the log, where it can't be opened: the others go on."""
-        try:
-            kept = msgspec.json.decode(value, type=_Kept)
-            said = structs.asdict(kept) | {
-                "credentials": msgspec.json.decode(self._sealer.unseal(kept.credentials), type=dict[str, str]),
-                "path_secret": self._sealer.unseal(kept.path_secret).decode(),
-                "old_secret": self._sealer.unseal(kept.old_secret).decode() if kept.old_secret else "",
-            }
-        except (MilepostError, ValueError) as error:
-            log.error("order_store_unreadable", account=account, error=str(error))
-            return None
-        return OrderStore(account=account, **said)
 
     # ------------------------------------------------------------ changing
 
@@ -247,8 +134,10 @@ class OrderStores:
             created_at=now,
             **_tuples(said),
         )
-        self._check(made)
-        await self._store.put_record(KIND, account, made.id, self._seal(made), create=True, most=MAX_PER_ACCOUNT)
+        check(made, self._platforms, self._check_url)
+        await self._store.put_record(
+            KIND, account, made.id, sealed(made, self._sealer), create=True, most=MAX_PER_ACCOUNT
+        )
         return made
 
     async def amend(self, account: str, id: str, **said: Any) -> OrderStore:
@@ -256,7 +145,7 @@ class OrderStores:
 
         def change(found: OrderStore) -> OrderStore:
             amended = structs.replace(found, **_tuples(said))
-            self._check(amended)
+            check(amended, self._platforms, self._check_url)
             return amended
 
         return await self._change(account, id, change)
@@ -277,9 +166,9 @@ class OrderStores:
             KIND,
             account,
             id,
-            opened=lambda value: self._open(account, value),
+            opened=lambda value: opened(account, value, self._sealer),
             change=change,
-            sealed=self._seal,
+            sealed=lambda store: sealed(store, self._sealer),
         )
         if changed is None:
             raise NotFound(f"order store {id!r}")
@@ -307,54 +196,6 @@ class OrderStores:
         if platform is None:
             return Probe(False, f"the platform {store.platform!r} is not installed")
         return await self._probe(store, platform)
-
-    def _seal(self, store: OrderStore) -> bytes:
-        said = structs.asdict(store) | {
-            "credentials": self._sealer.seal(msgspec.json.encode(store.credentials)),
-            "path_secret": self._sealer.seal(store.path_secret.encode()),
-            "old_secret": self._sealer.seal(store.old_secret.encode()) if store.old_secret else "",
-        }
-        del said["account"]
-        return msgspec.json.encode(_Kept(**said))
-
-    def _check(self, store: OrderStore) -> None:
-        platform = self.platform_of(store)
-        if platform is None:
-            known = ", ".join(one.slug for one in self._platforms)
-            raise BadInput("platform", f"{store.platform[:40]!r} is not installed; there are {known}", code="unknown")
-        self._check_base(platform, store.base)
-        check_credentials(platform, store.credentials)
-        if platform.check:
-            platform.check(store.credentials)
-        _check_options(platform, store.options)
-        for problem in wrong_words(platform, store.statuses):
-            field, _, why = problem.partition(": ")
-            raise BadInput(field, why)
-
-    def _check_base(self, platform: Platform, base: str) -> None:
-        try:
-            self._check_url(base)
-            if "?" in base:
-                raise BadInput("base", "has a query: paths are added to it")
-        except BadInput as error:
-            raise BadInput(
-                "base", f"{error.problem}; {platform.name} is at {platform.address}", code=error.code
-            ) from None
-
-
-def word_for(store: OrderStore, platform: Platform, status: str) -> str:
-    """What an order store says for one of our statuses; "" where it is not told."""
-    return store.statuses.get(status, platform.statuses.get(status, ""))
-
-
-def _check_options(platform: Platform, options: Mapping[str, str]) -> None:
-    known = {option.name: option.choices for option in platform.options}
-    for name, choice in options.items():
-        if name not in known:
-            have = ", ".join(known) or "none"
-            raise BadInput(f"options.{name[:64]}", f"{platform.slug} has no such option; it has {have}")
-        if choice not in known[name]:
-            raise BadInput(f"options.{name}", f"{choice[:64]!r} is not among {', '.join(known[name])}")
 
 
 def _tuples(said: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,8 @@ import msgspec
 import structlog
 from msgspec import Struct, structs
 
-from tracker.order_stores.stores import KIND, WATERMARK, OrderStore
+from tracker.order_stores.order_store import OrderStore
+from tracker.order_stores.stores import KIND, WATERMARK
 
 LEASE_MS = 120_000  # longer than a page takes
 
