@@ -195,9 +195,8 @@ async def test_what_is_no_http_is_refused_and_leaves_no_line_in_the_log(
     for sent in NO_HTTP:
         async with await site.wire() as wire:
             wire.writer.write(sent)
-            wire.writer.write_eof()
             answer = await wire.closed(ENOUGH_S)
-        assert re.match(rb"HTTP/1.. 4\d\d ", answer) or answer == b"", (sent[:80], answer[:200])
+        assert re.match(rb"HTTP/\d.\d 4\d\d ", answer) or answer == b"", (sent[:80], answer[:200])
         assert b" 200 " not in answer
     assert (await site.call("GET", "/v1/counts")).status == 200
     assert capfd.readouterr().err == ""
