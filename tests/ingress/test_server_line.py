@@ -34,6 +34,18 @@ async def test_every_answer_is_milepost_s(site: Site, method: str) -> None:
             assert answer.headers.getall("Server") == ["milepost"], (path, answer.status)
 
 
+KEPT = {"/static/console.css": "no-cache", "/docs": "no-cache", "/openapi.json": "no-cache"}  # the same for everybody
+
+
+async def test_nobody_keeps_an_answer_on_its_way_or_guesses_what_it_is(site: Site) -> None:
+    """With the key too, and where one is shown this once."""
+    made = await site.call("POST", "/v1/keys", {"scopes": ["read"]})
+    answers = {path: await site.call("GET", path) for path in PATHS} | {"a key": made}
+    told = {path: answer.headers.get("cache-control") for path, answer in answers.items()}
+    assert told == dict.fromkeys(answers, "no-store") | KEPT
+    assert {answer.headers.get("x-content-type-options") for answer in answers.values()} == {"nosniff"}
+
+
 @pytest.mark.parametrize(
     ("said", "status"),
     [

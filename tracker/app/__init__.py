@@ -22,7 +22,7 @@ from tracker.config.showing import secrets_of
 from tracker.crew import crew, parted
 from tracker.errors import ConfigError
 from tracker.garbage import collect_seldom
-from tracker.ingress.connections import Doors, Site, name_server
+from tracker.ingress.connections import Doors, Site, say_of_all
 from tracker.metrics import Metrics
 from tracker.store.types import StoreDown
 
@@ -118,7 +118,7 @@ async def _ended(running: Sequence[asyncio.Task[None]]) -> None:
 
 
 async def _listen(app: web.Application, settings: Settings, doors: Doors) -> web.AppRunner:
-    app.on_response_prepare.append(name_server)
+    app.on_response_prepare.append(say_of_all)
     runner = web.AppRunner(app, shutdown_timeout=_DRAIN_S, handle_signals=False)
     await runner.setup()
     host, port = settings.http.host, settings.http.port

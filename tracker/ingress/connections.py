@@ -264,9 +264,15 @@ class Connection(RequestHandler):
         return response
 
 
-async def name_server(_: web.Request, response: web.StreamResponse) -> None:
-    """Say in every answer of an application who answers, and not what it is made of."""
-    response.headers["Server"] = _SERVER
+async def say_of_all(_: web.Request, response: web.StreamResponse) -> None:
+    """Say in every answer who answers, and not what it is made of.
+
+    And that nobody on its way keeps it, or guesses what it is: it may hold a key that is shown this once.
+    """
+    headers = response.headers
+    headers["Server"] = _SERVER
+    headers.setdefault("Cache-Control", "no-store")
+    headers.setdefault("X-Content-Type-Options", "nosniff")
 
 
 class Site(web.TCPSite):
