@@ -1,4 +1,4 @@
-"""What every adapter bears, the latest included: bodies bent by hypothesis, and its carrier's moods."""
+"""What every adapter bears, bodies bent by hypothesis and its carrier's moods, and what its README must tell."""
 
 from __future__ import annotations
 
@@ -23,3 +23,10 @@ def test_an_adapter_bears_any_body(carrier: Carrier) -> None:
 @pytest.mark.parametrize("carrier", REHEARSED, ids=[carrier.slug for carrier in REHEARSED])
 def test_a_fetch_bears_its_carriers_moods(carrier: Carrier) -> None:
     rehearsal.check(carrier, folder_of(carrier) / "fixtures")
+
+
+@pytest.mark.parametrize("carrier", CARRIERS, ids=[carrier.slug for carrier in CARRIERS])
+def test_an_adapters_readme_names_each_credential_that_a_connection_holds(carrier: Carrier) -> None:
+    """By the name under which it is given to `POST /v1/connections`."""
+    readme = (folder_of(carrier) / "README.md").read_text(encoding="utf-8")
+    assert [one.name for one in carrier.credentials if f"`{one.name}`" not in readme] == []
