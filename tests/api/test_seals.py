@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from tests.pipeline.daemon import running
-from tracker.api import mount
+from tracker.api import Services, mount
 from tracker.cli.doctor import examine
 from tracker.config.loading import load
 from tracker.connections.kept import Connections
@@ -24,6 +26,17 @@ from .everything import one_of_everything
 from .world import Api, opened
 
 OLD, NEW = new_key(), new_key()
+
+
+@asynccontextmanager
+async def everything_sealed(store: Store, directory: Path, aiohttp_client: Any) -> AsyncIterator[Services]:
+    """One of everything, sealed under the old key, and who has it open."""
+    async with opened(store, directory, key=OLD) as services:
+        root = web.Application()
+        mount(root, services)
+        api = Api(await aiohttp_client(root), services)
+        await one_of_everything(api, await api.account())
+        yield services
 
 
 async def test_the_wrong_key_ends_the_start_with_a_sentence_that_names_the_setting(
@@ -43,11 +56,8 @@ async def test_the_wrong_key_ends_the_start_with_a_sentence_that_names_the_setti
 async def test_what_the_old_key_sealed_is_sealed_anew_and_the_old_one_may_go(
     store: Store, tmp_path: Path, aiohttp_client: Any
 ) -> None:
-    async with opened(store, tmp_path, key=OLD) as services:
-        root = web.Application()
-        mount(root, services)
-        api = Api(await aiohttp_client(root), services)
-        await one_of_everything(api, await api.account())
+    async with everything_sealed(store, tmp_path, aiohttp_client):
+        pass
     kept = {kind: await store.records(kind) for kind in SEALED}
     assert all(kept.values()), "the test sees one of each kind"
     both = Sealer([NEW, OLD])
@@ -64,11 +74,7 @@ async def test_what_another_daemon_sealed_under_a_key_that_comes_yet_is_not_take
     store: Store, tmp_path: Path, aiohttp_client: Any
 ) -> None:
     """A push gets 503 and comes again, and what an order store is to be told waits: neither is dropped."""
-    async with opened(store, tmp_path, key=OLD) as services:
-        root = web.Application()
-        mount(root, services)
-        api = Api(await aiohttp_client(root), services)
-        await one_of_everything(api, await api.account())
+    async with everything_sealed(store, tmp_path, aiohttp_client) as services:
         connections, order_stores = services.connections, services.order_stores
         assert isinstance(connections, Connections)
         await renew(store, Sealer([NEW, OLD]))
