@@ -11,8 +11,10 @@ import pytest
 from tracker.config.loading import ENV, load
 from tracker.config.names import names
 from tracker.config.settings import Settings
-from tracker.config.showing import shown
+from tracker.config.showing import secrets_of, shown
 from tracker.errors import ConfigError
+from tracker.orders.engine import engine_of
+from tracker.store.connect import server_of
 
 
 @pytest.fixture
@@ -219,6 +221,38 @@ def test_no_error_repeats_a_secret(file: Path) -> None:
     assert "hunter2" not in refused(flags={"store.url": "user:hunter2@store.example"})
     file.write_text("[secrets]\nkey = ['hunter2']\n")
     assert refused(file=file) == "secrets.key: the value is not text"
+
+
+@pytest.mark.parametrize("url", ["redis://:{}@a", "redis+sentinel://u:{}@a:1,b:2/x", "postgresql+asyncpg://u:{}@a/b"])
+@pytest.mark.parametrize("letter", "/?#@")
+def test_a_password_that_parts_its_address_is_refused_with_how_it_is_written(url: str, letter: str) -> None:
+    """Every other one that `openssl rand -base64` makes has a slash, and what stood before it was taken for a port."""
+    name = "orders.url" if url.startswith("postgresql") else "store.url"
+    said = refused(flags={name: url.format(f"hunter2{letter}x")})
+    assert said.startswith(f"{name}: a user name or password with / ? # @ in it is written / as %2F")
+    assert "hunter2" not in said
+    written = url.format(f"hunter2%{ord(letter):X}x")
+    assert f"hunter2{letter}x" in secrets_of(load(env={}, flags={name: written}))
+
+
+def test_a_password_that_was_taken_for_a_port_is_not_named() -> None:
+    with pytest.raises(ConfigError, match=r"store\.url: a port is no number"):
+        server_of("redis://u:hunter2")
+    with pytest.raises(ConfigError, match=r"orders\.url: the port is no number"):
+        engine_of("postgresql+asyncpg://u:hunter2")
+
+
+def test_a_file_may_lie_where_a_sign_parts_a_login() -> None:
+    said = {"orders.url": "sqlite+aiosqlite:////home/me@work/orders.db", "store.url": "unix:///run/me@work/s.sock"}
+    assert load(env={}, flags=said).orders.url == said["orders.url"]
+
+
+@pytest.mark.parametrize("name", ["store.url", "orders.url"])
+def test_a_password_in_a_query_is_one_too(name: str) -> None:
+    scheme = "redis" if name == "store.url" else "postgresql+asyncpg"
+    settings = load(env={}, flags={name: f"{scheme}://a/b?x=1&password=hunter2"})
+    assert dict(shown(settings))[name] == "(hidden)"
+    assert "hunter2" in secrets_of(settings)
 
 
 def test_a_list_of_the_settings_hides_what_is_secret() -> None:

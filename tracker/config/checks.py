@@ -9,6 +9,7 @@ from tracker.config.settings import Settings, networks
 from tracker.errors import ConfigError
 
 _LEAST_TOKEN = 16  # characters
+_PARTING = "/?#@"  # they end the part of an address that a login stands in
 _STORES = ("redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster", "unix")
 _RANGES = {
     "http.port": (0, 65_535),
@@ -73,11 +74,22 @@ def _check_addresses(settings: Settings) -> None:
         raise ConfigError(
             f"store.url: {shown} is no kind of store; redis://, redis+sentinel:// and redis+cluster:// are"
         )
+    for name in ("store.url", "orders.url"):
+        _check_login(name, value_of(settings, name))
     if 0 < len(settings.http.metrics_token) < _LEAST_TOKEN:
         raise ConfigError(f"http.metrics_token: must have {_LEAST_TOKEN} characters or more: `openssl rand -hex 16`")
     public = settings.http.public_url
     if public and not public.startswith(("http://", "https://")):
         raise ConfigError(f"http.public_url: {public!r} must begin with https:// or http://")
+
+
+def _check_login(name: str, url: str) -> None:
+    """What reads such a one takes a part of the password for a host, a port or a path, and names it in its refusal."""
+    scheme, _, rest = url.partition("://")
+    login = "" if scheme.startswith(("sqlite", "unix")) else rest.rpartition("@")[0]
+    if any(letter in login for letter in _PARTING):
+        instead = ", ".join(f"{letter} as %{ord(letter):X}" for letter in _PARTING)
+        raise ConfigError(f"{name}: a user name or password with {' '.join(_PARTING)} in it is written {instead}")
 
 
 def _between(name: str, value: float, low: float, high: float) -> None:

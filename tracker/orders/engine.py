@@ -31,9 +31,10 @@ def engine_of(address: str) -> AsyncEngine:
     try:
         url = _url(address)
         return _sqlite(url) if url.get_backend_name() == "sqlite" else _postgresql(url)
-    except (SQLAlchemyError, ImportError) as error:
+    except (SQLAlchemyError, ImportError, ValueError) as error:
+        why = "the port is no number" if isinstance(error, ValueError) else reason(error)  # it may be of a password
         raise ConfigError(
-            f"orders.url: {reason(error)}; write sqlite+aiosqlite:///path or postgresql+asyncpg://user@host/name "
+            f"orders.url: {why}; write sqlite+aiosqlite:///path or postgresql+asyncpg://user@host/name "
             "(pip install 'milepost[postgresql]')"
         ) from None
 
@@ -49,7 +50,7 @@ async def open_tables(engine: AsyncEngine) -> None:
             if _is_busy(error) and time.monotonic() < ends:
                 await asyncio.sleep(0.02)
                 continue
-            raise ConfigError(f"orders.url: can't open {engine.url!r}: {reason(error)}") from None
+            raise ConfigError(f"orders.url: can't open {_shown(engine.url)}: {reason(error)}") from None
 
 
 async def _open(engine: AsyncEngine) -> None:
@@ -94,6 +95,11 @@ def _url(address: str) -> URL:
     if url.get_backend_name() not in DRIVERS:
         raise ConfigError(f"orders.url: {url.get_backend_name()} is neither sqlite nor postgresql")
     return url if "+" in url.drivername else url.set(drivername=DRIVERS[url.drivername])
+
+
+def _shown(url: URL) -> str:
+    """The address without a password, which may stand in its query too."""
+    return repr(url.difference_update_query([name for name in url.query if "password" in name]))
 
 
 def _postgresql(url: URL) -> AsyncEngine:

@@ -56,7 +56,8 @@ def server_of(url: str) -> dict[str, Any]:
         named = ", ".join(f"{name} {query[name][0]}" for name in _FILES if name in query)
         raise ConfigError(f"store.url: {named}: {error}") from None
     except (RedisError, TypeError, ValueError) as error:
-        raise ConfigError(f"store.url: {error}") from None
+        why = "a port is no number" if str(error).startswith("Port ") else error  # it may be of a password
+        raise ConfigError(f"store.url: {why}") from None
     return server
 
 
