@@ -6,6 +6,8 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from tests.pipeline.daemon import running
 from tracker import cli
@@ -28,6 +30,34 @@ async def test_what_nobody_has_and_what_has_not_stopped_is_said_beside_the_outpu
         assert await typed("track", "A-2") == (1, "", "milepost: nothing is known of A-2\n")
         code, out, _ = await typed("track", "A-1")
         assert code == 0 and out.startswith("1234567891  dhl  Pending  shp_")
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+@pytest.mark.parametrize("words", [("track", "A-1"), ("tail",), ("keys", "list")])
+async def test_a_key_goes_to_no_address_that_the_daemons_leads_to(
+    words: tuple[str, ...], status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever answers in its place, or has its name by now, must not be told where keys are taken."""
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.host)
+        return web.Response(status=status, headers={"Location": f"http://127.0.0.1:{there.port}{request.rel_url}"})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    async with TestServer(app) as here, TestServer(web.Application()) as there:
+        url = f"http://127.0.0.1:{here.port}"
+        code = await asyncio.to_thread(cli.main, [*words, "--url", url, "--key", "mp_abcdefgh_secret"])
+        said = capsys.readouterr().err
+        assert code == 1 and f"answered {status}, which leads to http://127.0.0.1:{there.port}/v1/" in said
+        assert asked == [f"127.0.0.1:{here.port}"]
+
+
+def test_an_address_with_a_login_is_refused_and_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["track", "A-1", "--url", "http://me:hunter2@127.0.0.1:1"]) == 64
+    said = capsys.readouterr().err
+    assert "--url: no login stands in the address of a daemon" in said and "hunter2" not in said
 
 
 @pytest.mark.parametrize(

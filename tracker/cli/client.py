@@ -129,7 +129,7 @@ class Client:
         request.add_header("authorization", f"Bearer {self._key}")
         request.add_header("content-type", "application/json")
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
+            with opened(request, timeout_s=_TIMEOUT_S) as answer:
                 text = answer.read()
         except urllib.error.HTTPError as error:
             raise Refused(error.code, refusal(error)) from None
@@ -139,9 +139,28 @@ class Client:
         return json.loads(text) if text else {}
 
 
+class _Staying(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: the key would go along, to whatever address it leads to."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+_opener = urllib.request.build_opener(_Staying)
+
+
+def opened(request: urllib.request.Request, *, timeout_s: float) -> Any:
+    """The daemon's answer, to be closed; raises HTTPError for any but a 2xx, and OSError where nobody answers."""
+    return _opener.open(request, timeout=timeout_s)
+
+
 def base_of(url: str) -> str:
     """The daemon's address, as paths are put behind it; raises ConfigError."""
     parts = urllib.parse.urlsplit(url)
+    if "@" in parts.netloc:
+        raise ConfigError(
+            "--url: no login stands in the address of a daemon; give a key with --key or $MILEPOST_API_KEY"
+        )
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise ConfigError(f"--url {url}: no address of a daemon; write http://127.0.0.1:8040 (or $MILEPOST_URL)")
     return url.rstrip("/")
@@ -150,6 +169,11 @@ def base_of(url: str) -> str:
 def refusal(error: urllib.error.HTTPError) -> str:
     """Why the daemon refuses, in its words; the answer is closed."""
     with error:
+        if 300 <= error.code < 400:
+            there = urllib.parse.urljoin(error.url, error.headers.get("Location", ""))
+            return (
+                f"it answered {error.code}, which leads to {there}; no key is sent there: give its address with --url"
+            )
         try:
             problem = json.loads(error.read())
         except ValueError:

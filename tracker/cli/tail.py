@@ -17,7 +17,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from tracker.cli.client import base_of, refusal
+from tracker.cli.client import base_of, opened, refusal
 from tracker.errors import MilepostError
 
 _SILENT_S = 45.0  # three heartbeats: the daemon is gone, whatever the network says
@@ -143,7 +143,7 @@ class Tail:
         request = urllib.request.Request(f"{self._url}?{urllib.parse.urlencode(query)}")
         request.add_header("authorization", f"Bearer {self._key}")
         request.add_header("accept", accept)
-        return urllib.request.urlopen(request, timeout=_SILENT_S)
+        return opened(request, timeout_s=_SILENT_S)
 
 
 def read(lines: Iterator[bytes]) -> Iterator[Message]:
