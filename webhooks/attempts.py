@@ -9,7 +9,7 @@ import msgspec
 from tracker.store.types import Delivery, Outcome
 from webhooks.destination import Result, message_id
 from webhooks.logbook import Attempt, iso_ms
-from webhooks.subscriptions import TYPE_PREFIX, type_of
+from webhooks.subscription import TYPE_PREFIX, type_of
 
 SCHEDULE_S = (0, 5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)  # before attempt 1, 2, …
 JITTER = 0.1  # of each wait, to either side

@@ -23,18 +23,18 @@ from webhooks.notices import disabled_notice, trial_notice
 from webhooks.payload import Payload, labels_of, thin
 from webhooks.post import Answer, Endpoint, Poster
 from webhooks.retiring import NoticeStore, Retiring
-from webhooks.subscriptions import (
+from webhooks.subscription import (
     DISABLED,
     KIND,
     TEST,
     TYPE_PREFIX,
-    Probe,
     Sealer,
     Subscription,
     from_records,
     headers_of,
     secrets_of,
 )
+from webhooks.subscriptions import Probe
 
 log = structlog.get_logger()
 

@@ -6,7 +6,7 @@ import msgspec
 
 from tracker.views import SCHEMA
 from webhooks.logbook import iso_ms
-from webhooks.subscriptions import DISABLED, TEST, Subscription
+from webhooks.subscription import DISABLED, TEST, Subscription
 
 
 def disabled_notice(subscription: Subscription, *, why: str, since: int, now: int) -> bytes:

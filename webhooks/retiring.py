@@ -12,7 +12,8 @@ from tracker.store.types import Gone, Letter, Relayed
 from webhooks.health import Failing
 from webhooks.logbook import iso_ms
 from webhooks.notices import disabled_notice
-from webhooks.subscriptions import DISABLED, KIND, Records, Subscription, disable, from_record, from_records
+from webhooks.subscription import DISABLED, KIND, Subscription, from_record, from_records
+from webhooks.subscriptions import Records, disable
 
 log = structlog.get_logger()
 

@@ -18,7 +18,7 @@ from tracker.examples import example
 from tracker.model import ChangeKind
 from webhooks.notices import disabled_notice, trial_notice
 from webhooks.payload import thin
-from webhooks.subscriptions import DISABLED, TEST, TYPES, Subscription
+from webhooks.subscription import DISABLED, TEST, TYPES, Subscription
 
 SPEC = openapi(TABLE)
 ENDPOINT = Subscription(id="sub_1", account="default", url="https://shop.example/")

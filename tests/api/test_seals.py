@@ -20,7 +20,7 @@ from tracker.seals import SEALED, renew, verify
 from tracker.secrets import Sealer, new_key
 from tracker.store import Store
 from tracker.store.types import StoreDown
-from webhooks.subscriptions import from_record, secrets_of
+from webhooks.subscription import from_record, secrets_of
 
 from .everything import one_of_everything
 from .world import Api, opened

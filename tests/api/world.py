@@ -34,7 +34,8 @@ from tracker.replay import Replay
 from tracker.secrets import Sealer, new_key, new_token
 from tracker.store import Store
 from webhooks.guard import check_url
-from webhooks.subscriptions import Probe, Subscription, Subscriptions
+from webhooks.subscription import Subscription
+from webhooks.subscriptions import Probe, Subscriptions
 
 NOW = 1_700_000_000_000
 

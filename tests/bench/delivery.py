@@ -18,7 +18,7 @@ from tests.bench.tape import ACCOUNT, play, recorded
 from tracker.secrets import Sealer, new_key
 from tracker.store import Store, StoreSettings, open_store
 from tracker.store.types import LaneRef, Write
-from webhooks import subscriptions as subs
+from webhooks import subscription as subs
 from webhooks.destination import Webhooks
 from webhooks.guard import Guard
 from webhooks.outbound import Outbound

@@ -38,7 +38,8 @@ from tracker.store import Store
 from tracker.views import shipment_view
 from webhooks.guard import check_url
 from webhooks.logbook import told_lately
-from webhooks.subscriptions import Probe, Subscription, Subscriptions
+from webhooks.subscription import Subscription
+from webhooks.subscriptions import Probe, Subscriptions
 
 NOW = 1_795_400_000  # s
 SECRET = b"a secret of the console, for tests"

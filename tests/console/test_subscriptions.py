@@ -13,7 +13,8 @@ from tests.api.desk import Lanes
 from tracker.accounts import Scope
 from tracker.console import endpoint_pages
 from tracker.store.types import Outcome
-from webhooks.subscriptions import Subscription, disable
+from webhooks.subscription import Subscription
+from webhooks.subscriptions import disable
 
 from .conftest import NOW, Browser, Desk
 from .test_pages import EN, ZH, page, words

@@ -26,7 +26,7 @@ from webhooks.attempts import SCHEDULE_S
 from webhooks.notices import disabled_notice, trial_notice
 from webhooks.payload import thin
 from webhooks.standard import Scheme, Signer, new_secret, public_key
-from webhooks.subscriptions import Subscription
+from webhooks.subscription import Subscription
 
 TEXT = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text(encoding="utf-8")
 _CODE = re.findall(r"^```python\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)

@@ -23,7 +23,8 @@ from webhooks.guard import Guard
 from webhooks.handing import Handler
 from webhooks.outbound import Outbound, OutboundSettings
 from webhooks.post import Poster
-from webhooks.subscriptions import KIND, Subscription, Subscriptions, from_records
+from webhooks.subscription import KIND, Subscription, from_records
+from webhooks.subscriptions import Subscriptions
 from webhooks.wire import Wire
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)

@@ -8,7 +8,7 @@ from tests.webhooks.receiving import ACCOUNT, Desk, Receiver, until
 from tests.webhooks.test_outbound import book
 from tracker.errors import BadInput
 from webhooks.headers import check_headers
-from webhooks.subscriptions import KIND
+from webhooks.subscription import KIND
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from tests.webhooks.receiving import ACCOUNT, Desk, Receiver, until
 from tests.webhooks.test_outbound import answering, book
 from tracker.store import Store
 from webhooks.health import KIND, Failing, Ledger, read_notes
-from webhooks.subscriptions import DISABLED, TEST, Standing, standing
+from webhooks.subscription import DISABLED, TEST
+from webhooks.subscriptions import Standing, standing
 
 DAY = 86_400.0
 

@@ -12,7 +12,7 @@ from aiohttp import web
 from tests.webhooks.receiving import ACCOUNT, Desk, Receiver, until
 from tests.webhooks.test_outbound import answering, book
 from webhooks.outlet import TRIPS
-from webhooks.subscriptions import DISABLED
+from webhooks.subscription import DISABLED
 
 
 async def test_a_dead_endpoint_costs_one_probe_at_a_time_and_its_lanes_no_attempts(

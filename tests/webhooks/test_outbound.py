@@ -17,7 +17,7 @@ from tracker.store.types import Delivery, Outcome
 from webhooks.attempts import SCHEDULE_S, wait_before
 from webhooks.destination import Result
 from webhooks.post import retry_after
-from webhooks.subscriptions import TEST
+from webhooks.subscription import TEST
 
 
 async def book(_: Delivery) -> Result:

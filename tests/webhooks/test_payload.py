@@ -22,7 +22,7 @@ from tracker.model import ChangeKind
 from webhooks.payload import labels_of, thin
 from webhooks.post import Endpoint
 from webhooks.standard import Scheme, new_secret
-from webhooks.subscriptions import DISABLED, TEST, TYPES
+from webhooks.subscription import DISABLED, TEST, TYPES
 
 HOUR = 3_600_000  # ms
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.webhooks.receiving import ACCOUNT, Desk
 from tracker.errors import BadInput, NotFound
-from webhooks.subscriptions import KIND, TYPES, Subscription, from_record, to_record, wants
+from webhooks.subscription import KIND, TYPES, Subscription, from_record, to_record
 
 
 def subscription(**said: Any) -> Subscription:
@@ -30,12 +30,12 @@ def subscription(**said: Any) -> Subscription:
     ],
 )
 def test_a_subscription_wants_what_passes_all_its_filters(said: dict[str, object], wanted: bool) -> None:
-    assert wants(subscription(**said), "delivered", "north", "sf") is wanted
-    assert wants(subscription(**said), "shipment.delivered", "north", "sf") is wanted
+    assert subscription(**said).wants("delivered", "north", "sf") is wanted
+    assert subscription(**said).wants("shipment.delivered", "north", "sf") is wanted
 
 
 def test_what_is_not_known_of_a_shipment_excludes_it_from_nothing() -> None:
-    assert wants(subscription(shops=("south",), carriers=("sf",)), "deleted", None, None)
+    assert subscription(shops=("south",), carriers=("sf",)).wants("deleted", None, None)
 
 
 def test_a_record_comes_back_as_it_was() -> None:

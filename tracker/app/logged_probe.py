@@ -11,7 +11,7 @@ from tracker.order_stores.order_store import Probe
 from tracker.order_stores.sdk import Platform
 from tracker.store import Store
 from webhooks.logbook import keep_test, test_entry
-from webhooks.subscriptions import TEST
+from webhooks.subscription import TEST
 
 
 class LoggedProbe:

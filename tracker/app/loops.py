@@ -14,7 +14,7 @@ from tracker.app.parts import Parts
 from tracker.config.settings import Settings
 from tracker.feeds import Audience, FanOut
 from tracker.store.types import StoreDown
-from webhooks import subscriptions as subs
+from webhooks import subscription as subs
 
 _STATS_EVERY_S = 5.0
 _HOUSEKEEPING_EVERY_S = 60.0
