@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from tracker.errors import BadInput, NotFound
 from tracker.model import Status
-from tracker.store.changing import change_record
+from tracker.store.changing import Shelf, change_record
 from webhooks import health
 from webhooks.headers import check_headers
 from webhooks.logbook import LATELY, Lately, keep_test, lately, test_entry
@@ -43,15 +43,11 @@ _SECRETS_KEPT = 2
 _NOTHING = Lately()
 
 
-class Records(Protocol):
+class Records(Shelf, Protocol):
     """The part of the store that keeps subscriptions."""
 
     async def put_record(
         self, kind: str, account: str, id: str, value: bytes, *, create: bool = False, most: int = 0
-    ) -> bool: ...
-    async def get_record(self, kind: str, account: str, id: str) -> bytes | None: ...
-    async def replace_record(
-        self, kind: str, account: str, id: str, value: bytes, *, seen: bytes | None = None
     ) -> bool: ...
     async def records(self, kind: str, account: str | None = None) -> dict[tuple[str, str], bytes]: ...
     async def remove_record(self, kind: str, account: str, id: str) -> bool: ...

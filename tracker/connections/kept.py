@@ -19,7 +19,7 @@ from tracker.errors import BadInput, NotFound
 from tracker.looks import Looks
 from tracker.model import Document
 from tracker.path_secrets import new_path_secret, replaced
-from tracker.store.changing import change_record
+from tracker.store.changing import Shelf, change_record
 from tracker.store.types import StoreDown
 
 KIND = "connection"
@@ -32,15 +32,11 @@ _HEARD_EVERY_MS = 60_000  # one write a minute and connection says that it is al
 _OUTAGE_STEP_MS = 10_000  # an outage that grows by less is not written again
 
 
-class Records(Protocol):
+class Records(Shelf, Protocol):
     """What connections need of the store."""
 
     async def put_record(
         self, kind: str, account: str, id: str, value: bytes, *, create: bool = False, most: int = 0
-    ) -> bool: ...
-    async def get_record(self, kind: str, account: str, id: str) -> bytes | None: ...
-    async def replace_record(
-        self, kind: str, account: str, id: str, value: bytes, *, seen: bytes | None = None
     ) -> bool: ...
     async def records(self, kind: str, account: str | None = None) -> dict[tuple[str, str], bytes]: ...
     async def records_version(self, kind: str) -> int: ...

@@ -18,7 +18,7 @@ from tracker.order_stores.registry import Platforms
 from tracker.order_stores.sdk import Platform
 from tracker.order_stores.sealing import opened, sealed
 from tracker.path_secrets import new_path_secret, replaced
-from tracker.store.changing import change_record
+from tracker.store.changing import Shelf, change_record
 from tracker.store.types import StoreDown
 
 KIND = "order_store"  # of the store's records
@@ -27,15 +27,11 @@ MAX_PER_ACCOUNT = 50
 _FRESH_S = 1.0  # a change made by another process may be seen so much later
 
 
-class Records(Protocol):
+class Records(Shelf, Protocol):
     """What order stores need of the store."""
 
     async def put_record(
         self, kind: str, account: str, id: str, value: bytes, *, create: bool = False, most: int = 0
-    ) -> bool: ...
-    async def get_record(self, kind: str, account: str, id: str) -> bytes | None: ...
-    async def replace_record(
-        self, kind: str, account: str, id: str, value: bytes, *, seen: bytes | None = None
     ) -> bool: ...
     async def records(self, kind: str, account: str | None = None) -> dict[tuple[str, str], bytes]: ...
     async def records_version(self, kind: str) -> int: ...

@@ -9,7 +9,7 @@ Changed = TypeVar("Changed")
 
 
 class Shelf(Protocol):
-    """The records of the store."""
+    """Records that can be changed: the part of the store that this needs."""
 
     async def get_record(self, kind: str, account: str, id: str) -> bytes | None: ...
     async def replace_record(
