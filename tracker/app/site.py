@@ -77,6 +77,7 @@ def _push_urls(parts: Parts) -> tuple[str, str]:
 
 
 def _mount_console(root: web.Application, parts: Parts, settings: Settings) -> None:
+    platforms = {one.slug: one.name for one in parts.platforms}
     queries = Queries(
         store=parts.store,
         ingest=parts.ingest,
@@ -96,16 +97,10 @@ def _mount_console(root: web.Application, parts: Parts, settings: Settings) -> N
             parts.connections,
             parts.order_stores,
             parts.watermarks,
-            {one.slug: one.name for one in parts.platforms},
+            platforms,
             *_push_urls(parts),
         ),
-        Shops(
-            parts.store,
-            parts.order_stores,
-            parts.watermarks,
-            {one.slug: one.name for one in parts.platforms},
-            told_lately,
-        ),
+        Shops(parts.store, parts.order_stores, parts.watermarks, platforms, told_lately),
         ConsoleSettings(
             secret=parts.cookie_secret,
             open_account=OPERATOR if settings.http.open_console else "",

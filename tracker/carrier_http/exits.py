@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Protocol, TypeVar
 
 import aiohttp
@@ -134,22 +135,15 @@ class CarrierHttp:
             retry=retry_if_exception(_worth_another),
             reraise=True,
         )
-        return await retrying(self._attempt, method, target, headers, params, data)
+        return await retrying(self._attempt, partial(self._send, method, target, headers, params, data))
 
-    async def _attempt(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str] | None,
-        params: Sequence[tuple[str, str]] | None,
-        data: bytes | None,
-    ) -> Reply:
+    async def _attempt(self, send: Callable[[], Awaitable[Reply]]) -> Reply:
         self._check_limit()
         with self.breaker.question():
             try:
                 await self._budget.spend()
                 self._check_limit()
-                reply = await self._send(method, url, headers, params, data)
+                reply = await send()
             except CarrierUnavailable:
                 self.breaker.failed()
                 raise
