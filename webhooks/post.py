@@ -15,8 +15,9 @@ from yarl import URL
 
 from tracker import __version__
 from webhooks.guard import Refused
+from webhooks.line import Garbled, HungUp
 from webhooks.standard import Signer
-from webhooks.wire import Garbled, HungUp, Target, Wire
+from webhooks.wire import Target, Wire
 
 MAX_HINT_S = 24 * 3600.0
 HEADERS = {"Content-Type": "application/json", "User-Agent": f"Milepost/{__version__}"}

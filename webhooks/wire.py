@@ -1,7 +1,7 @@
 """The client end of HTTP/1.1 for signed posts: connections kept alive, one request under way on each, nothing else.
 
-aiohttp's client does the same and far more, at three times the CPU. Here are the guarded connect, the pool and the
-bounds; messages are read by llhttp. No redirect is followed, no cookie kept, nothing unpacked (docs/adr/0005).
+aiohttp's client does the same and far more, at three times the CPU. Here are the guarded connect and the pool; a
+connection (`line`) bounds what it reads. No redirect is followed, no cookie kept, nothing unpacked (docs/adr/0005).
 """
 
 from __future__ import annotations
@@ -13,40 +13,21 @@ from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
 from ipaddress import ip_address
-from typing import Any, cast
+from typing import Any
 
 from aiohappyeyeballs import start_connection
 from aiohttp.abc import AbstractResolver
-from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
-from msgspec import Struct
 from yarl import URL
 
 from webhooks.guard import Guard, Resolver
+from webhooks.line import Heard, HungUp, Line
 
-MAX_ANSWER = 64 * 1024  # bytes that we read of an answer, its head among them, before we hang up
-KEPT_ANSWER = 1024  # bytes of its body that are kept
 _IDLE_S = 4.0  # below the five seconds after which common servers hang up on an idle connection
 _NEXT_ADDRESS_S = 0.25  # RFC 8305, 5
 _RESOLVED_S = 10.0  # an answer of the name server counts so long
 _RESOLVED_MOST = 4_096
 
 AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
-
-
-class HungUp(ConnectionError):
-    """The receiver ended the connection before its answer was complete."""
-
-
-class Garbled(ConnectionError):
-    """What came back is no HTTP/1.1, or never came to an answer."""
-
-
-class Heard(Struct, frozen=True):
-    """A complete answer, or one that is longer than we read: its status, `Retry-After`, and how its body begins."""
-
-    status: int
-    head: bytes
-    retry_after: str | None
 
 
 class Target:
@@ -69,145 +50,6 @@ class Target:
         return self.host, self.port, self.tls
 
 
-class _Line(asyncio.Protocol):
-    """One connection. llhttp calls `on_…`; what it reads is the answer to the last request."""
-
-    __slots__ = (
-        "_answer",
-        "_framed",
-        "_head",
-        "_lasts",
-        "_parser",
-        "_read",
-        "_reading_body",
-        "_retry_after",
-        "_status",
-        "_transport",
-        "idle_since",
-        "open",
-    )
-
-    def __init__(self) -> None:
-        self.open = False
-        self.idle_since = 0.0
-        self._transport: asyncio.Transport | None = None
-        self._parser = HttpResponseParser(self)
-        self._answer: asyncio.Future[Heard] | None = None
-        self._read = 0
-        self.on_message_begin()
-
-    @property
-    def spoken(self) -> bool:
-        """Whether anything came back since the last request."""
-        return self._read > 0
-
-    @property
-    def reusable(self) -> bool:
-        """Whether both sides may go on with another request."""
-        return self.open and self._lasts
-
-    def ask(self, request: bytes) -> asyncio.Future[Heard]:
-        """Send a request; its answer, or `HungUp`, or `Garbled`."""
-        assert self._transport is not None
-        self._read = 0
-        self.on_message_begin()  # nothing of the last answer may be taken for this one's
-        self._answer = asyncio.get_running_loop().create_future()
-        self._transport.write(request)
-        return self._answer
-
-    def hang_up(self) -> None:
-        """End the connection, whatever is under way."""
-        self.open = False
-        if self._transport is not None:
-            self._transport.abort()
-
-    # ------------------------------------------------------------ of the transport
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by name
-        self.open = True
-
-    def data_received(self, data: bytes) -> None:
-        answer = self._answer
-        if answer is None or answer.done():  # nobody asked: it must not be taken for the next answer
-            self.hang_up()
-            return
-        self._read += len(data)
-        try:
-            self._parser.feed_data(data)
-        except HttpParserUpgrade:
-            self.hang_up()
-        except HttpParserError as error:
-            self._fail(Garbled(f"no HTTP/1.1: {error}"))
-        if self._read > MAX_ANSWER and not answer.done():
-            self._longer_than_read()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self.open = False
-        if self._answer is None or self._answer.done():
-            return
-        if error is None and self._reading_body and not self._framed:
-            self.on_message_complete()  # it ends with the connection
-        else:
-            self._fail(HungUp(f"hung up {self._place()}"))
-
-    # ------------------------------------------------------------ of the parser
-
-    def on_message_begin(self) -> None:
-        self._status = 0
-        self._head = b""
-        self._retry_after: str | None = None
-        self._framed = False
-        self._lasts = False
-        self._reading_body = False
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        name = name.lower()
-        if self._reading_body:  # a trailer
-            return
-        if name == b"retry-after":
-            self._retry_after = value.decode("latin-1")
-        elif name in (b"content-length", b"transfer-encoding"):
-            self._framed = True
-
-    def on_headers_complete(self) -> None:
-        self._status = self._parser.get_status_code()
-        self._lasts = self._parser.should_keep_alive()
-        self._reading_body = self._status >= 200
-
-    def on_body(self, body: bytes) -> None:
-        if len(self._head) < KEPT_ANSWER:
-            self._head += body[: KEPT_ANSWER - len(self._head)]
-
-    def on_message_complete(self) -> None:
-        if self._status < 200 and self._status != 101:  # an interim answer
-            return
-        assert self._answer is not None
-        if self._answer.done():  # a second answer to one question
-            self.hang_up()
-        else:
-            self._answer.set_result(Heard(self._status, self._head, self._retry_after))
-
-    # ------------------------------------------------------------ how it ends badly
-
-    def _longer_than_read(self) -> None:
-        if self._reading_body:
-            self.on_message_complete()
-            self.hang_up()
-        else:
-            self._fail(Garbled(f"no answer in the first {MAX_ANSWER >> 10} KiB"))
-
-    def _fail(self, error: ConnectionError) -> None:
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(error)
-        self.hang_up()
-
-    def _place(self) -> str:
-        if not self._read:
-            return "without an answer"
-        return f"in the midst of its answer {self._status}" if self._reading_body else "in the midst of its answer"
-
-
 class Wire:
     """Posts to whatever `guard` admits. Deadlines are the caller's: one that cancels leaves no connection behind."""
 
@@ -221,7 +63,7 @@ class Wire:
         self._guard = guard or Guard()
         self._tls = tls or ssl.create_default_context()
         self._resolver = resolver or Resolver()
-        self._kept: defaultdict[tuple[str, int, bool], list[_Line]] = defaultdict(list)
+        self._kept: defaultdict[tuple[str, int, bool], list[Line]] = defaultdict(list)
         self._sweeping: asyncio.TimerHandle | None = None
         self._resolved: dict[str, tuple[float, asyncio.Task[list[str]]]] = {}
 
@@ -255,7 +97,7 @@ class Wire:
         self._kept.clear()
         await self._resolver.close()
 
-    async def _asked(self, line: _Line, target: Target, request: bytes) -> Heard:
+    async def _asked(self, line: Line, target: Target, request: bytes) -> Heard:
         try:
             heard = await line.ask(request)
         except BaseException:  # of a deadline too: what still came would be taken for the next answer
@@ -269,7 +111,7 @@ class Wire:
 
     # ------------------------------------------------------------ the pool
 
-    def _reused(self, target: Target) -> _Line | None:
+    def _reused(self, target: Target) -> Line | None:
         """The connection that was used last, if one is left."""
         lines = self._kept.get(target.where)
         while lines:
@@ -278,7 +120,7 @@ class Wire:
                 return line
         return None
 
-    def _keep(self, target: Target, line: _Line) -> None:
+    def _keep(self, target: Target, line: Line) -> None:
         loop = asyncio.get_running_loop()
         line.idle_since = loop.time()
         self._kept[target.where].append(line)
@@ -300,7 +142,7 @@ class Wire:
 
     # ------------------------------------------------------------ reaching somebody
 
-    async def _connected(self, target: Target) -> _Line:
+    async def _connected(self, target: Target) -> Line:
         opened = await start_connection(
             await self._addresses(target.host, target.port),
             happy_eyeballs_delay=_NEXT_ADDRESS_S,
@@ -309,7 +151,7 @@ class Wire:
         loop = asyncio.get_running_loop()
         try:
             _, line = await loop.create_connection(
-                _Line,
+                Line,
                 sock=opened,
                 ssl=self._tls if target.tls else None,
                 server_hostname=target.host.rstrip(".") if target.tls else None,

@@ -19,9 +19,10 @@ from tests.webhooks.naming import Naming
 from tests.webhooks.receiving import ANY_PORT, LOOPBACK
 from webhooks import wire as wire_module
 from webhooks.guard import Guard, Refused
+from webhooks.line import KEPT_ANSWER, MAX_ANSWER, Garbled, Heard, HungUp, Line
 from webhooks.post import Endpoint, Poster
 from webhooks.standard import new_secret
-from webhooks.wire import KEPT_ANSWER, MAX_ANSWER, Garbled, Heard, HungUp, Target, Wire, _Line
+from webhooks.wire import Target, Wire
 
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 BODY = b'{"type": "shipment.updated"}'
@@ -165,7 +166,7 @@ def test_where_an_answer_is_cut_in_pieces_makes_no_difference(cuts: set[int]) ->
     places = [0, *sorted(cut for cut in cuts if cut < len(answer)), len(answer)]
 
     async def read() -> Heard:
-        line = _Line()
+        line = Line()
         line.connection_made(_Deaf())
         asked = line.ask(b"")
         for start, end in pairwise(places):
