@@ -49,6 +49,7 @@ class Metrics:
         )
         # changes, and handing them on
         self._commits = counter("milepost_changes", "Changes committed, by kind", ["kind"])
+        self.retired = counter("milepost_shipments_retired", "Closed shipments that left after shipments.keep_days")
         self._deliveries = counter(
             "milepost_deliveries", "Attempts to hand a change to a destination", ["destination", "outcome"]
         )

@@ -63,6 +63,7 @@ LOOKS = [
     look("find_order", "acme", "O1"),
     look("page", "acme", limit=3),
     look("counts", "acme"),
+    look("registered_before", "acme", "pending", 0, REGISTERED_AT + 1, skip=0, limit=9),
     look("unfanned", 0),
     look("changes", "acme", None, 5),
     look("committed", 0, (1, 0)),
@@ -81,7 +82,7 @@ LOOKS = [
     look("record_kinds"),
     look("sightings", ""),
     look("acts", "acme"),
-    look("marked", "con_1", b"mark"),
+    look("marked", "shop", "con_1", b"mark"),
     look("ping"),
     Act("rows", "rows", _rows),
 ]

@@ -22,6 +22,7 @@ _TRIMMED = 1_000  # changes that one call takes of a shard at most: there may be
 _DEPARTURES_EVERY_S = 5.0
 _TIME_EVERY_S = 0.5
 _TRAILS_EVERY_S = 3_600.0
+_RETIRING_EVERY_S = 6 * 3_600.0
 _USE_EVERY_S = 30.0
 _ACCOUNTS_MEASURED = 100  # accounts whose shipments are counted for the metrics
 _OTHERS = "(others)"  # how an open metrics page calls every account but the operator's
@@ -50,6 +51,7 @@ class Loops:
         loops.append(_regularly(_TIME_EVERY_S, self._parts.store.learn_time))
         loops += [self._parts.drift.run(), self._parts.disk.run()]
         loops += [self._see_off(), self._parts.audit.run(), self._keep_trails(), self._note_use()]
+        loops.append(_regularly(_RETIRING_EVERY_S, self._parts.retirement.sweep))
         if "delivery" in settings.roles:
             audience = Audience(
                 self._parts.store, {subs.KIND: subs.from_records, order_stores.KIND: order_stores.listeners}

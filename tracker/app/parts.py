@@ -37,6 +37,7 @@ from tracker.poller.means import PollSettings
 from tracker.poller.queues import Poller
 from tracker.quarantine import Ward
 from tracker.redelivery import Redelivery
+from tracker.retirement import Retirement
 from tracker.secrets import Sealer, decode_key, keys_of
 from tracker.watch import Watch
 from webhooks.destination import Webhooks
@@ -121,6 +122,7 @@ class Parts:
         self.watermarks = Watermarks(store)
         self.backfill = self._backfill(exits)
         self.agenda = self._agenda(opened.carriers_http)
+        self.retirement = self._retirement()
 
         # the way out
         self.outbound = self._outbound(exits)
@@ -202,6 +204,16 @@ class Parts:
             self.metrics,
             settings=from_settings.backfill(self.settings),
             clock=self.store.clock,
+        )
+
+    def _retirement(self) -> Retirement:
+        return Retirement(
+            self.store,
+            self.ingest,
+            self.accounts.all,
+            keep_ms=round(self.settings.shipments.keep_days * 86_400_000),
+            now=self.now,
+            retired=self.metrics.retired.inc,
         )
 
     def _ward(self, share: float, turned_away: Callable[[], None] = lambda: None) -> Ward:

@@ -34,6 +34,7 @@ _RANGES = {
     "poll.claim": (1, 100_000),
     "backfill.every_min": (0, 10_080),
     "backfill.first_days": (0, 365),
+    "shipments.keep_days": (0, 36_500),
     "audit.keep_days": (1, 3_650),
     "audit.keep_entries": (1, 10_000_000),
 }

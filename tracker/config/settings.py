@@ -124,6 +124,12 @@ class BackfillSection(Section, frozen=True, kw_only=True):
     first_days: float = 2.0  # so far back the first round of an order store begins
 
 
+class ShipmentsSection(Section, frozen=True, kw_only=True):
+    """How long shipments are kept."""
+
+    keep_days: float = 180.0  # after the last that was written of a closed one; 0: until they are deleted
+
+
 class FeedSection(Section, frozen=True, kw_only=True):
     """How long the feed of changes is kept."""
 
@@ -162,6 +168,7 @@ class Settings(Section, frozen=True, kw_only=True):
     stall: StallSection = field(default_factory=StallSection)
     orders: OrdersSection = field(default_factory=OrdersSection)
     backfill: BackfillSection = field(default_factory=BackfillSection)
+    shipments: ShipmentsSection = field(default_factory=ShipmentsSection)
     feed: FeedSection = field(default_factory=FeedSection)
     audit: AuditSection = field(default_factory=AuditSection)
     privacy: PrivacySection = field(default_factory=PrivacySection)

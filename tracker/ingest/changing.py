@@ -94,6 +94,21 @@ class Changing(Reading):
             return (before, after) if differs else None
         raise Conflict(f"shipment {id} changed too often while it was being read again")
 
+    async def retire(self, account: str, id: str, *, before: int) -> bool:
+        """Forget a closed shipment of which nothing was written since `before` (ms), and tell nobody; whether it was.
+
+        Raises NotFound where it is gone already.
+        """
+        version, shipment = await self._one(account, id)
+        doc = shipment.document
+        if shipment.status.open or doc.updated_at >= before:
+            return False
+        try:
+            await self._store.delete(account, id, version, indexed(shipment), [doc.waybill, *doc.aliases])
+        except Conflict:  # something was heard of it at this moment
+            return False
+        return True
+
     async def delete(self, account: str, id: str, *, now: int) -> None:
         """Forget a shipment: its document, index entries and lanes' future; the change says so once."""
         for _ in range(ATTEMPTS):

@@ -247,6 +247,14 @@ class Shipments(Aliases):
         ids = [encode_id("shp_", shard, member) for _, shard, member in rows]
         return ids, row_cursor(rows, limit)
 
+    async def registered_before(
+        self, account: str, status: str, shard: int, at: int, *, skip: int, limit: int
+    ) -> list[str]:
+        """Ids of an account's shipments of one status and shard that were registered before `at` (ms), oldest first."""
+        span = (self.keys.index(shard, account, status), b"-inf", b"(%d" % at)
+        found = await self._plain(shard, b"ZRANGE", *span, b"BYSCORE", b"LIMIT", number(skip), number(limit))
+        return [encode_id("shp_", shard, member) for member in found]
+
     async def counts(self, account: str) -> dict[str, int]:
         """How many shipments stand in each status, and `stalled`."""
         names = [*(status.value for status in Status), "stalled"]
