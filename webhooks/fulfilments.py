@@ -28,7 +28,7 @@ from tracker.order_stores.sdk import Fulfilment, Platform
 from tracker.path_secrets import opens
 from tracker.quarantine import Quarantined, quarantined
 from tracker.store.types import Conflict, Gone, StoreDown
-from webhooks.inbound import (
+from webhooks.pushes import (
     ANSWERED_WITHIN_S,
     Quarantine,
     RefusedPush,

@@ -9,10 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from http import HTTPStatus
 from typing import Protocol
 
-import msgspec
 import structlog
 from aiohttp import web
 
@@ -21,25 +19,26 @@ from tracker.connections.connection import Connection
 from tracker.connections.kept import Connections
 from tracker.ingest.cleaning import fingerprint
 from tracker.ingest.types import Hearing
-from tracker.ingress.bodies import BodyRefused, read_body, when_read
+from tracker.ingress.bodies import when_read
 from tracker.ingress.bounds import Bounds
 from tracker.path_secrets import opens
 from tracker.quarantine import quarantined
 from tracker.store.types import Conflict, Gone, StoreDown
+from webhooks.pushes import (
+    ANSWERED_WITHIN_S,
+    Quarantine,
+    RefusedPush,
+    push_of,
+    read_push,
+    too_many_guesses,
+    too_many_pushes,
+    weight_of,
+)
 from webhooks.replays import Replays, Stale
 
-MAX_BODY = 2 * 1024 * 1024  # bytes
-ANSWERED_WITHIN_S = 12.0  # a store that is away: carriers wait some fifteen seconds, and what was taken may come again
-_ONE_PUSH = 8 * 1024  # bytes that count as one push
 PATH = "/hooks/{connection}"
 
 log = structlog.get_logger()
-
-
-class Quarantine(Protocol):
-    """Where bodies go that can't be read."""
-
-    async def quarantine(self, account: str, entry: bytes) -> str: ...
 
 
 class Observer(Protocol):
@@ -50,20 +49,6 @@ class Observer(Protocol):
 
 
 Heard = Callable[[str, str, bytes, Sequence[Report]], None]  # account, carrier, a body and what was read there
-
-
-class RefusedPush(Exception):
-    """The push is not taken: an HTTP status, a stable code, a sentence, and headers of the answer."""
-
-    def __init__(self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.code = code
-        self.headers = headers
-
-    def answer(self) -> web.Response:
-        """Problem details."""
-        return problem(self.status, self.code, str(self), self.headers)
 
 
 class Inbound:
@@ -130,7 +115,7 @@ class Inbound:
             self._check_secret(request.match_info["secret"], request, connection)
             if carrier.greet is None:
                 raise RefusedPush(405, "not_tried", f"{carrier.slug} pushes with POST", {"Allow": "POST"})
-            answer = carrier.greet(_push(request, b""), connection.credentials)
+            answer = carrier.greet(push_of(request, b""), connection.credentials)
             if answer is None:
                 self._bounds.unproved(request)
                 raise RefusedPush(401, "wrong_signature", "the signature does not fit the query")
@@ -233,20 +218,6 @@ class Inbound:
         return "quarantined"
 
 
-async def read_push(request: web.Request) -> Push:
-    """The request as an adapter sees it; raises RefusedPush."""
-    try:
-        body = await read_body(request, MAX_BODY)
-    except BodyRefused as error:
-        raise RefusedPush(error.status, error.code, str(error), error.headers) from None
-    return _push(request, body)
-
-
-def _push(request: web.Request, body: bytes) -> Push:
-    headers = {name.lower(): value for name, value in request.headers.items()}
-    return Push(headers=headers, query=request.query, body=body)
-
-
 def _unknown() -> RefusedPush:
     return RefusedPush(404, "not_found", "there is no such connection")
 
@@ -273,38 +244,5 @@ def _answer_of(carrier: Carrier, push: Push, accepted: bool, now: int) -> Answer
     return carrier.acknowledge(accepted) if carrier.acknowledge else None
 
 
-def too_many_guesses(wait_s: int) -> RefusedPush:
-    """429: the secrets that come from there are wrong too often to look at another."""
-    detail = f"too many wrong secrets from your address: wait {wait_s} s"
-    return RefusedPush(429, "too_many_guesses", detail, {"Retry-After": str(wait_s)})
-
-
-def weight_of(push: Push) -> int:
-    """What a push counts for in its connection's rate: one that is large takes as long as many that are not."""
-    return 1 + len(push.body) // _ONE_PUSH
-
-
-def too_many_pushes(wait_s: int) -> RefusedPush:
-    """429: genuine, but more of them than the rate."""
-    detail = f"more pushes than the rate allows, and nothing was taken in: send it again in {wait_s} s"
-    return RefusedPush(429, "too_many_pushes", detail, {"Retry-After": str(wait_s)})
-
-
 def _answer(status: int, content_type: str, body: bytes) -> web.Response:
     return web.Response(status=status, body=body, headers={"Content-Type": content_type} if content_type else None)
-
-
-def problem(status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    """RFC 9457 problem details."""
-    told = {
-        "type": f"urn:milepost:{code}",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "code": code,
-        "detail": detail,
-    }
-    return web.Response(
-        status=status,
-        body=msgspec.json.encode(told),
-        headers={"Content-Type": "application/problem+json", **(headers or {})},
-    )

@@ -27,7 +27,8 @@ from tracker.ingest.door import Ingest
 from tracker.ingest.types import IngestSettings
 from tracker.secrets import Sealer, new_key
 from tracker.store import Store
-from webhooks.inbound import MAX_BODY, Inbound
+from webhooks.inbound import Inbound
+from webhooks.pushes import MAX_BODY
 
 # Every adapter, none of which asks for a signature: what is read is what is tried here.
 ADAPTERS = {carrier.slug: structs.replace(carrier, verify=None, acknowledge=None) for carrier in load()[0]}

@@ -43,7 +43,8 @@ from tracker.quarantine import Quarantined, Ward
 from tracker.secrets import Sealer, new_key
 from tracker.store import Store
 from tracker.store.types import StoreDown
-from webhooks.inbound import MAX_BODY, Inbound
+from webhooks.inbound import Inbound
+from webhooks.pushes import MAX_BODY
 
 SECRET = "a secret of 24 characters"
 NOW = 1_780_000_000_000
