@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from tracker.connections.checks import check_moved
 from tracker.errors import BadInput, NotFound
 from tracker.model import Status
 from tracker.store.changing import Shelf, change_record
@@ -162,6 +163,7 @@ class Subscriptions:
 
         def change(before: Subscription) -> Subscription:
             after = replace(before, **fields)
+            check_moved("headers", before.headers, before.url, after.url, said)
             waits_anew = after.held and not before.held  # from here on something waits
             return replace(after, paused_at=now) if waits_anew else after
 

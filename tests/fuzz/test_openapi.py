@@ -109,7 +109,7 @@ FITTING_IN: dict[str, dict[str, Any]] = {
     "amend_subscription": {"statuses": ["delivered"]},
     "create_subscription": {"statuses": ["delivered"]},
     "create_connection": {"base": "https://carrier.example"},
-    "amend_connection": {"base": "https://carrier.example"},
+    "amend_connection": {"base": "https://carrier.example", "credentials": BODIES["create_connection"]["credentials"]},
     "create_order_store": {"credentials": BODIES["create_order_store"]["credentials"]},
     "amend_order_store": {"credentials": BODIES["create_order_store"]["credentials"]},
     "list_changes": {"shipments": True, "after": "now"},

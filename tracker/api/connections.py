@@ -44,7 +44,7 @@ async def get_connection(call: Call, id: str) -> ConnectionView:
 
 @routes("PATCH", "/connections/{id}", scope=Scope.ADMIN)
 async def amend_connection(call: Call, id: str, body: ConnectionPatch) -> ConnectionView:
-    """Change a connection; credentials are replaced as a whole."""
+    """Change a connection; credentials are replaced as a whole, and given again with a `base` at another host."""
     await _one(call, id)
     return _view(call, await call.services.connections.amend(call.account, id, **body.model_dump(exclude_unset=True)))
 

@@ -66,7 +66,10 @@ async def get_order_store(call: Call, id: str) -> OrderStoreView:
 
 @routes("PATCH", "/order-stores/{id}", scope=Scope.ADMIN)
 async def amend_order_store(call: Call, id: str, body: OrderStorePatch) -> OrderStoreView:
-    """Change an order store; credentials, options and statuses are replaced as a whole."""
+    """Change an order store; credentials, options and statuses are replaced as a whole.
+
+    Credentials are given again with a `base` at another host.
+    """
     await _one(call, id)
     amended = await call.services.order_stores.amend(call.account, id, **body.model_dump(exclude_unset=True))
     return _view(call, amended, (await call.services.watermarks.of(call.account)).get(id))

@@ -62,7 +62,9 @@ async def get_subscription(call: Call, id: str) -> SubscriptionStanding:
 
 @routes("PATCH", "/subscriptions/{id}", scope=Scope.WRITE)
 async def amend_subscription(call: Call, id: str, body: SubscriptionPatch) -> SubscriptionView:
-    """Change a subscription; what is left out stays. `headers` are replaced as a whole.
+    """Change a subscription; what is left out stays.
+
+    `headers` are replaced as a whole, and given again with a `url` at another host.
 
     `paused` keeps what happens and delivers it afterwards; `enabled` false drops what waits and skips what happens.
     """

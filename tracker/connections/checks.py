@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Protocol
 
 from yarl import URL
@@ -53,3 +53,10 @@ def check_base(base: str) -> None:
         fit = False
     if not fit:
         raise BadInput("base", f"{base[:80]!r} is no address like https://api.carrier.example")
+
+
+def check_moved(field: str, held: object, before: str, after: str, said: Container[str]) -> None:
+    """Raise BadInput where secrets that nobody is shown would go along to another host; "" is the interface's own."""
+    if held and field not in said and after and (not before or URL(before).origin() != URL(after).origin()):
+        problem = "must be given again with an address at another host: what was given for one is sent to no other"
+        raise BadInput(field, problem, code="required")

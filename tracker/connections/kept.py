@@ -12,7 +12,7 @@ import msgspec
 from msgspec import structs
 
 from carriers.sdk import Carrier
-from tracker.connections.checks import CheckUrl, check_base, check_credentials
+from tracker.connections.checks import CheckUrl, check_base, check_credentials, check_moved
 from tracker.connections.connection import Connection, Route, speaks_of
 from tracker.connections.sealing import Seals, opened, sealed
 from tracker.errors import BadInput, NotFound
@@ -246,6 +246,7 @@ class Connections:
         def change(found: Connection) -> Connection:
             amended = structs.replace(found, **said)
             self._check(amended)
+            check_moved("credentials", found.credentials, found.base, amended.base, said)
             return amended
 
         return await self._change(account, id, change)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from msgspec import structs
 
+from tracker.connections.checks import check_moved
 from tracker.connections.sealing import Seals
 from tracker.errors import NotFound
 from tracker.looks import Looks
@@ -142,6 +143,7 @@ class OrderStores:
         def change(found: OrderStore) -> OrderStore:
             amended = structs.replace(found, **_tuples(said))
             check(amended, self._platforms, self._check_url)
+            check_moved("credentials", found.credentials, found.base, amended.base, said)
             return amended
 
         return await self._change(account, id, change)
