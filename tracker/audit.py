@@ -17,6 +17,7 @@ import structlog
 from msgspec import Struct, structs
 
 from tracker.accounts import OPERATOR
+from tracker.log import without_secrets
 from tracker.store.types import Gone, StoreDown
 from tracker.underway import written_regularly
 
@@ -89,7 +90,7 @@ class Audit:
         if len(self._pending) >= _PENDING:
             del self._pending[: _PENDING // 10]
             log.warning("audit_lost", acts=_PENDING // 10)
-        self._pending.append((account, structs.replace(act, target=act.target[:TARGET])))
+        self._pending.append((account, structs.replace(act, target=without_secrets(act.target)[:TARGET])))
 
     def stranger(self, act: Act) -> None:
         """Remember, for the operator, who showed no key of ours: the same address at the same door once a minute."""

@@ -100,12 +100,17 @@ class Redaction:
         """The text, masked."""
         if self._known:
             text = self._known.sub("…", text)
-        for pattern, instead in _SECRETS:
-            text = pattern.sub(instead, text)
-        return mask(text)
+        return mask(without_secrets(text))
 
 
 redact = Redaction()
+
+
+def without_secrets(text: str) -> str:
+    """The text with what has the form of a secret cut short."""
+    for pattern, instead in _SECRETS:
+        text = pattern.sub(instead, text)
+    return text
 
 
 class _Lossy(io.TextIOBase):

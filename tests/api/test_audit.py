@@ -15,6 +15,7 @@ from tracker.store import Store
 from tracker.store.types import StoreDown
 
 from .everything import UNKNOWN, body_of, one_of_everything, places, request_to
+from .test_departures import everything_in
 from .world import NOW, Api
 
 CHANGING = [route for route in TABLE if route.method != "GET"]
@@ -97,6 +98,18 @@ async def test_who_has_no_key_is_in_the_operators_trail_once_a_minute(api: Api, 
         assert (await api.raw("POST", "/shipments", headers=headers, json={})).status == 401
     [entry] = (await trail(api, "default"))[len(before) :]
     assert (entry["action"], entry["status"], entry["key"]) == ("register_shipments", 401, None)
+
+
+async def test_a_key_that_is_given_where_its_id_belongs_is_not_kept(api: Api, account: str, store: Store) -> None:
+    """By its owner, whose key it goes on being, and by somebody who shows none."""
+    await api.services.accounts.first_start(now=NOW)
+    _, key = await api.services.accounts.create_key(account, [Scope.READ], now=NOW)
+    assert (await api.call(account, "DELETE", f"/keys/{key}")).status == 404
+    assert (await api.raw("POST", f"/keys/{key}/rotate", json={})).status == 401
+    for owner, action in ((account, "revoke_key"), ("default", "rotate_key")):
+        entry = (await trail(api, owner))[-1]
+        assert (entry["action"], entry["target"]) == (action, f"{key[:7]}…")
+    assert [place async for place, value in everything_in(store) if key[12:].encode() in value] == []
 
 
 async def test_a_trail_is_cut_off_by_number_and_by_age(store: Store) -> None:
