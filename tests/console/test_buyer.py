@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from yarl import URL
 
 from tests.console.conftest import LINKS, NOW, Browser, Desk
@@ -61,6 +63,21 @@ async def test_any_other_link_opens_nothing_and_confirms_nothing(desk: Desk) -> 
     ]
     answers = [await page(browser, path) for path in wrong]
     assert set(answers) == {(404, answers[0][1])}
+
+
+async def test_the_link_goes_to_nobody_with_what_the_page_asks_for_and_is_kept_by_nobody(desk: Desk) -> None:
+    """Not as the address that another site is told one came from, nor in a cache, nor in a frame of somebody's."""
+    parcel = await desk.parcel("AC000001", scans=4)
+    browser = await desk.browse("")
+    path = link(parcel.document.id)
+    for one, status in ((path, 200), (path + "?lang=en", 200), (path[:-1], 404)):
+        async with browser.get(one, allow_redirects=False) as answer:
+            assert answer.status == status
+            assert answer.headers["Referrer-Policy"] == "same-origin"
+            assert answer.headers["Cache-Control"] == "no-store"
+            assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+            leading = re.findall(r'(?:href|src|action)="([^"]*)"', await answer.text())
+            assert leading and not [to for to in leading if not to.startswith(("/", "?", "#")) or to.startswith("//")]
 
 
 async def test_the_other_parcels_of_the_order_are_a_step_away(desk: Desk) -> None:

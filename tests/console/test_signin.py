@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tracker.accounts import ApiKey, Scope
+from tracker.console.session import COOKIE
 
 from .conftest import NOW, Browser, Desk
 
@@ -139,7 +140,24 @@ async def test_guessing_is_slowed_down(desk: Desk, minted: tuple[ApiKey, str]) -
     assert (await sign_in(browser, minted[1]))[0] == 429
 
 
-@pytest.mark.parametrize("target", ["https://elsewhere.example/", "//elsewhere.example", "/\\elsewhere.example", "x"])
+ELSEWHERE = ["https://elsewhere.example/", "//elsewhere.example", "/\\elsewhere.example", "x", "///elsewhere.example"]
+ELSEWHERE += [
+    "/\t/elsewhere.example",
+    "\t//elsewhere.example",
+    "/\n/elsewhere.example",
+    "\\\\elsewhere.example",
+    " //elsewhere.example",
+]
+ELSEWHERE += [
+    "javascript:alert(1)",
+    "/\x00/elsewhere.example",
+    "/\u2028/elsewhere.example",
+    "/a\r\nSet-Cookie: a=b",
+    "",
+]
+
+
+@pytest.mark.parametrize("target", ELSEWHERE)
 async def test_the_way_back_never_leads_elsewhere(desk: Desk, minted: tuple[ApiKey, str], target: str) -> None:
     browser = await desk.browse(account="")
     async with browser.get("/login") as form:
@@ -147,6 +165,30 @@ async def test_the_way_back_never_leads_elsewhere(desk: Desk, minted: tuple[ApiK
     assert token
     answer = await send(browser, {"key": minted[1], "form": token[1]}, "/login", params={"next": target})
     assert answer == (303, "/")
+
+
+async def test_a_session_that_was_planted_in_a_browser_is_not_the_one_that_is_signed_in(
+    desk: Desk, minted: tuple[ApiKey, str]
+) -> None:
+    """Whoever planted it has a cookie of his own, and it shows him nothing of who signs in after that."""
+    await desk.accounts.create("other", now=NOW * 1000)
+    _, another = await desk.accounts.create_key("other", [Scope.READ], now=NOW * 1000)
+    browser = await desk.browse(account="")
+    await sign_in(browser, another)
+    planted = session_in(browser)
+    await sign_in(browser, minted[1])
+    assert session_in(browser) != planted
+    await desk.parcel("AC000001")
+    thief = await desk.browse(account="")
+    async with thief.get("/parcels", headers={"Cookie": f"{COOKIE}={planted}"}, allow_redirects=False) as answer:
+        assert "AC000001" not in await answer.text()
+    async with browser.get("/parcels", allow_redirects=False) as answer:
+        assert "AC000001" in await answer.text()
+
+
+def session_in(browser: Browser) -> str:
+    [cookie] = [one.value for one in browser.session.cookie_jar if one.key == COOKIE]
+    return cookie
 
 
 async def test_a_forged_cookie_is_worth_nothing(desk: Desk, minted: tuple[ApiKey, str]) -> None:
