@@ -22,6 +22,13 @@ async def hangs(request: web.Request) -> web.StreamResponse:
     return web.Response()
 
 
+async def garbles(request: web.Request) -> web.StreamResponse:
+    assert request.transport is not None
+    request.transport.write(b"SMTP ready\r\n\r\n")
+    request.transport.close()
+    return web.Response()
+
+
 async def hangs_up(request: web.Request) -> web.StreamResponse:
     assert request.transport is not None
     request.transport.abort()

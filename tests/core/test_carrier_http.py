@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from email.utils import formatdate
 
@@ -14,10 +15,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from carriers.sdk import Http, Reply
-from tests.core.answers import Answer, hangs, hangs_up, says
+from tests.core.answers import Answer, garbles, hangs, hangs_up, says
 from tracker.carrier_http.errors import CarrierLimited, CarrierRefused, CarrierUnavailable
 from tracker.carrier_http.exits import CarrierHttp
 from tracker.carrier_http.patience import Policy, State
+from tracker.secrets import new_token
 
 QUICK = Policy(attempt_s=0.3, deadline_s=1.0, attempts=2, retry_wait_s=0.01, failures=3, open_s=5.0, body_max=1000)
 
@@ -113,6 +115,14 @@ async def test_a_lasting_failure_is_named(peer: Peer, http: CarrierHttp, bad: An
     with pytest.raises(CarrierUnavailable):
         await http.ask(get())
     assert len(peer.seen) >= 2  # aiohttp, too, asks again where the peer hangs up
+
+
+async def test_what_a_query_holds_is_in_no_error(peer: Peer, http: CarrierHttp) -> None:
+    """A token stands there where a carrier wants it so, and errors go into the log with their causes."""
+    peer.plan, token = [garbles], new_token()
+    with pytest.raises(CarrierUnavailable, match=r"^GET \S+/track: ClientResponseError: Bad status line$") as error:
+        await http.ask(lambda http: http.request("GET", "track", params=[("access_token", token)]))
+    assert token not in "".join(traceback.format_exception(error.value))
 
 
 async def test_nobody_listening_is_unavailable(peer: Peer) -> None:

@@ -59,6 +59,7 @@ async def told_of(base: str) -> str:
             lambda writer: writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab"),
             "hung up in the midst of its answer",
         ),
+        (lambda writer: writer.write(b"SMTP ready\r\n\r\n"), "no HTTP/1.1: Bad status line"),
     ],
 )
 async def test_one_that_hangs_up(answer: Answer, why: str) -> None:

@@ -172,7 +172,7 @@ class CarrierHttp:
                 body = await self._read(response)
                 return Reply(response.status, response.headers.get("Content-Type", ""), body)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise CarrierUnavailable(f"{method} {_place(url)}: {type(error).__name__}: {error}") from error
+            raise CarrierUnavailable(f"{method} {_place(url)}: {_why(error)}") from None
 
     def _judge(self, status: int, retry_after: str) -> None:
         """Raise for the answers that adapters never see."""
@@ -205,6 +205,12 @@ def _worth_another(error: BaseException) -> bool:
 def _place(url: str) -> str:
     """The address without its query, which may hold credentials."""
     return url.partition("?")[0]
+
+
+def _why(error: Exception) -> str:
+    """What went wrong, without the address of the request: some errors of the client name all of it."""
+    said = error.message.partition("\n")[0].rstrip(":") if isinstance(error, aiohttp.ClientResponseError) else error
+    return f"{type(error).__name__}: {said}"
 
 
 def _seconds(retry_after: str, now: float) -> float | None:

@@ -172,6 +172,8 @@ def _unreached(error: Exception) -> str:
         return "hung up without an answer"
     if isinstance(error, aiohttp.ClientPayloadError):
         return "hung up in the midst of its answer"
+    if isinstance(error, aiohttp.ClientResponseError):  # as it writes itself, it names the whole address
+        return f"no HTTP/1.1: {error.message.partition(chr(10))[0].rstrip(':')}"[:_LONGEST]
     return f"{type(error).__name__}: {error}"[:_LONGEST]
 
 
