@@ -18,7 +18,7 @@ from .test_cancellation import server, store
 
 __all__ = ["server", "store"]  # fixtures
 
-REFUSED = {"commit", "park", "quarantine", "put_record", "note", "mark", "replay_dead", "relay"}
+REFUSED = {"commit", "park", "quarantine", "put_record", "note", "replay_dead", "relay"}
 
 
 async def fill(store: Store) -> None:

@@ -1,4 +1,4 @@
--- What was seen: sayings that nothing covers, and pushes that were taken already.
+-- What was seen: sayings that nothing covers, and what was done once already.
 
 local function added(kept, note)
   if not kept then return note end
@@ -45,7 +45,7 @@ local function forget(keys, args)
   return {'ok', 1}
 end
 
--- KEYS marks; ARGV mark life most: a push that was taken, remembered for `life` ms among the `most` latest
+-- KEYS marks; ARGV mark life most: what was done once, remembered for `life` ms among the `most` latest
 local function mark(keys, args)
   local now, life = now_ms(), tonumber(args[2])
   redis.call('ZADD', keys[1], ms(now + life), args[1])
@@ -56,5 +56,5 @@ local function mark(keys, args)
 end
 
 writes('note', note)
-writes('mark', mark)
+frees('mark', mark) -- who signs out of a full store has signed out
 frees('forget', forget)
