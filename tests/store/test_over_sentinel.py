@@ -18,7 +18,7 @@ from msgspec import Struct, field
 
 from tests.store.goods import creation, next_write, register
 from tests.store.stories import STORIES, Story, named
-from tests.store.topologies import TILT_S, Watched, watched
+from tests.store.topologies import FAILOVER_S, Watched, watched
 from tracker.store import Store, StoreSettings, open_store
 from tracker.store.types import Committed, Conflict, CursorTooOld, FeedEntry, Stored, StoreDown
 
@@ -46,7 +46,7 @@ async def store(topology: Watched, tmp_path: Path) -> AsyncIterator[Store]:
 
 async def answering(store: Store) -> None:
     """Return once the store takes writes again, which it does when the new primary has a replica."""
-    async with asyncio.timeout(TILT_S):
+    async with asyncio.timeout(FAILOVER_S):
         while True:
             with contextlib.suppress(StoreDown):
                 await store.put_record("probe", "nobody", "1", b"1")
@@ -141,7 +141,7 @@ async def test_a_load_loses_and_doubles_nothing_while_primaries_change(
             await topology.ready()
             before = sum(map(len, ledger.acknowledged.values()))
             await KINDS[kind](topology)
-            async with asyncio.timeout(TILT_S):
+            async with asyncio.timeout(FAILOVER_S):
                 while sum(map(len, ledger.acknowledged.values())) < before + 500:
                     await asyncio.sleep(0.05)
         enough.set()
@@ -183,7 +183,7 @@ async def test_who_waits_while_the_primary_changes_is_told_to_begin_anew(store: 
     with store.following("acme") as tip:
         page = await tip.join(await store.head(), 100)
         await topology.killed()
-        async with asyncio.timeout(TILT_S):
+        async with asyncio.timeout(FAILOVER_S):
             with pytest.raises(CursorTooOld):
                 while True:
                     with contextlib.suppress(StoreDown):
@@ -191,7 +191,7 @@ async def test_who_waits_while_the_primary_changes_is_told_to_begin_anew(store: 
         await answering(store)
         page = await tip.join(await store.head(), 100)
         id = await register(store, "acme", "W1")
-        async with asyncio.timeout(TILT_S):
+        async with asyncio.timeout(FAILOVER_S):
             while not page.entries:
                 page = await tip.after(page, 100, 1) or page
         assert [entry.id for entry in page.entries] == [id]

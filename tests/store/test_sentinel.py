@@ -19,7 +19,7 @@ from tracker.store.embedded import server_binary
 from tracker.store.types import CursorTooOld, StoreDown
 
 from .goods import register
-from .topologies import TILT_S
+from .topologies import FAILOVER_S, steady
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -46,8 +46,10 @@ def servers(tmp_path: Path) -> Iterator[tuple[list[subprocess.Popen[bytes]], str
         "sentinel down-after-milliseconds main 2000\nsentinel failover-timeout main 2000\n"
     )
     processes.append(spawn(tmp_path / "s", str(config), "--sentinel"))
+    url = f"redis+sentinel://127.0.0.1:{sentinel}/main"
     try:
-        yield processes, f"redis+sentinel://127.0.0.1:{sentinel}/main"
+        asyncio.run(steady(*sentinel_of(url)[0]))
+        yield processes, url
     finally:
         for process in processes:
             with contextlib.suppress(ProcessLookupError):
@@ -58,7 +60,7 @@ def servers(tmp_path: Path) -> Iterator[tuple[list[subprocess.Popen[bytes]], str
 @contextlib.asynccontextmanager
 async def opened(url: str, directory: Path) -> AsyncIterator[Store]:
     """The store once its primary takes writes, which it does when its replica is there."""
-    async with asyncio.timeout(TILT_S) as opening:
+    async with asyncio.timeout(FAILOVER_S) as opening:
         while True:
             try:
                 async with open_store(StoreSettings(directory=directory, url=url), patience=1.0) as store:
@@ -70,11 +72,11 @@ async def opened(url: str, directory: Path) -> AsyncIterator[Store]:
 
 
 async def replica_known(url: str) -> None:
-    """Return once the sentinel, which looks every ten seconds, knows that there is a replica to take over."""
+    """Return once the sentinel, which looks every second, knows that there is a replica to take over."""
     (sentinel,), _, name = sentinel_of(url)
     connection = await open_connection(sentinel)
     try:
-        async with asyncio.timeout(TILT_S):
+        async with asyncio.timeout(FAILOVER_S):
             while True:
                 if await ask(connection, "SENTINEL", "REPLICAS", name):
                     return
@@ -93,7 +95,7 @@ async def test_a_replica_that_takes_over_has_what_was_acknowledged(
         cursor, epoch = await store.head(), store.epoch
         await replica_known(url)
         processes[0].kill()
-        async with asyncio.timeout(TILT_S):
+        async with asyncio.timeout(FAILOVER_S):
             while store.epoch == epoch:
                 with contextlib.suppress(StoreDown):
                     assert await store.find("acme", ["W1"]) == [id]

@@ -14,7 +14,7 @@ from tracker.store import Store, StoreSettings, open_store
 from tracker.store.types import StoreDown
 
 from .test_over_sentinel import Ledger, examined, write_on
-from .topologies import TILT_S, Watched, watched
+from .topologies import FAILOVER_S, Watched, watched
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
@@ -35,7 +35,7 @@ def topology(needed: int, tmp_path: Path) -> Iterator[Watched]:
 @pytest.fixture
 async def store(topology: Watched, tmp_path: Path) -> AsyncIterator[Store]:
     settings = StoreSettings(directory=tmp_path, url=topology.url)
-    async with asyncio.timeout(TILT_S) as opening:
+    async with asyncio.timeout(FAILOVER_S) as opening:
         while True:
             try:
                 async with open_store(settings, patience=20.0) as opened:
@@ -53,7 +53,7 @@ def acknowledged(ledger: Ledger) -> int:
 async def more(ledger: Ledger, commits: int) -> None:
     """Return once so many more are acknowledged."""
     before = acknowledged(ledger)
-    async with asyncio.timeout(TILT_S):
+    async with asyncio.timeout(FAILOVER_S):
         while acknowledged(ledger) < before + commits:
             await asyncio.sleep(0.05)
 

@@ -22,7 +22,7 @@ from tests.ports import free_ports
 from tracker.store.connect import ask, hang_up, open_connection, sentinel_of
 from tracker.store.embedded import server_binary
 
-TILT_S = 180  # for what sentinels do: those that stood still do nothing for thirty seconds, each time (TILT)
+FAILOVER_S = 180  # for what sentinels do
 DURABLE = ("--bind", "127.0.0.1", "--appendonly", "yes", "--appendfsync", "always", "--save", "")
 
 
@@ -60,6 +60,16 @@ async def asked(server: dict[str, Any], *words: object) -> Any:
         return await ask(connection, *words)
     finally:
         await hang_up(connection)
+
+
+async def steady(sentinel: dict[str, Any]) -> None:
+    """Return once the sentinel listens; where it stands still with the machine, it does not rest for half a minute."""
+    async with asyncio.timeout(FAILOVER_S):
+        while True:
+            with contextlib.suppress(Exception):  # not listening yet
+                await asked(sentinel, "SENTINEL", "DEBUG", "tilt-trigger", 600_000, "info-period", 1_000)
+                return
+            await asyncio.sleep(0.05)
 
 
 # ---------------------------------------------------------------- TLS
@@ -170,9 +180,10 @@ class Watched:
     async def ready(self) -> None:
         """Return once every sentinel knows its neighbours and all replicas, and these are in step."""
         sentinels, _, name = sentinel_of(self.url)
-        async with asyncio.timeout(TILT_S):
+        await asyncio.gather(*map(steady, sentinels))
+        async with asyncio.timeout(FAILOVER_S):
             while True:
-                with contextlib.suppress(Exception):  # not listening yet, or not knowing yet
+                with contextlib.suppress(Exception):  # not knowing yet
                     told = [await asked(one, "SENTINEL", "MASTER", name) for one in sentinels]
                     facts = [dict(zip(one[::2], one[1::2], strict=True)) for one in told]
                     replicas = [await asked(one, "SENTINEL", "REPLICAS", name) for one in sentinels]
@@ -200,7 +211,7 @@ class Watched:
         """Have the sentinels change the two over, without a fault."""
         before = await self.primary()
         (sentinel, *_), _, name = sentinel_of(self.url)
-        async with asyncio.timeout(TILT_S):
+        async with asyncio.timeout(FAILOVER_S):
             while True:
                 with contextlib.suppress(Exception):  # NOGOODSLAVE, INPROG: too soon after the last one
                     await asked(sentinel, "SENTINEL", "FAILOVER", name)
@@ -218,7 +229,7 @@ class Watched:
             self.servers[before].signal(signal.SIGCONT)
 
     async def _taken_over(self, before: int) -> None:
-        async with asyncio.timeout(TILT_S):
+        async with asyncio.timeout(FAILOVER_S):
             while await self.primary() == before:
                 await asyncio.sleep(0.05)
 
