@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from tests.faults.audit import Findings, differences, examine, note
-from tests.faults.daemon import Daemon, Tenant, until
+from tests.faults.daemon import Daemon, Tenant, until, while_moving
 from tests.faults.load import STEPS, Carrier, Ledger, Scan, deal, journey, register, scans_of, settle_in, waybills
 from tests.faults.receiver import Receiver
 
@@ -53,14 +53,18 @@ class Side:
         """Push until everything is acknowledged."""
         await asyncio.gather(*(carrier.run() for carrier in self.carriers))
 
+    async def pushed(self, pushing: asyncio.Task[None]) -> None:
+        """Wait until everything is acknowledged."""
+        await while_moving(pushing.done, moves=self._so_far, stuck_s=60, what="the pushes")
+        await pushing
+
     async def acknowledged(self, share: float) -> None:
         """Wait until that share of the scans has its 2xx."""
         wanted = share * sum(carrier.wanted for carrier in self.carriers)
+        await until(lambda: self._so_far() >= wanted, within=60, what="progress")
 
-        def so_far() -> int:
-            return sum(len(carrier.ledger.acknowledged) for carrier in self.carriers)
-
-        await until(lambda: so_far() >= wanted, within=60, what="progress")
+    def _so_far(self) -> int:
+        return sum(len(carrier.ledger.acknowledged) for carrier in self.carriers)
 
     def reveal(self, share: float) -> None:
         """From now on the carrier tells of that share of the journeys that are only asked for."""

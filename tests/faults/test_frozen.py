@@ -95,10 +95,13 @@ async def test_a_daemon_that_stood_still_for_longer_than_its_leases_goes_on(
     daemon, told = side
     receiver, server = told.receiver, daemon.server_pid
     pids = {"daemon": [daemon.pid], "daemon, then server": [daemon.pid, server]}.get(who, [server, daemon.pid])
+    receiver.delay_s = 0.7
     pushing = asyncio.create_task(told.push())
     told.reveal(0.3)
     await told.acknowledged(0.3)
     await until(lambda: receiver.under_way >= 8, within=20, what="deliveries under way")
+    receiver.delay_s = 0.3
+    assert not pushing.done(), "there is something to push when it wakes"
     with frozen(*pids):
         under_way = receiver.under_way
         told.reveal(1.0)
@@ -111,7 +114,7 @@ async def test_a_daemon_that_stood_still_for_longer_than_its_leases_goes_on(
     await until(lambda: len(receiver.arrivals) > seen, within=PATIENT_S, what="a delivery")
     print(f"after {time.monotonic() - woke:.1f} s pushes and deliveries go on; {under_way} were under way")
     await until(lambda: ready(daemon), within=PATIENT_S, what="readiness")
-    await asyncio.wait_for(pushing, 60)
+    await told.pushed(pushing)
     assert daemon.server_pid == server
     assert set(told.ledger.answers) <= {"200", "503", "timeout"}, told.ledger.answers
     found = await told.examined(f"test_{who}_frozen_for_{frozen_s:g}_s")
@@ -135,7 +138,7 @@ async def test_the_other_daemon_takes_everything_over_from_one_that_stands_still
         await asyncio.sleep(frozen_s)
         left = before - receiver.ids
     assert not left, "the other did not take these over"
-    await asyncio.wait_for(pushing, 120)
+    await side.pushed(pushing)
     found = await side.examined(f"test_one_of_two_frozen_for_{frozen_s:g}_s")
     assert found.wrong == {}
 
@@ -163,7 +166,7 @@ async def test_a_daemon_that_stands_still_at_a_named_point_settles_nothing_that_
     os.kill(two.pid, signal.SIGCONT)
     await asyncio.sleep(1.0)
     receiver.answer = refused_at_first
-    await asyncio.wait_for(pushing, 120)
+    await side.pushed(pushing)
     found = await side.examined(f"test_one_of_two_frozen_{point}")
     assert found.wrong == {}
     if point in SETTLING:

@@ -62,7 +62,7 @@ async def test_a_host_that_sets_its_clock_back_and_forth_loses_nothing(
         host.step(ahead)
         stepped = time.monotonic()
     side.reveal(1.0)
-    await asyncio.wait_for(pushing, 60)
+    await side.pushed(pushing)
     found = await side.examined("test_a_host_that_sets_its_clock_forth_and_back")
     assert found.wrong == {}
     assert set(side.ledger.answers) == {"200"}

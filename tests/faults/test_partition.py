@@ -17,6 +17,7 @@ import pytest
 from tests.faults.conftest import LONG, settings
 from tests.faults.daemon import Daemon, until
 from tests.faults.drill import Drill, begin
+from tests.faults.load import Ledger
 from tests.faults.receiver import Receiver
 from tests.store.topologies import DURABLE, Process
 from tracker.store.embedded import server_binary
@@ -104,8 +105,8 @@ async def drilled(name: str, daemon: Daemon, receiver: Receiver) -> Drill:
     return await begin(name, daemon, receiver, parcels=40)
 
 
-async def finished(drill: Drill, pushing: asyncio.Task[object]) -> None:
-    await asyncio.wait_for(pushing, 120)
+async def finished(drill: Drill, pushing: asyncio.Task[Ledger]) -> None:
+    await drill.pushed(pushing)
     assert (await drill.examined()).wrong == {}
 
 
