@@ -11,7 +11,6 @@ import structlog
 from tracker.accounts import Account
 from tracker.errors import NotFound
 from tracker.model import Status
-from tracker.store.types import Gone
 
 _SHARDS = 8  # looked through side by side: nothing waits for this
 _PAGE = 50
@@ -79,14 +78,10 @@ class Retirement:
         gone = stay = 0
         while ids := await self._store.registered_before(account, status.value, shard, before, skip=stay, limit=_PAGE):
             for id in ids:
-                if await self._retire(account, id, before):
-                    gone += 1
-                else:
-                    stay += 1
+                try:
+                    retired = await self._door.retire(account, id, before=before)
+                except NotFound:  # somebody else was quicker
+                    retired = False
+                gone += retired
+                stay += not retired
         return gone
-
-    async def _retire(self, account: str, id: str, before: int) -> bool:
-        try:
-            return await self._door.retire(account, id, before=before)
-        except (NotFound, Gone):  # somebody else was quicker
-            return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 
 import pytest
@@ -118,3 +119,11 @@ async def test_only_the_accounts_that_are_there_are_looked_through_and_none_wher
     assert await sweep(store, door, NOW + 100 * KEEP, keep=0) == 0
     assert await sweep(store, door, NOW + 100 * KEEP) == 1
     assert (await there(door, mine), await there(door, other, account="other")) == ([False], [True])
+
+
+async def test_an_entry_that_leads_to_nothing_is_passed_over(store: Store, door: Ingest) -> None:
+    """As one has, for a moment, that somebody else removes: nobody looks at it again and again."""
+    shard, local = store.keys.split(await parcel(door, "W10001"))
+    await store._plain(shard, b"DEL", store.keys.document(shard, local))
+    async with asyncio.timeout(60):
+        assert await sweep(store, door, NOW + 2 * KEEP) == 0
